@@ -1,0 +1,105 @@
+"""Logs: one JSON object per line on standard error, Slipway's own lines and every library's.
+
+A line has `timestamp`, `level`, `logger`, `event`, whatever the caller adds, and what
+`bind_request` put into the context: `request_id` and, for a caller that sent a traceparent,
+`trace_id`. Errors carry their `code`.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+from typing import Any
+
+import msgspec
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+_PASSWORD_IN_URL = re.compile(r"(://[^/\s:@\"]*:)[^@/\s\"]+@")
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}(-.*)?")
+_NO_TRACE = "0" * 32
+# These say once per request or once per call what Slipway's own lines already say.
+_CHATTY = ("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "botocore", "urllib3", "arq.jobs")
+
+
+def configure_logging(level: str) -> None:
+    """Write lines of at least `level` (debug, info, warning, error) as JSON; call it first."""
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[_name_as_logger, *shared, render_json],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=_LineWriter,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, render_json],
+        )
+    )
+    logging.root.handlers[:] = [handler]
+    logging.root.setLevel(threshold)
+    for name in _CHATTY:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
+    logging.captureWarnings(True)
+
+
+def bind_request(request_id: str, traceparent: str | None = None) -> None:
+    """Add the request's id, and the trace id of a W3C traceparent, to this context's lines."""
+    structlog.contextvars.clear_contextvars()
+    trace_id = read_trace_id(traceparent)
+    if trace_id:
+        structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_id)
+    else:
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+
+
+def read_trace_id(traceparent: str | None) -> str | None:
+    """The trace id of a traceparent header; None when there is none or it is not one."""
+    matched = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
+    return None if matched is None or matched[1] == _NO_TRACE else matched[1]
+
+
+def render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
+    """The last processor: the event as one line of JSON, with passwords inside URLs hidden."""
+    event = {"timestamp": event.pop("timestamp", None), "level": event.pop("level", None), **event}
+    try:
+        line = msgspec.json.encode(event, enc_hook=repr).decode()
+    except (UnicodeEncodeError, TypeError, ValueError, RecursionError):
+        # A line must never be the reason of a failure: odd values are shown as Python shows them.
+        line = json.dumps({str(k): v if isinstance(v, str) else repr(v) for k, v in event.items()})
+    return _PASSWORD_IN_URL.sub(r"\1***@", line) if "://" in line else line
+
+
+def _name_as_logger(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    name = getattr(logger, "name", None)
+    if name:
+        event.setdefault("logger", name)
+    return event
+
+
+class _LineWriter:
+    """What structlog writes rendered lines to, named by `structlog.get_logger("slipway.x")`."""
+
+    def __init__(self, name: str = "slipway", *_: Any) -> None:
+        self.name = name
+
+    def msg(self, line: str) -> None:
+        # One write for the whole line: lines of several processes on one pipe stay whole.
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    log = debug = info = warn = warning = error = critical = fatal = exception = err = failure = msg

@@ -1,0 +1,50 @@
+"""`python -m slipway_core.package fetch`: fetch and verify the model of SLIPWAY_MODEL_URI.
+
+Leaves it in SLIPWAY_MODEL_CACHE, where a server that starts later finds it. It has settings of its
+own process alone: the credentials of a download need not be where the server runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+import structlog
+
+from slipway_core.errors import InvalidSettings, ModelError
+from slipway_core.logging import configure_logging
+from slipway_core.package.resolve import resolve_package
+from slipway_core.settings import ServiceSettings
+
+log = structlog.get_logger("slipway.package")
+
+
+def main() -> int:
+    """The exit status: 0, 1 when the package cannot be had, 2 when a setting is wrong."""
+    parser = argparse.ArgumentParser(prog="slipway_core.package", description=__doc__)
+    parser.add_argument("command", choices=["fetch"], help="fetch and verify the model")
+    parser.parse_args()
+    try:
+        settings = ServiceSettings.load()
+    except InvalidSettings as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 2
+    configure_logging(settings.log_level)
+    try:
+        package = resolve_package(
+            settings.model_uri,
+            sha256=settings.model_sha256,
+            cache=settings.model_cache.expanduser(),
+            name=settings.model_name,
+            version=settings.model_version,
+            allow_pickle=settings.allow_pickle,
+        )
+    except ModelError as error:
+        log.error("the model cannot be fetched", code=error.code, cause=error.message)
+        return 1
+    log.info("the model is there", folder=str(package.folder), digest=package.manifest.digest)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,175 @@
+"""Unpacks .tar.gz and .zip archives that nobody has to trust.
+
+Nothing is written outside the target, links and devices are refused, and sizes and counts are
+bounded by what is really read, whatever the archive claims.
+"""
+
+from __future__ import annotations
+
+import errno
+import gzip
+import re
+import stat
+import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, Any, cast
+
+from slipway_core.errors import ModelInvalid
+from slipway_core.package.limits import Limits
+
+COPY_BYTES = 1024 * 1024
+LONGEST_HEADER_BYTES = 16 * 1024 * 1024
+LONGEST_PADDING_BYTES = 1024 * 1024
+
+_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]")
+_DRIVE = re.compile(r"^[a-zA-Z]:")
+
+
+@dataclass(frozen=True)
+class _Member:
+    """A file or folder of an archive; `content` is None for a folder."""
+
+    name: str
+    content: IO[bytes] | None
+
+
+def unpack(archive: Path, target: Path, limits: Limits) -> None:
+    """Unpack `archive` into the new folder `target`. Raises ModelInvalid; `target` is then to be
+    thrown away.
+    """
+    target.mkdir(parents=True)
+    members = _members(archive)
+    count, size = 0, 0
+    try:
+        for member in members:
+            count += 1
+            if count > limits.files:
+                raise ModelInvalid(f"the archive holds more than {limits.files} files")
+            size += _write(member, target, limits.unpacked_bytes - size)
+    except ModelInvalid:
+        raise
+    except OSError as error:
+        if not isinstance(error, gzip.BadGzipFile) and error.errno != errno.EINVAL:
+            raise  # the disk is full, or the like
+        raise _damaged(error) from error
+    except Exception as error:  # damaged content makes the decoders raise errors of many kinds
+        raise _damaged(error) from error
+
+
+def member_path(name: str) -> PurePosixPath:
+    """Where a member goes below the target. Raises ModelInvalid for a name that leads, or may lead,
+    elsewhere.
+    """
+    path = PurePosixPath(name)
+    if (
+        not name
+        or path.is_absolute()
+        or ".." in path.parts
+        or _UNSPEAKABLE.search(name)
+        or _DRIVE.match(name)
+        or len(name.encode("utf-8")) > 1024
+    ):
+        raise ModelInvalid(f"the archive holds {name[:200]!r}, which is not a plain path inside it")
+    return path
+
+
+def _write(member: _Member, target: Path, room: int) -> int:
+    """Write one member; returns its size in bytes."""
+    path = target / member_path(member.name)
+    try:
+        if member.content is None:
+            path.mkdir(parents=True, exist_ok=True)
+            return 0
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with member.content, path.open("xb") as file:
+            return _copy(member.content, file, room)
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise ModelInvalid(f"the archive holds {member.name!r} twice") from None
+
+
+def _copy(source: IO[bytes], file: IO[bytes], room: int) -> int:
+    size = 0
+    while chunk := source.read(COPY_BYTES):
+        size += len(chunk)
+        if size > room:
+            raise ModelInvalid("the archive is larger, unpacked, than this service accepts")
+        file.write(chunk)
+    return size
+
+
+def _members(archive: Path) -> Iterator[_Member]:
+    with archive.open("rb") as file:
+        start = file.read(4)
+    if start.startswith(b"\x1f\x8b"):
+        return _tar_members(archive)
+    if start.startswith(b"PK"):
+        return _zip_members(archive)
+    raise ModelInvalid(
+        "the file is not an archive that Slipway unpacks: it must be a .tar.gz or a .zip"
+    )
+
+
+def _tar_members(archive: Path) -> Iterator[_Member]:
+    with gzip.open(archive, "rb") as unzipped:
+        bounded = cast(IO[bytes], _BoundedReads(unzipped))
+        with tarfile.open(fileobj=bounded, mode="r:") as tar:
+            for member in tar:
+                if member.isdir():
+                    yield _Member(member.name, None)
+                elif member.isreg() and not member.issparse():
+                    yield _Member(member.name, tar.extractfile(member))
+                else:
+                    raise _not_a_file(member.name)
+        _check_rest(unzipped)
+
+
+def _zip_members(archive: Path) -> Iterator[_Member]:
+    with zipfile.ZipFile(archive) as bundle:
+        for entry in bundle.infolist():
+            kind = stat.S_IFMT(entry.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise _not_a_file(entry.filename)
+            if entry.filename.endswith("/"):
+                yield _Member(entry.filename, None)
+            else:
+                yield _Member(entry.filename, bundle.open(entry))
+
+
+def _check_rest(unzipped: gzip.GzipFile) -> None:
+    """Read what follows the last member, so that gzip compares its checksum: it is padding, not
+    more data.
+    """
+    if len(unzipped.read(LONGEST_PADDING_BYTES)) == LONGEST_PADDING_BYTES:
+        raise ModelInvalid("the archive is damaged: other data follows its last member")
+
+
+def _damaged(error: Exception) -> ModelInvalid:
+    return ModelInvalid(f"the archive is damaged: {error}")
+
+
+def _not_a_file(name: str) -> ModelInvalid:
+    return ModelInvalid(f"the archive holds {name!r}, a link or device: only files may be in it")
+
+
+class _BoundedReads:
+    """A file for tarfile that refuses the huge single read that a forged header can ask for."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= LONGEST_HEADER_BYTES:
+            raise ModelInvalid("the archive is damaged: it holds a header of unreasonable size")
+        content: bytes = self._file.read(size)
+        return content
+
+    def seek(self, position: int, whence: int = 0) -> int:
+        place: int = self._file.seek(position, whence)
+        return place
+
+    def tell(self) -> int:
+        place: int = self._file.tell()
+        return place

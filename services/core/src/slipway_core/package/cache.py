@@ -1,0 +1,179 @@
+"""Downloaded packages on disk, shared between processes.
+
+    CACHE/packages/<sha256>/content/  an unpacked package; the folder appears by one rename
+    CACHE/packages/<sha256>/tree      digest of content/, checked before each use
+    CACHE/known/<key>.json            what the URI held when it was last fetched
+    CACHE/work/<key>/                 a download under way, kept when it breaks off
+    CACHE/work/<key>.lock             held by the process that fetches
+
+A kill at any moment leaves at most work/<key>, which the next process continues or clears.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import structlog
+from filelock import FileLock, Timeout
+
+from slipway_core.errors import ModelDownloadFailed, ModelIntegrityError, ModelInvalid
+from slipway_core.package.archive import unpack
+from slipway_core.package.digest import file_digest, folder_digest
+from slipway_core.package.limits import Limits
+from slipway_core.package.source import Fetched, Source
+
+log = structlog.get_logger("slipway.package")
+
+
+class PackageCache:
+    """The cache in one folder."""
+
+    def __init__(self, root: Path, limits: Limits) -> None:
+        self._root = root.expanduser().absolute()
+        self._limits = limits
+
+    def obtain(self, source: Source, sha256: str) -> tuple[Path, str]:
+        """The folder of the source's package and its digest, from the cache when it is there.
+
+        With `sha256` the network is asked only when the cache has no such package; without, it is
+        asked each time whether the content has changed, and the cached package serves when the
+        source cannot be reached.
+        """
+        if sha256 and (folder := self._entry(sha256)):
+            return folder, sha256
+        with self._locked(source.identity, source.shown) as work:
+            if sha256 and (folder := self._entry(sha256)):
+                return folder, sha256
+            if not sha256 and (known := self._unchanged(source)):
+                return known
+            return self._fetch(source, sha256, work)
+
+    def unpacked(self, archive: Path, sha256: str) -> tuple[Path, str]:
+        """The unpacked folder of a local archive and the archive's digest."""
+        digest = file_digest(archive)
+        verify(sha256, digest, str(archive))
+        if folder := self._entry(digest):
+            return folder, digest
+        with self._locked(str(archive), str(archive)) as work:
+            return self._entry(digest) or self._store(Fetched(archive, ""), digest, work), digest
+
+    def _fetch(self, source: Source, sha256: str, work: Path) -> tuple[Path, str]:
+        log.info("fetching the model", uri=source.shown)
+        fetched = source.fetch(work / "download")
+        digest = (
+            file_digest(fetched.path) if fetched.path.is_file() else folder_digest(fetched.path)
+        )
+        try:
+            verify(sha256, digest, source.shown)
+            folder = self._entry(digest) or self._store(fetched, digest, work)
+        except (ModelIntegrityError, ModelInvalid):
+            shutil.rmtree(work, ignore_errors=True)
+            raise
+        self._remember(source, fetched.state, digest)
+        shutil.rmtree(work, ignore_errors=True)
+        log.info("fetched the model", uri=source.shown, digest=digest)
+        return folder, digest
+
+    def _store(self, fetched: Fetched, digest: str, work: Path) -> Path:
+        """Put what was fetched where `_entry` finds it, in one step."""
+        staging = work / "staging"
+        shutil.rmtree(staging, ignore_errors=True)
+        if fetched.path.is_file():
+            unpack(fetched.path, staging / "content", self._limits)
+        else:
+            staging.mkdir(parents=True)
+            fetched.path.replace(staging / "content")
+        (staging / "tree").write_text(folder_digest(staging / "content"), encoding="ascii")
+        home = self._root / "packages" / digest
+        home.parent.mkdir(parents=True, exist_ok=True)
+        if home.exists() and self._entry(digest) is None:
+            shutil.rmtree(home)
+        try:
+            staging.rename(home)
+        except OSError:
+            if not home.exists():
+                raise
+            # Another process has just brought the same package from another URI: take that one.
+        return home / "content"
+
+    def _entry(self, digest: str) -> Path | None:
+        """The stored package of that digest, if it is there and as it was stored."""
+        home = self._root / "packages" / digest
+        try:
+            expected = (home / "tree").read_text(encoding="ascii")
+            if folder_digest(home / "content") == expected:
+                return home / "content"
+        except FileNotFoundError:
+            return None
+        except ModelInvalid:
+            pass
+        log.warning("the cached model is damaged and is fetched again", folder=str(home))
+        return None
+
+    def _unchanged(self, source: Source) -> tuple[Path, str] | None:
+        """What the cache has of this source, unless the source has something else by now."""
+        try:
+            known = json.loads(self._known_path(source).read_text(encoding="utf-8"))
+            state, digest = str(known["state"]), str(known["digest"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        folder = self._entry(digest)
+        if folder is None:
+            return None
+        try:
+            if not source.is_still(state):
+                return None
+        except ModelDownloadFailed as error:
+            log.warning(
+                "the cached model is used: its source fails", uri=source.shown, cause=error.message
+            )
+        return folder, digest
+
+    def _remember(self, source: Source, state: str, digest: str) -> None:
+        path = self._known_path(source)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draft = path.with_suffix(".draft")
+        draft.write_text(json.dumps({"state": state, "digest": digest}), encoding="utf-8")
+        draft.replace(path)
+
+    def _known_path(self, source: Source) -> Path:
+        return self._root / "known" / f"{_key(source.identity)}.json"
+
+    @contextlib.contextmanager
+    def _locked(self, identity: str, shown: str) -> Iterator[Path]:
+        """Hold the right to fetch one URI; yields its work folder."""
+        work = self._root / "work" / _key(identity)
+        seconds = self._limits.total_timeout_seconds
+        try:
+            work.parent.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(f"{work}.lock", timeout=seconds, fallback_to_soft=False)
+            with lock:
+                yield work
+        except Timeout:
+            raise ModelDownloadFailed(
+                f"another process has been fetching {shown} for over {seconds:g} s: see its log"
+            ) from None
+        except OSError as error:
+            raise ModelDownloadFailed(
+                f"the model cache {self._root} cannot be used: {error.strerror or error}; "
+                "set SLIPWAY_MODEL_CACHE to a folder with room that can be written"
+            ) from error
+
+
+def verify(sha256: str, digest: str, shown: str) -> None:
+    """Raises ModelIntegrityError unless `digest` is the one that was asked for, if one was."""
+    if sha256 and digest != sha256:
+        raise ModelIntegrityError(
+            f"{shown} has the sha256 {digest}, but {sha256} was asked for: the package has "
+            "changed, or the setting is wrong. "
+            f"Set SLIPWAY_MODEL_SHA256={digest} only if you trust it as it is"
+        )
+
+
+def _key(identity: str) -> str:
+    return hashlib.sha256(identity.encode()).hexdigest()[:32]

@@ -1,0 +1,86 @@
+"""The sha256 that identifies a package.
+
+For an archive it is the sha256 of the file. For a folder it is the sha256 of what `sha256sum`
+prints for its files in the order of their paths, so that anybody can compute it:
+
+    cd FOLDER && find -L . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum |
+    sha256sum
+
+Left out are folders named .git, .cache or __pycache__ and everything whose name starts with two
+dots (a mounted Kubernetes volume keeps its versions there).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from slipway_core.errors import ModelInvalid
+
+LEFT_OUT = frozenset({".git", ".cache", "__pycache__"})
+MOST_FILES = 100_000
+
+_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]")
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal."""
+    with path.open("rb", buffering=0) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def folder_digest(folder: Path) -> str:
+    """The digest of a folder's paths and contents. Raises ModelInvalid for what has no plain
+    content.
+    """
+    paths = sorted(package_files(folder), key=lambda path: path.encode("utf-8"))
+    total = hashlib.sha256()
+    for path in paths:
+        total.update(f"{file_digest(folder / path)}  {path}\n".encode())
+    return total.hexdigest()
+
+
+def package_files(folder: Path) -> Iterator[str]:
+    """The relative paths (with /) of the files that make up a package, in no particular order."""
+    count = 0
+    for root, folders, files in os.walk(folder, onerror=_unreadable):
+        folders[:] = [
+            name for name in folders if name not in LEFT_OUT and not name.startswith("..")
+        ]
+        for name in folders:
+            if os.path.islink(os.path.join(root, name)):
+                raise ModelInvalid(
+                    f"{root}/{name} is a link to a folder: put the folder itself there"
+                )
+        for name in files:
+            if name.startswith(".."):
+                continue
+            count += 1
+            if count > MOST_FILES:
+                raise ModelInvalid(
+                    f"{folder} holds more than {MOST_FILES} files: is it the model's folder?"
+                )
+            yield _checked(folder, os.path.join(root, name))
+
+
+def _checked(folder: Path, path: str) -> str:
+    relative = os.path.relpath(path, folder).replace(os.sep, "/")
+    if _UNSPEAKABLE.search(relative):
+        raise ModelInvalid(
+            f"the file name {relative!r} has control characters or backslashes: rename it"
+        )
+    try:
+        mode = os.stat(path).st_mode
+    except OSError as error:
+        raise ModelInvalid(f"{path} cannot be read: {error.strerror}") from error
+    if not stat.S_ISREG(mode):
+        raise ModelInvalid(f"{path} is neither a file nor a folder: remove it from the package")
+    return relative
+
+
+def _unreadable(error: OSError) -> None:
+    raise ModelInvalid(f"{error.filename} cannot be read: {error.strerror}") from error

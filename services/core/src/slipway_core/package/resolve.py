@@ -1,0 +1,131 @@
+"""From a model URI to a verified folder with a manifest: the way into this package."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import msgspec
+
+from slipway_core.errors import ModelInvalid, ModelNotFound, PickleRefused
+from slipway_core.package.address import Address, parse_address
+from slipway_core.package.cache import PackageCache, verify
+from slipway_core.package.digest import folder_digest
+from slipway_core.package.inferred import infer_manifest
+from slipway_core.package.installed import find_installed
+from slipway_core.package.limits import Limits
+from slipway_core.package.source import Source
+from slipway_core.runtime.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest, read_manifest
+
+PICKLED = frozenset({".bin", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
+
+
+@dataclass(frozen=True)
+class Package:
+    """A model package on this machine, verified; `manifest.digest` is its sha256."""
+
+    folder: Path
+    manifest: Manifest
+
+
+def resolve_package(
+    uri: str,
+    *,
+    sha256: str = "",
+    cache: Path,
+    name: str = "",
+    version: str = "",
+    allow_pickle: bool = False,
+    limits: Limits | None = None,
+) -> Package:
+    """Find, fetch and verify the package at `uri`; blocks, so call it in a thread.
+
+    `sha256` is what the package must have; empty accepts any. `name` and `version` replace the
+    package's own. Raises ModelError subclasses: ModelAddressInvalid, ModelNotFound,
+    ModelAccessDenied, ModelDownloadFailed (worth another try later), ModelIntegrityError,
+    ModelInvalid and PickleRefused.
+    """
+    address = parse_address(uri)
+    folder, digest, own_version = _locate(address, sha256, cache, limits or Limits())
+    folder = _package_root(folder)
+    if (folder / MANIFEST_NAME).exists():
+        manifest = read_manifest(folder)
+    else:
+        manifest = infer_manifest(folder, name=address.suggested_name(), version=own_version or "1")
+    suffix = Path(manifest.files.weights).suffix.lower()
+    if suffix in PICKLED and not allow_pickle:
+        raise PickleRefused(
+            f"the weights {manifest.files.weights} are pickled, and loading them runs code "
+            "from the package: convert them to safetensors, or set SLIPWAY_ALLOW_PICKLE=true "
+            "if you trust them"
+        )
+    return Package(folder, _named(manifest, name, version, digest))
+
+
+def _locate(address: Address, sha256: str, cache: Path, limits: Limits) -> tuple[Path, str, str]:
+    """The folder, its digest, and the version that its source gives it (may be empty)."""
+    packages = PackageCache(cache, limits)
+    if address.scheme in _SOURCES:
+        return *packages.obtain(_SOURCES[address.scheme](address, limits), sha256), ""
+    version = ""
+    if address.scheme == "package":
+        path, version = find_installed(address.rest)
+    else:
+        path = address.local_path()
+    if path.is_file():
+        return *packages.unpacked(path, sha256), ""
+    if not path.is_dir():
+        raise ModelNotFound(f"{address.shown} does not exist: there is no {path}")
+    digest = folder_digest(path)
+    verify(sha256, digest, address.shown)
+    return path, digest, version
+
+
+def _http(address: Address, limits: Limits) -> Source:
+    from slipway_core.package.http_source import HttpSource
+
+    return HttpSource(address, limits)
+
+
+def _s3(address: Address, limits: Limits) -> Source:
+    from slipway_core.package.s3_source import S3Source
+
+    return S3Source(address, limits)
+
+
+def _hub(address: Address, limits: Limits) -> Source:
+    from slipway_core.package.hub_source import HubSource
+
+    return HubSource(address, limits)
+
+
+# Imported when they are needed: each brings a client library that takes its time.
+_SOURCES: dict[str, Callable[[Address, Limits], Source]] = {
+    "http": _http,
+    "https": _http,
+    "s3": _s3,
+    "hf": _hub,
+}
+
+
+def _package_root(folder: Path) -> Path:
+    """The folder itself, or the single folder in it that an archive was made of."""
+    if (folder / MANIFEST_NAME).exists() or (folder / "config.json").exists():
+        return folder
+    inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+    return inner[0] if len(inner) == 1 and inner[0].is_dir() else folder
+
+
+def _named(manifest: Manifest, name: str, version: str, digest: str) -> Manifest:
+    if name and not re.match(NAME_PATTERN, name):
+        raise ModelInvalid(
+            f"SLIPWAY_MODEL_NAME is {name!r}: it must be at most 63 lower-case letters, digits, "
+            "`.`, `_` and `-`"
+        )
+    if len(version) > 64:
+        raise ModelInvalid("SLIPWAY_MODEL_VERSION must have at most 64 characters")
+    return msgspec.structs.replace(
+        manifest, name=name or manifest.name, version=version or manifest.version, digest=digest
+    )

@@ -1,0 +1,201 @@
+"""Starts engine processes, hands them batches, and replaces those that die.
+
+The server keeps its event loop for clients; a model that blocks, leaks or crashes takes an engine
+down, never the server.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, Self, TypeVar
+
+import msgspec
+import structlog
+
+from slipway_core.cancelling import cancel_and_wait
+from slipway_core.daemon_thread import run_in_daemon_thread
+from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
+from slipway_core.package import Package, resolve_package
+from slipway_core.runtime.cpu_quota import available_cpus
+from slipway_core.runtime.engine_client import Engine, EngineDied
+from slipway_core.runtime.protocol import Done, Item, ItemFailure, LoadOptions, ModelInfo, Outcome
+from slipway_core.settings import ServiceSettings
+
+log = structlog.get_logger("slipway.engine")
+
+T = TypeVar("T")
+
+RESTART_PAUSE_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+class EnginePool:
+    """All engines of a server. `run` is safe to call from many tasks; each call takes one idle
+    engine.
+    """
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+        self.size = settings.engines
+        self.options = LoadOptions(
+            device=settings.device,
+            precision=settings.precision,
+            threads=settings.threads or max(1, available_cpus() // settings.engines),
+            allow_pickle=settings.allow_pickle,
+        )
+        self._idle: asyncio.Queue[Engine] = asyncio.Queue()
+        self._engines: set[Engine] = set()
+        self._loaded: set[Engine] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._package: Package
+        self.info: ModelInfo
+
+    @classmethod
+    async def start(cls, settings: ServiceSettings) -> Self:
+        """Fetch and verify the package while the engines start, then load it in each.
+
+        Raises a ModelError when the package cannot be had, verified or loaded.
+        """
+        pool = cls(settings)
+        engines = await asyncio.gather(*(pool._spawn() for _ in range(pool.size)))
+        try:
+            pool._package = await _resolve(settings)
+            await pool._load_all(engines)
+        except BaseException:
+            await pool.close(grace_seconds=0)
+            raise
+        return pool
+
+    @property
+    def alive(self) -> int:
+        """How many engines have the model loaded; fewer than `size` while one is replaced."""
+        return len(self._loaded)
+
+    async def run(self, items: Sequence[Item]) -> list[Outcome]:
+        """One Outcome for each item, in order, from the next idle engine.
+
+        When the engine dies on several items, each half is tried again, and a single item once
+        more, so that only an item that kills the engine alone, twice, fails (EngineCrashed).
+        """
+        try:
+            return await self._run_once(list(items))
+        except EngineDied:
+            if len(items) > 1:
+                middle = len(items) // 2
+                return await self.run(items[:middle]) + await self.run(items[middle:])
+        try:
+            return await self._run_once(list(items))
+        except EngineDied as death:
+            message = f"the engine process died twice on this input alone: {death}"
+            return [Outcome(failure=ItemFailure(EngineCrashed.__name__, message))]
+
+    async def close(self, grace_seconds: float = 5) -> None:
+        """End all engines."""
+        await cancel_and_wait(*self._tasks)
+        await asyncio.gather(*(engine.close(grace_seconds) for engine in self._engines))
+        self._engines.clear()
+        self._loaded.clear()
+
+    async def _load_all(self, engines: Sequence[Engine]) -> None:
+        """Load the first engine, then the others like it.
+
+        What `auto` stands for is decided once: engines that chose for themselves could differ,
+        and so would their answers.
+        """
+        self.info = await self._load(engines[0])
+        self.options = msgspec.structs.replace(
+            self.options, device=self.info.device, precision=self.info.precision
+        )
+        await asyncio.gather(*(self._load(engine) for engine in engines[1:]))
+
+    async def _load(self, engine: Engine) -> ModelInfo:
+        info = await engine.load(self._package, self.options)
+        self._loaded.add(engine)
+        self._idle.put_nowait(engine)
+        return info
+
+    async def _spawn(self) -> Engine:
+        engine = await Engine.spawn(
+            threads=self.options.threads, log_level=self._settings.log_level
+        )
+        self._engines.add(engine)
+        return engine
+
+    async def _run_once(self, items: list[Item]) -> list[Outcome]:
+        engine = await self._idle.get()
+        # A caller that gives up does not stop the engine, whose answer has to be read before its
+        # next batch.
+        exchange = self._keep(asyncio.create_task(self._exchange(engine, items)))
+        return (await asyncio.shield(exchange)).outcomes
+
+    async def _exchange(self, engine: Engine, items: list[Item]) -> Done:
+        try:
+            done = await engine.run(items, self._settings.engine_timeout_seconds)
+        except EngineDied as death:
+            log.error("an engine died", code=EngineCrashed.__name__, cause=str(death))
+            self._forget_engine(engine)
+            self._keep(asyncio.create_task(self._replace()))
+            raise
+        except Exception:
+            # Nothing was sent (the batch has no form on the wire), so the engine is as good as new.
+            self._idle.put_nowait(engine)
+            raise
+        self._idle.put_nowait(engine)
+        return done
+
+    async def _replace(self) -> None:
+        """Start a new engine, trying again for as long as the server lives."""
+        attempt = 0
+        while True:
+            await asyncio.sleep(RESTART_PAUSE_SECONDS[min(attempt, len(RESTART_PAUSE_SECONDS) - 1)])
+            try:
+                await self._start_another()
+            except Exception as error:  # a machine that cannot start processes now may do so later
+                code = error.code if isinstance(error, SlipwayError) else type(error).__name__
+                log.error("an engine could not be replaced", code=code, cause=str(error))
+                attempt += 1
+            else:
+                return
+
+    async def _start_another(self) -> None:
+        engine = await self._spawn()
+        try:
+            await self._load(engine)
+        except BaseException:
+            self._forget_engine(engine)
+            await engine.close(grace_seconds=0)
+            raise
+
+    def _forget_engine(self, engine: Engine) -> None:
+        self._engines.discard(engine)
+        self._loaded.discard(engine)
+
+    def _keep(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
+        self._tasks.add(task)
+        task.add_done_callback(self._forget)
+        return task
+
+    def _forget(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen, also when the caller that waited for it has gone
+
+
+async def _resolve(settings: ServiceSettings) -> Package:
+    """The verified package. Raises a ModelError also for what the file system refuses."""
+    try:
+        # A download takes minutes and cannot be cancelled: it must not hold up the end of a server.
+        return await run_in_daemon_thread(
+            lambda: resolve_package(
+                settings.model_uri,
+                sha256=settings.model_sha256,
+                cache=settings.model_cache.expanduser(),
+                name=settings.model_name,
+                version=settings.model_version,
+                allow_pickle=settings.allow_pickle,
+            )
+        )
+    except OSError as error:
+        raise ModelLoadFailed(
+            f"the model package or its cache cannot be read or written: {error}"
+        ) from error

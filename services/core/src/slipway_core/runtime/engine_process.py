@@ -1,0 +1,117 @@
+"""The engine process: loads one model and computes batches until its server goes away.
+
+torch lives here and nowhere else. Everything runs on the main thread: torch's threads belong to the
+thread that calls it, and a second caller would make a second pool that fights for the same cores.
+It is imported only by models that use it; its thread count comes from OMP_NUM_THREADS.
+Started by `slipway_core.runtime.engine`; not meant to be run by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ctypes
+import gc
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+import structlog
+
+from slipway_core.errors import ModelError, ModelLoadFailed
+from slipway_core.logging import configure_logging
+from slipway_core.runtime import wire
+from slipway_core.runtime.isolation import run_isolated
+from slipway_core.runtime.loading import load_model
+from slipway_core.runtime.protocol import Done, Load, Loaded, LoadFailed, Model, ModelInfo, Run
+
+log = structlog.get_logger("slipway.engine")
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main() -> None:
+    """Serve the socket whose file descriptor is given until the other end closes it."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--fd", type=int, required=True)
+    arguments.add_argument("--server-pid", type=int, required=True)
+    arguments.add_argument("--log-level", default="info")
+    options = arguments.parse_args()
+    configure_logging(options.log_level)
+    _live_and_die_with(options.server_pid)
+    # A server that ends while a batch is computed does not wait for the answer.
+    with (
+        socket.socket(fileno=options.fd) as connection,
+        contextlib.suppress(BrokenPipeError, ConnectionResetError),
+    ):
+        serve(connection)
+
+
+def serve(connection: socket.socket) -> None:
+    """Load the model that the first message names, then answer each Run with one Done."""
+    first = wire.read_to_engine(connection)
+    if not isinstance(first, Load):
+        return
+    model = _load(connection, first)
+    if model is None:
+        return
+    while isinstance(message := wire.read_to_engine(connection), Run):
+        started = time.perf_counter()
+        outcomes = run_isolated(model, message.items)
+        connection.sendall(wire.encode(Done(outcomes, time.perf_counter() - started)))
+
+
+def _load(connection: socket.socket, request: Load) -> Model | None:
+    started = time.perf_counter()
+    try:
+        model = load_model(Path(request.folder), request.manifest, request.options)
+        info = model.describe()
+    except ModelError as error:
+        connection.sendall(wire.encode(LoadFailed(error.code, error.message)))
+        return None
+    except Exception as error:
+        log.exception("the model could not be loaded", code=ModelLoadFailed.__name__)
+        reason = f"the model could not be loaded: {type(error).__name__}: {error}"
+        connection.sendall(wire.encode(LoadFailed(ModelLoadFailed.__name__, reason)))
+        return None
+    # What loading made is there to stay: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    info = msgspec.structs.replace(info, load_seconds=round(time.perf_counter() - started, 3))
+    _log_loaded(info)
+    connection.sendall(wire.encode(Loaded(info)))
+    return model
+
+
+def _log_loaded(info: ModelInfo) -> None:
+    log.info(
+        "model loaded",
+        model=info.manifest.name,
+        version=info.manifest.version,
+        digest=info.manifest.digest,
+        device=info.device,
+        precision=info.precision,
+        precision_reason=info.precision_reason,
+        threads=info.threads,
+        load_seconds=info.load_seconds,
+    )
+
+
+def _live_and_die_with(server_pid: int) -> None:
+    """Ctrl-C and SIGTERM are for the server, which finishes its work first; its death, however, is
+    ours.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != server_pid:
+            sys.exit("the server that started this engine is gone")
+
+
+if __name__ == "__main__":
+    main()

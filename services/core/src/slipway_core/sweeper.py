@@ -1,0 +1,81 @@
+"""Mends what events have missed: rings, deadlines, partitions and webhooks.
+
+Batch workers and inference servers sweep every few seconds, so the store is looked after as long as
+any of them lives. All of it may run in several processes at once.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from slipway_core.errors import QueueUnavailable
+from slipway_core.queue.contract import Doorbell
+from slipway_core.settings import ServiceSettings
+from slipway_core.store.chunks import ChunkRepository
+from slipway_core.store.database import Database
+from slipway_core.store.jobs import JobRepository
+from slipway_core.store.partitions import maintain_partitions
+from slipway_core.webhooks import deliver_due
+
+log = structlog.get_logger("slipway.sweeper")
+
+MOST_RINGS = 1_000
+"""Rings made up for in one sweep."""
+PARTITIONS_SECONDS = 3_600
+"""Pause of one process between looks at the partitions."""
+# Whoever stored or gave back a chunk rings for it at once: this is the time to let that happen.
+_QUIET = timedelta(seconds=5)
+
+
+class Sweeper:
+    """Looks after one deployment's queue, and the store, on behalf of one process."""
+
+    def __init__(
+        self, database: Database, doorbell: Doorbell | None, settings: ServiceSettings
+    ) -> None:
+        self._database = database
+        self._doorbell = doorbell
+        self._settings = settings
+        self._partitions_due = 0.0
+
+    async def sweep(self) -> None:
+        """Look at everything once; partitions at the first time and then hourly.
+
+        Raises StoreUnavailable.
+        """
+        if self._doorbell is not None:
+            try:
+                chunks = ChunkRepository(self._database, self._settings.queue_name)
+                await ring_again(chunks, self._doorbell)
+            except QueueUnavailable as error:
+                log.warning("no rings were made up for", code=error.code, cause=error.message)
+        expired = await JobRepository(self._database, self._settings).expire()
+        if expired:
+            log.info("jobs expired", jobs=expired)
+        await deliver_due(self._database, self._settings)
+        if time.monotonic() >= self._partitions_due:
+            self._partitions_due = time.monotonic() + PARTITIONS_SECONDS
+            await self._maintain_partitions()
+
+    async def _maintain_partitions(self) -> None:
+        retention = timedelta(days=self._settings.retention_days)
+        try:
+            await maintain_partitions(self._database, datetime.now(UTC), retention)
+        except Exception:
+            # Rings and webhooks do not wait for a table that is in use; the next hour tries again.
+            log.exception("the partitions were not maintained")
+
+
+async def ring_again(chunks: ChunkRepository, doorbell: Doorbell) -> int:
+    """Ring for chunks that can be claimed and have no ring; returns how many.
+
+    Raises StoreUnavailable and QueueUnavailable.
+    """
+    rings = await chunks.take_rings(await doorbell.waiting(), _QUIET, MOST_RINGS)
+    if rings:
+        await doorbell.ring(rings)
+        log.info("rang again", rings=len(rings))
+    return len(rings)
