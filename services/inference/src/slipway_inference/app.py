@@ -1,0 +1,83 @@
+"""Puts the application together: the routes, the errors, the metrics, and the edge around them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from prometheus_fastapi_instrumentator import Instrumentator
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.responses import Response
+from starlette.routing import Match
+
+from slipway_core.errors import SlipwayError
+from slipway_inference import openapi
+from slipway_inference.edge import Edge
+from slipway_inference.health import HealthCheck
+from slipway_inference.problem import render_problem
+from slipway_inference.routes import batch, docs, health, predict, predictions, status
+from slipway_inference.service import Service
+from slipway_inference.settings import InferenceSettings
+
+# Another protocol is one more router here, with a translator of its own for its errors.
+ROUTERS: tuple[APIRouter, ...] = (
+    predict.router,
+    batch.router,
+    status.router,
+    predictions.router,
+    health.router,
+    docs.router,
+)
+
+
+def create_app(settings: InferenceSettings, service: Service) -> Edge:
+    """The whole ASGI application; `service` is started and stopped with it."""
+    return Edge(create_routes(service), settings, service)
+
+
+def create_routes(service: Service) -> FastAPI:
+    """The FastAPI application without the edge: also what the API document is made from."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        await service.start()
+        app.state.health = HealthCheck(service)
+        yield
+        await service.stop()
+
+    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    app.router.redirect_slashes = False
+    app.state.service = service
+    for router in ROUTERS:
+        app.router.routes.extend(router.routes)
+    for kind in (SlipwayError, HTTPException, RequestValidationError, Exception):
+        app.add_exception_handler(kind, _answer_with_problem)
+    app.add_exception_handler(ClientDisconnect, _answer_nobody)
+    Instrumentator(excluded_handlers=["^/livez$", "^/readyz$", "^/metrics$"]).instrument(app)
+    openapi.install(app)
+    return app
+
+
+async def _answer_with_problem(request: Request, error: Exception) -> Response:
+    response = render_problem(request.scope, error)
+    if response.status_code == 405:
+        response.headers["Allow"] = ", ".join(sorted(_methods_of_path(request)))
+    return response
+
+
+def _methods_of_path(request: Request) -> set[str]:
+    """The methods of all routes with this path: Starlette names only those of the first."""
+    return {
+        method
+        for route in request.app.routes
+        if route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods
+    }
+
+
+async def _answer_nobody(request: Request, error: Exception) -> Response:
+    """The client has gone: nothing is sent, but the request ends in order and is counted as 4xx."""
+    return Response(status_code=499)

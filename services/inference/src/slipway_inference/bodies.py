@@ -1,0 +1,138 @@
+"""Reads request bodies within bounds of size, time and of what all of them hold in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.types import Message
+
+from slipway_core.errors import (
+    MalformedBody,
+    PayloadTooLarge,
+    QueueFull,
+    RequestTimeout,
+    UnsupportedMediaType,
+)
+from slipway_inference.settings import InferenceSettings
+
+JSON = "application/json"
+NDJSON = "application/x-ndjson"
+MULTIPART = "multipart/form-data"
+_SLOWEST_BYTES_PER_SECOND = 1024
+
+
+class BodyMemory:
+    """How many bytes the bodies of all requests may take together: memory stays flat in a flood."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._held = 0
+
+    @contextmanager
+    def account(self) -> Iterator[Callable[[int], None]]:
+        """Gives a function that takes more bytes for this body (raises QueueFull when there is no
+        room); all are given back at the end of the `with`.
+        """
+        held = 0
+
+        def take(count: int) -> None:
+            nonlocal held
+            if self._held + count > self._limit:
+                raise QueueFull(
+                    "too many large bodies are being read; send the request again",
+                    retry_after_seconds=1,
+                )
+            held += count
+            self._held += count
+
+        try:
+            yield take
+        finally:
+            self._held -= held
+
+
+def media_type(request: Request, *accepted: str) -> str:
+    """The body's media type when it is one of `accepted`; raises UnsupportedMediaType.
+
+    A missing Content-Type is taken for the first one.
+    """
+    given = request.headers.get("content-type", "")
+    found = given.partition(";")[0].strip().lower() or accepted[0]
+    if found not in accepted:
+        shown = found[:64].encode("ascii", "replace").decode()
+        raise UnsupportedMediaType(
+            f"send the body as {' or '.join(accepted)}, not '{shown}'"
+            f" (curl: -H 'Content-Type: {accepted[0]}')"
+        )
+    return found
+
+
+def declared_length(request: Request, limit: int) -> int | None:
+    """Content-Length, None when there is none; raises PayloadTooLarge before a byte is read."""
+    header = request.headers.get("content-length")
+    if header is None:
+        return None
+    if not (header.isascii() and header.isdigit()):
+        raise MalformedBody("Content-Length must be a number of bytes")
+    length = int(header) if len(header) < 20 else limit + 1
+    if length > limit:
+        raise PayloadTooLarge(f"the body has {header[:20]} bytes; at most {limit} are read")
+    return length
+
+
+async def read_body(request: Request, settings: InferenceSettings, memory: BodyMemory) -> bytes:
+    """The whole body. Raises PayloadTooLarge, RequestTimeout, QueueFull, or ClientDisconnect."""
+    limit = settings.max_body_bytes
+    declared_length(request, limit)
+    chunks = []
+    with memory.account() as take:
+        async for chunk in stream_body(request, settings, limit):
+            take(len(chunk))
+            chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+async def stream_body(
+    request: Request, settings: InferenceSettings, limit: int
+) -> AsyncIterator[bytes]:
+    """The body in chunks, as it arrives and never faster than it is taken.
+
+    Raises RequestTimeout when it stalls (no byte for `body_idle_seconds`, or fewer than about
+    1 KiB/s over a longer time), PayloadTooLarge, or ClientDisconnect.
+    """
+    idle = settings.body_idle_seconds
+    received = 0
+    waited = 0.0
+    loop = asyncio.get_running_loop()
+    while True:
+        began = loop.time()
+        message = await _receive(request, idle)
+        waited += loop.time() - began
+        chunk: bytes = message.get("body", b"")
+        received += len(chunk)
+        if received > limit:
+            raise PayloadTooLarge(f"the body has more than {limit} bytes; send it in parts")
+        if waited > idle + received / _SLOWEST_BYTES_PER_SECOND:
+            raise _too_slow(idle)
+        if chunk:
+            yield chunk
+        if not message.get("more_body", False):
+            return
+
+
+async def _receive(request: Request, idle: float) -> Message:
+    try:
+        async with asyncio.timeout(idle):
+            message = await request.receive()
+    except TimeoutError:
+        raise _too_slow(idle) from None
+    if message["type"] == "http.disconnect":
+        raise ClientDisconnect
+    return message
+
+
+def _too_slow(idle: float) -> RequestTimeout:
+    return RequestTimeout(f"the body stalled: no progress within {idle:g} s; send it again")

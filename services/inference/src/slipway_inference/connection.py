@@ -1,0 +1,124 @@
+"""HTTP/1.1 connections with bounds that uvicorn does not set: their number, the size of headers and
+the time in which these arrive.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from slipway_core.errors import HeadersTooLarge, MalformedBody, SlipwayError, TooManyStreams
+from slipway_inference.problem import MEDIA_TYPE, describe
+from slipway_inference.settings import InferenceSettings
+
+_LINGER_SECONDS = 2.0
+
+
+def bounded_protocol(settings: InferenceSettings) -> type[HttpToolsProtocol]:
+    """The protocol class for uvicorn's `http` option."""
+
+    class BoundedProtocol(_BoundedProtocol):
+        limits = settings
+
+    return BoundedProtocol
+
+
+class _BoundedProtocol(HttpToolsProtocol):
+    limits: InferenceSettings
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._header_bytes = 0
+        self._reads_headers = True
+        self._timer: asyncio.TimerHandle | None = None
+        self._lingers = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > self.limits.max_connections:
+            self._answer(TooManyStreams("too many connections are open; try again soon"))
+            self.transport.close()
+            return
+        self._start_timer(self.limits.header_timeout_seconds)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._lingers or self.transport.is_closing():
+            return
+        super().data_received(data)
+        if self._reads_headers and not self._lingers and not self.transport.is_closing():
+            self._header_bytes += len(data)
+            if self._header_bytes > self.limits.max_header_bytes:
+                most = self.limits.max_header_bytes
+                self._refuse(HeadersTooLarge(f"at most {most} bytes of headers are read"))
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._reads_headers = True
+        self._header_bytes = 0
+        if self._timer is None:
+            self._start_timer(self.limits.header_timeout_seconds)
+
+    def on_headers_complete(self) -> None:
+        self._reads_headers = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.cycle is not None and self.cycle.more_body:
+            # Answered before the body was read (it was refused): do not read the rest for long.
+            self._start_timer(_LINGER_SECONDS)
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(MalformedBody("the request is not valid HTTP/1.1"))
+
+    def _refuse(self, error: SlipwayError) -> None:
+        """Answer and close: there is no request that the application could answer.
+
+        A client that is still sending would lose the answer if the connection were closed at once,
+        so for a moment what it sends is thrown away.
+        """
+        self._answer(error)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.close()  # or an earlier request's answer would follow
+            return
+        self._lingers = True
+        self.transport.write_eof()
+        self._start_timer(_LINGER_SECONDS)
+
+    def _answer(self, error: SlipwayError) -> None:
+        request_id = uuid4().hex
+        body = orjson.dumps(describe(error, request_id, ""))
+        lines = [
+            b"content-type: " + MEDIA_TYPE.encode(),
+            b"content-length: " + str(len(body)).encode(),
+            b"x-request-id: " + request_id.encode(),
+            b"x-content-type-options: nosniff",
+            b"connection: close",
+        ]
+        if error.http_status in (429, 503):
+            lines.append(b"retry-after: 1")
+        head = STATUS_LINE[error.http_status] + b"\r\n".join(lines) + b"\r\n\r\n"
+        self.transport.write(head + body)
+
+    def _start_timer(self, seconds: float) -> None:
+        self._stop_timer()
+        self._timer = self.loop.call_later(seconds, self._out_of_time)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _out_of_time(self) -> None:
+        self._timer = None
+        if not self.transport.is_closing():
+            self.transport.close()

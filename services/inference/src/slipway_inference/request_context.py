@@ -1,0 +1,60 @@
+"""What is known of a request apart from its content: who asked, under which prefix, since when."""
+
+from __future__ import annotations
+
+import re
+import time
+from dataclasses import dataclass
+from uuid import uuid4
+
+from starlette.types import Scope
+
+_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
+_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
+_LONGEST_PREFIX = 512
+_KEY = "slipway.request"
+
+
+@dataclass(slots=True)
+class RequestContext:
+    """Travels in the ASGI scope; `code` is set when the request ends in an error."""
+
+    request_id: str
+    prefix: str
+    """Path before our own routes as the client sees it: a proxy's prefix and /models/<name>."""
+    started: float
+    """`time.perf_counter()` when the headers had arrived."""
+    code: str = ""
+
+    @property
+    def elapsed_seconds(self) -> float:
+        return time.perf_counter() - self.started
+
+
+def open_context(scope: Scope, root_path: str) -> RequestContext:
+    """Keep in the scope: the caller's X-Request-ID (or a new one) and X-Forwarded-Prefix."""
+    given_id = given_prefix = b""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            given_id = value
+        elif name == b"x-forwarded-prefix":
+            given_prefix = value
+    context = RequestContext(
+        request_id=given_id.decode() if _REQUEST_ID.fullmatch(given_id) else uuid4().hex,
+        prefix=_read_prefix(given_prefix) + root_path,
+        started=time.perf_counter(),
+    )
+    scope[_KEY] = context
+    return context
+
+
+def context_of(scope: Scope) -> RequestContext:
+    """The context that `open_context` put into this request's scope."""
+    context: RequestContext = scope[_KEY]
+    return context
+
+
+def _read_prefix(header: bytes) -> str:
+    """A proxy's prefix without a slash at its end; anything that is not a plain path is ignored."""
+    prefix = header.decode("latin-1").rstrip("/")
+    return prefix if len(prefix) <= _LONGEST_PREFIX and _PREFIX.fullmatch(prefix) else ""
