@@ -1,0 +1,157 @@
+"""The batch worker: a model's engines, a queue of rings, and the store that says what to do."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from functools import partial
+
+import structlog
+
+from slipway_batch.chunk_runner import ChunkRunner
+from slipway_batch.health import HealthServer
+from slipway_batch.metrics import (
+    CHUNKS_RUNNING,
+    CHUNKS_WAITING,
+    OLDEST_CHUNK_SECONDS,
+    QUEUE_DEPTH,
+)
+from slipway_batch.settings import BatchSettings
+from slipway_batch.slices import in_slices
+from slipway_core.cancelling import cancel_and_wait
+from slipway_core.errors import QueueUnavailable, SlipwayError, StoreUnavailable
+from slipway_core.queue.client import ArqDoorbell
+from slipway_core.queue.worker import QueueWorker
+from slipway_core.runtime.engine import EnginePool
+from slipway_core.runtime.inputs import estimate_tokens
+from slipway_core.store.chunks import ChunkRepository
+from slipway_core.store.database import Database
+from slipway_core.sweeper import Sweeper
+
+log = structlog.get_logger("slipway.batch")
+
+
+class BatchWorker:
+    """One worker process from start to end. `run` returns when `stop` was called."""
+
+    def __init__(self, settings: BatchSettings) -> None:
+        self._settings = settings
+        self._stop = asyncio.Event()
+        self._loaded = False
+
+    def stop(self) -> None:
+        """Take no more chunks, finish those that run, then end."""
+        if not self._stop.is_set():
+            log.info("draining")
+        self._stop.set()
+
+    async def run(self) -> None:
+        """Serve the queue. Raises InvalidSettings and ModelError when that cannot begin."""
+        health = HealthServer(lambda: self._loaded and not self._stop.is_set())
+        if self._settings.metrics_port:
+            await health.start(self._settings.metrics_host, self._settings.metrics_port)
+        try:
+            async with AsyncExitStack() as opened:
+                database = await Database.open(self._settings)
+                opened.push_async_callback(database.close)
+                doorbell = await ArqDoorbell.connect(
+                    self._settings.redis_url.get_secret_value(), self._settings.queue_name
+                )
+                opened.push_async_callback(doorbell.close)
+                await self._serve(database, doorbell)
+        finally:
+            await health.close()
+
+    async def _serve(self, database: Database, doorbell: ArqDoorbell) -> None:
+        pool = await self._start_engines()
+        if pool is None:
+            return
+        sweeping = asyncio.create_task(self._keep_sweeping(database, doorbell))
+        try:
+            await self._answer_rings(database, pool)
+        finally:
+            await cancel_and_wait(sweeping)
+            await pool.close()
+
+    async def _start_engines(self) -> EnginePool | None:
+        """Load the model; None when the worker was stopped before it was loaded."""
+        starting = asyncio.create_task(EnginePool.start(self._settings))
+        stopping = asyncio.create_task(self._stop.wait())
+        await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        if not starting.done():
+            await cancel_and_wait(starting)
+            return None
+        pool = await starting
+        self._loaded = True
+        log.info(
+            "ready",
+            model=pool.info.manifest.name,
+            version=pool.info.manifest.version,
+            queue=self._settings.queue_name,
+        )
+        return pool
+
+    async def _answer_rings(self, database: Database, pool: EnginePool) -> None:
+        runner = ChunkRunner(
+            ChunkRepository(database, self._settings.queue_name, pool.info.manifest.digest),
+            in_slices(
+                pool.run,
+                partial(estimate_tokens, pool.info.manifest),
+                self._settings.max_batch_tokens,
+            ),
+            lease=timedelta(seconds=self._settings.lease_seconds),
+            timeout_seconds=self._settings.chunk_timeout_seconds,
+        )
+        worker = QueueWorker(
+            self._settings.redis_url.get_secret_value(),
+            self._settings.queue_name,
+            runner.answer,
+            # One chunk more than there are engines: the next is at hand when one has ended, and
+            # results are written while the next is computed.
+            slots=pool.size + 1,
+            # A chunk under suspicion first waits for the other one to end.
+            ring_timeout_seconds=2 * self._settings.chunk_timeout_seconds + 60,
+        )
+        await worker.run(self._stop, self._settings.drain_seconds)
+
+    async def _keep_sweeping(self, database: Database, doorbell: ArqDoorbell) -> None:
+        chunks = ChunkRepository(database, self._settings.queue_name)
+        sweeper = Sweeper(database, doorbell, self._settings)
+        while True:
+            try:
+                await sweeper.sweep()
+                await _measure(chunks, doorbell)
+            except (StoreUnavailable, QueueUnavailable) as error:
+                log.warning("sweeping waits", code=error.code, cause=error.message)
+            except Exception:
+                log.exception("sweeping failed")
+            await asyncio.sleep(self._settings.sweep_seconds)
+
+
+async def _measure(chunks: ChunkRepository, doorbell: ArqDoorbell) -> None:
+    backlog = await chunks.backlog()
+    CHUNKS_WAITING.set(backlog.waiting)
+    CHUNKS_RUNNING.set(backlog.running)
+    OLDEST_CHUNK_SECONDS.set(backlog.oldest_seconds)
+    QUEUE_DEPTH.set(await doorbell.depth())
+
+
+def serve(settings: BatchSettings) -> int:
+    """Run a worker until SIGTERM or SIGINT; the exit status: 1 when it could not begin."""
+
+    async def run() -> None:
+        worker = BatchWorker(settings)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        await worker.run()
+
+    try:
+        asyncio.run(run())
+    except SlipwayError as error:
+        log.error("the worker cannot run", code=error.code, cause=error.message)
+        return 1
+    return 0
