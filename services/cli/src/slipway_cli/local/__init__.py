@@ -1,0 +1,1 @@
+"""The whole platform on one machine: servers, migrations, services, watched by one process."""

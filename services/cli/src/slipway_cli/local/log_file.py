@@ -1,0 +1,67 @@
+"""Copies what a child process writes into a file of bounded size."""
+
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+from typing import IO
+
+LARGEST_BYTES = 10_000_000
+KEPT_FILES = 3
+
+
+class LogFile:
+    """A file of log lines with up to KEPT_FILES older ones beside it: `x.log.1` and so on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.last_error = ""
+        """What the last line of level error or above says, or the last line of a crash."""
+        self._thread: threading.Thread | None = None
+
+    def follow(self, output: IO[bytes]) -> None:
+        """Copy lines until the child closes its end; runs beside the caller."""
+        self.last_error = ""
+        self._thread = threading.Thread(target=self._copy, args=(output,), daemon=True)
+        self._thread.start()
+
+    def finish(self, timeout_seconds: float = 5) -> None:
+        """Wait until the last line of an ended child is written."""
+        if self._thread is not None:
+            self._thread.join(timeout_seconds)
+
+    def _copy(self, output: IO[bytes]) -> None:
+        writer = self.path.open("ab")
+        with output:
+            for line in output:
+                if writer.tell() > LARGEST_BYTES:
+                    writer.close()
+                    self._rotate()
+                    writer = self.path.open("ab")
+                writer.write(line)
+                writer.flush()
+                self._remember(line)
+        writer.close()
+
+    def _rotate(self) -> None:
+        for number in range(KEPT_FILES, 0, -1):
+            older = self.path.with_name(f"{self.path.name}.{number}")
+            newer = (
+                self.path.with_name(f"{self.path.name}.{number - 1}") if number > 1 else self.path
+            )
+            if newer.exists():
+                newer.replace(older)
+
+    def _remember(self, line: bytes) -> None:
+        text = line.decode(errors="replace").strip()
+        try:
+            event = json.loads(text)
+        except ValueError:
+            # Not one of our lines: a traceback, whose last line says what happened.
+            self.last_error = text or self.last_error
+            return
+        if isinstance(event, dict) and event.get("level") in ("error", "critical"):
+            said = [str(event[name]) for name in ("event", "cause") if event.get(name)]
+            # Of a traceback the last line says what happened.
+            self.last_error = ": ".join(part.strip().splitlines()[-1] for part in said)
