@@ -1,0 +1,37 @@
+"""A model without weights: it counts the words of a text."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from slipway_core.runtime import Model
+
+WORD = re.compile(r"[^\W_]+(?:['’-][^\W_]+)*")
+MOST_COMMON = 3
+LARGEST_TOP = 50
+
+
+class WordCount(Model):
+    """Answers {"words", "different", "most_common"}; `top` says how many of the latter."""
+
+    def preprocess(self, value: str, parameters: dict[str, Any]) -> tuple[str, int]:
+        """Check the parameters of one input; a ValueError refuses it with that message."""
+        top = parameters.get("top", MOST_COMMON)
+        if not isinstance(top, int) or isinstance(top, bool) or not 0 <= top <= LARGEST_TOP:
+            raise ValueError(f"`parameters.top` must be a whole number from 0 to {LARGEST_TOP}")
+        return value.lower(), top
+
+    def predict(self, batch: Sequence[tuple[str, int]]) -> list[dict[str, Any]]:
+        """One answer for each text of the batch."""
+        return [self._count(text, top) for text, top in batch]
+
+    def _count(self, text: str, top: int) -> dict[str, Any]:
+        counts = Counter(WORD.findall(text))
+        return {
+            "words": counts.total(),
+            "different": len(counts),
+            "most_common": [{"word": word, "count": n} for word, n in counts.most_common(top)],
+        }
