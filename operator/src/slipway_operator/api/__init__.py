@@ -1,0 +1,1 @@
+"""The Kubernetes API that Slipway adds, one module for each version."""

@@ -1,0 +1,36 @@
+"""`podTemplate`: the way out when the API has no field for what a pod needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import Field
+from pydantic.config import JsonDict
+
+from slipway_operator.api.v1alpha1.api_model import ApiModel
+
+PRESERVED: JsonDict = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+
+
+class PodTemplateMetadata(ApiModel):
+    """Labels and annotations to add to the pods."""
+
+    labels: dict[str, str] = Field(
+        {}, max_length=64, description="Labels to add; those that select the pods stay as they are."
+    )
+    annotations: dict[str, str] = Field({}, max_length=64, description="Annotations to add.")
+
+
+class PodTemplate(ApiModel):
+    """Part of a pod template. Lists of named things (containers, volumes, env) are merged by name,
+    a null removes what was there, everything else replaces.
+    """
+
+    metadata: PodTemplateMetadata = Field(
+        PodTemplateMetadata(), description="Labels and annotations to add to the pods."
+    )
+    spec: dict[str, Any] = Field(
+        {},
+        description="Part of a core/v1 PodSpec.",
+        json_schema_extra=PRESERVED,
+    )

@@ -1,0 +1,178 @@
+"""Runs reconciliations: turns what the watches say into work, and does it with bounded concurrency.
+
+kopf watches and this decides, because kopf's own handlers remember in annotations what they did and
+look at one object alone; a reconciliation remembers nothing and looks at all objects.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from slipway_operator.cluster import Cluster, Refused, Unavailable
+from slipway_operator.configuration import OperatorSettings
+from slipway_operator.deployments import ModelDeployments
+from slipway_operator.discovery import discover, present_children
+from slipway_operator.kinds import CHILDREN, MODEL_DEPLOYMENT, POD, Kind
+from slipway_operator.live import Key, LiveObjects, key_of
+from slipway_operator.metrics import (
+    MANAGED_OBJECTS,
+    MODEL_DEPLOYMENTS,
+    QUEUE_DEPTH,
+    RECONCILE_ERRORS,
+    RECONCILE_SECONDS,
+)
+from slipway_operator.mount_failures import MountFailures
+from slipway_operator.reconcile import Reconciler
+from slipway_operator.work_queue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+GATHER_SECONDS = 0.1
+"""One action of a user or a controller changes several objects: they are looked at together."""
+
+Event = dict[str, Any]
+
+
+class Controller:
+    """The operator's heart: fed by `saw_*`, alive inside `running`."""
+
+    def __init__(self, cluster: Cluster, settings: OperatorSettings) -> None:
+        self._cluster = cluster
+        self._settings = settings
+        self._deployments = ModelDeployments(settings)
+        self._live = LiveObjects()
+        self._mount_failures = MountFailures()
+        self._queue = WorkQueue()
+        self._reconciler = Reconciler(
+            cluster, settings, self._deployments, self._live, self._mount_failures
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self.kinds_changed = asyncio.Event()
+        """Set when KEDA and the like came or went, so that there is more or less to watch."""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether everything that must run runs."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    @property
+    def children(self) -> tuple[Kind, ...]:
+        """The kinds of children that the cluster can hold at the moment."""
+        return present_children(self._reconciler.capabilities)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Learn what there is, then work until the end of the block."""
+        self._reconciler.capabilities = await discover(self._cluster, self._settings)
+        await self._list_everything()
+        loops = [self._work() for _ in range(self._settings.concurrency)]
+        self._tasks = [
+            asyncio.create_task(loop) for loop in (*loops, self._resync(), self._rediscover())
+        ]
+        try:
+            yield
+        finally:
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+            self._queue.close()
+
+    def saw_model_deployment(self, event: Event) -> None:
+        """A ModelDeployment was created, changed or deleted."""
+        body = event["object"]
+        key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
+        neighbours = self._deployments.neighbours(key)
+        if event["type"] == "DELETED":
+            self._deployments.drop(key)
+        elif not self._deployments.put(body):
+            return
+        for neighbour in neighbours ^ self._deployments.neighbours(key):
+            self._queue.add(neighbour)
+        self._queue.add(key)
+
+    def saw_child(self, kind: Kind, event: Event) -> None:
+        """A child or a pod was created, changed or deleted, perhaps by the operator itself."""
+        body = event["object"]
+        if event["type"] == "DELETED":
+            self._live.drop(kind, body)
+        elif not self._live.put(kind, body):
+            return
+        self._queue.add(key_of(body), GATHER_SECONDS)
+
+    def saw_mount_failure(self, event: Event) -> None:
+        """The kubelet said that it cannot mount a volume."""
+        if event["type"] == "DELETED":
+            self._mount_failures.drop(event["object"])
+            return
+        key = self._live.owner_of_pod(*self._mount_failures.put(event["object"]))
+        if key is not None:
+            self._queue.add(key, GATHER_SECONDS)
+
+    def update_gauges(self) -> None:
+        """Set the gauges to the present; called when they are read."""
+        QUEUE_DEPTH.set(self._queue.depth)
+        counts = self._live.count()
+        for kind in CHILDREN:
+            MANAGED_OBJECTS.labels(kind.kind).set(counts.get(kind, 0))
+        ready = self._deployments.count_by_ready()
+        for status in ("True", "False", "Unknown"):
+            MODEL_DEPLOYMENTS.labels(status).set(ready[status])
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            try:
+                with RECONCILE_SECONDS.time():
+                    recheck = await self._reconciler.reconcile(key)
+            except Unavailable as error:
+                RECONCILE_ERRORS.labels("Unavailable").inc()
+                log.warning("%s/%s: %s; it will be tried again", *key, error)
+                self._queue.failed(key)
+            except Exception:
+                RECONCILE_ERRORS.labels("InternalError").inc()
+                log.exception("%s/%s cannot be reconciled; it will be tried again", *key)
+                self._queue.failed(key)
+            else:
+                self._queue.done(key)
+                if recheck is not None:
+                    self._queue.add(key, recheck)
+
+    async def _resync(self) -> None:
+        """Looks at everything now and then, should a watch ever have missed something."""
+        while True:
+            for key in self._deployments.keys():  # noqa: SIM118 - not a dict
+                self._queue.add(key, GATHER_SECONDS)
+            await asyncio.sleep(self._settings.resync_seconds)
+            try:
+                await self._list_everything()
+            except (Unavailable, Refused) as error:
+                log.warning("the resync failed: %s; the watches go on", error)
+
+    async def _rediscover(self) -> None:
+        """Notices when KEDA, Prometheus or an ingress class comes or goes."""
+        while True:
+            await asyncio.sleep(self._settings.discovery_seconds)
+            try:
+                found = await discover(self._cluster, self._settings)
+            except (Unavailable, Refused) as error:
+                log.warning("cannot see what the cluster has: %s", error)
+                continue
+            if found != self._reconciler.capabilities:
+                log.info("the cluster now has %s", found)
+                before, self._reconciler.capabilities = self.children, found
+                if self.children != before:
+                    self.kinds_changed.set()
+                for key in self._deployments.keys():  # noqa: SIM118 - not a dict
+                    self._queue.add(key)
+
+    async def _list_everything(self) -> None:
+        for kind in (*self.children, POD):
+            self._live.start_listing(kind)
+            self._live.replace(kind, [each async for each in self._cluster.list_managed(kind)])
+        self._deployments.start_listing()
+        listed = [each async for each in self._cluster.list_managed(MODEL_DEPLOYMENT)]
+        self._deployments.replace(listed)

@@ -1,0 +1,126 @@
+"""Who decides the number of pods: an HPA by CPU, or KEDA by the length of the batch queue."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.api.v1alpha1.scaling import Autoscaling, Batch
+from slipway_operator.configuration import Platform
+from slipway_operator.desired.labels import BATCH, INFERENCE, metadata
+from slipway_operator.desired.names import batch_name, queue_name
+
+BATCH_CPU_PERCENTAGE = 70
+KEDA_POLLING_SECONDS = 5
+
+
+def inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) -> dict[str, Any]:
+    """An HPA that at most doubles every 15 s and takes away at most half a minute."""
+    return _autoscaler(
+        metadata(md, md.name, INFERENCE),
+        autoscaling.min_replicas,
+        autoscaling.max_replicas,
+        autoscaling.target_cpu_utilization_percentage,
+        autoscaling.scale_down_delay_seconds,
+    )
+
+
+def batch_autoscaler(md: ModelDeployment, batch: Batch) -> dict[str, Any]:
+    """An HPA for workers where KEDA is not installed: it cannot go below one."""
+    least = max(1, batch.min_replicas)
+    return _autoscaler(
+        metadata(md, batch_name(md.name), BATCH),
+        least,
+        max(least, batch.max_replicas),
+        BATCH_CPU_PERCENTAGE,
+        batch.cooldown_seconds if batch.cooldown_seconds <= 3600 else 3600,
+    )
+
+
+def _autoscaler(
+    meta: dict[str, Any], least: int, most: int, cpu_percentage: int, delay_seconds: int
+) -> dict[str, Any]:
+    target = {"type": "Utilization", "averageUtilization": cpu_percentage}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": meta,
+        "spec": {
+            "scaleTargetRef": {
+                "apiVersion": "apps/v1",
+                "kind": "Deployment",
+                "name": meta["name"],
+            },
+            "minReplicas": least,
+            "maxReplicas": most,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
+            "behavior": {
+                "scaleUp": {
+                    "stabilizationWindowSeconds": 0,
+                    "selectPolicy": "Max",
+                    "policies": [
+                        {"type": "Percent", "value": 100, "periodSeconds": 15},
+                        {"type": "Pods", "value": 2, "periodSeconds": 15},
+                    ],
+                },
+                "scaleDown": {
+                    "stabilizationWindowSeconds": delay_seconds,
+                    "selectPolicy": "Max",
+                    "policies": [
+                        {"type": "Percent", "value": 50, "periodSeconds": 60},
+                        {"type": "Pods", "value": 1, "periodSeconds": 60},
+                    ],
+                },
+            },
+        },
+    }
+
+
+def scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -> dict[str, Any]:
+    """KEDA counts the announced chunks; a chunk stays announced until it is done, so busy workers
+    are not taken away.
+    """
+    name = batch_name(md.name)
+    trigger: dict[str, Any] = {
+        "type": "redis",
+        "metadata": {
+            "address": platform.redis_address,
+            "databaseIndex": str(platform.redis_database),
+            "listName": queue_name(md.namespace, md.name),
+            "listLength": str(batch.target_queue_length),
+            "activationListLength": "0",
+        },
+    }
+    if platform.redis_password_key:
+        trigger["authenticationRef"] = {"name": name}
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "ScaledObject",
+        "metadata": metadata(md, name, BATCH),
+        "spec": {
+            "scaleTargetRef": {"name": name},
+            "minReplicaCount": batch.min_replicas,
+            "maxReplicaCount": batch.max_replicas,
+            "pollingInterval": KEDA_POLLING_SECONDS,
+            "cooldownPeriod": batch.cooldown_seconds,
+            "triggers": [trigger],
+        },
+    }
+
+
+def trigger_authentication(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
+    """Where KEDA finds the queue's password: the Secret that the workers use."""
+    return {
+        "apiVersion": "keda.sh/v1alpha1",
+        "kind": "TriggerAuthentication",
+        "metadata": metadata(md, batch_name(md.name), BATCH),
+        "spec": {
+            "secretTargetRef": [
+                {
+                    "parameter": "password",
+                    "name": platform.redis_secret,
+                    "key": platform.redis_password_key,
+                }
+            ]
+        },
+    }

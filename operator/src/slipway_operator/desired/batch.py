@@ -1,0 +1,78 @@
+"""The Deployment of the batch workers."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.api.v1alpha1.scaling import Batch
+from slipway_operator.configuration import Platform
+from slipway_operator.desired.environment import WORKER_DRAIN_SECONDS, batch_environment
+from slipway_operator.desired.inference import DOWNLOAD_SECONDS, STARTUP_PROBE_SECONDS
+from slipway_operator.desired.labels import BATCH, metadata, selector
+from slipway_operator.desired.names import (
+    LIVENESS_PATH,
+    METRICS_PORT,
+    METRICS_PORT_NAME,
+    READINESS_PATH,
+    WORKER_CONTAINER,
+    batch_name,
+)
+from slipway_operator.desired.pod import Workload, pod_template
+from slipway_operator.desired.resources import batch_resources, uses_gpu
+
+
+def wants_batch(md: ModelDeployment, platform: Platform) -> bool:
+    """Whether workers are declared, and the platform has the database and queue they need."""
+    enabled = md.spec.batch is not None and md.spec.batch.enabled
+    return enabled and bool(platform.database_secret and platform.redis_secret)
+
+
+def batch_deployment(md: ModelDeployment, platform: Platform, batch: Batch) -> dict[str, Any]:
+    """An autoscaler always owns the number of workers, so `spec.replicas` is left out."""
+    spec = {
+        "revisionHistoryLimit": 3,
+        "progressDeadlineSeconds": md.spec.runtime.startup_timeout_seconds + DOWNLOAD_SECONDS,
+        "selector": {"matchLabels": selector(md, BATCH)},
+        "template": pod_template(md, platform, _workload(md, platform, batch)),
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": metadata(md, batch_name(md.name), BATCH),
+        "spec": spec,
+    }
+
+
+def _workload(md: ModelDeployment, platform: Platform, batch: Batch) -> Workload:
+    gpu = uses_gpu(batch_resources(md))
+    default_image = (gpu and platform.batch_cuda_image) or platform.batch_image
+    return Workload(
+        component=BATCH,
+        container=WORKER_CONTAINER,
+        image=batch.image or default_image,
+        environment=batch_environment(md, platform),
+        port_name=METRICS_PORT_NAME,
+        port=METRICS_PORT,
+        probes=_probes(md.spec.runtime.startup_timeout_seconds),
+        resources=batch_resources(md),
+        grace_seconds=WORKER_DRAIN_SECONDS + 10,
+        pod_template=batch.pod_template,
+    )
+
+
+def _probes(startup_seconds: int) -> dict[str, Any]:
+    ready = {"httpGet": {"path": READINESS_PATH, "port": METRICS_PORT_NAME}}
+    alive = {"httpGet": {"path": LIVENESS_PATH, "port": METRICS_PORT_NAME}}
+    return {
+        "startupProbe": {
+            **ready,
+            "periodSeconds": STARTUP_PROBE_SECONDS,
+            "timeoutSeconds": 5,
+            "failureThreshold": ceil(startup_seconds / STARTUP_PROBE_SECONDS),
+        },
+        "livenessProbe": {
+            **alive, "periodSeconds": 15, "timeoutSeconds": 10, "failureThreshold": 4,
+        },
+    }  # fmt: skip

@@ -1,0 +1,98 @@
+"""The environment of a ModelDeployment's containers. A contract test holds these names against the
+settings of the services, which the operator does not import.
+"""
+
+from __future__ import annotations
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.api.v1alpha1.model_runtime import Resources
+from slipway_operator.configuration import Platform
+from slipway_operator.desired.names import (
+    CACHE_FOLDER,
+    CLAIMS_FOLDER,
+    CREDENTIALS_FOLDER,
+    HTTP_PORT,
+    METRICS_PORT,
+    SECRETS_FOLDER,
+)
+from slipway_operator.desired.resources import batch_resources, uses_gpu
+
+DRAIN_DELAY_SECONDS = 5
+"""How long a stopping pod still answers new requests, while the route learns that it goes."""
+WORKER_DRAIN_SECONDS = 60
+"""How long a stopping worker may take to end the chunk of work that it has."""
+
+Environment = dict[str, str]
+
+
+def model_environment(md: ModelDeployment, platform: Platform) -> Environment:
+    """What finding and verifying the model needs: all that the download container gets."""
+    model = md.spec.model
+    return {
+        "SLIPWAY_NAMESPACE": md.namespace,
+        "SLIPWAY_DEPLOYMENT": md.name,
+        "SLIPWAY_LOG_LEVEL": platform.model_log_level,
+        "SLIPWAY_MODEL_URI": model.uri,
+        "SLIPWAY_MODEL_SHA256": model.sha256 or "",
+        "SLIPWAY_MODEL_NAME": md.name,
+        "SLIPWAY_MODEL_VERSION": model.version or "",
+        "SLIPWAY_MODEL_CACHE": CACHE_FOLDER,
+        "SLIPWAY_PVC_ROOT": CLAIMS_FOLDER,
+        "SLIPWAY_ALLOW_PICKLE": str(model.allow_pickle).lower(),
+    }
+
+
+def download_environment(md: ModelDeployment, platform: Platform) -> Environment:
+    """`model_environment`, and where the credentials for the download are, as files."""
+    environment = model_environment(md, platform)
+    if md.spec.model.credentials_secret_ref:
+        environment["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS_FOLDER}/credentials"
+        environment["HF_TOKEN_PATH"] = f"{CREDENTIALS_FOLDER}/token"
+    return environment
+
+
+def _engine_environment(
+    md: ModelDeployment, platform: Platform, resources: Resources
+) -> Environment:
+    runtime = md.spec.runtime
+    device: str = "auto" if runtime.device == "cuda" else runtime.device
+    if uses_gpu(resources):
+        # With a GPU reserved, computing on the CPU instead would be a fault that nobody sees.
+        device = "cuda"
+    has_secrets = platform.database_secret or platform.redis_secret
+    return {
+        **model_environment(md, platform),
+        **({"SLIPWAY_SECRETS_DIR": SECRETS_FOLDER} if has_secrets else {}),
+        "SLIPWAY_DEVICE": device,
+        "SLIPWAY_PRECISION": runtime.precision,
+        "SLIPWAY_ENGINES": str(runtime.engines),
+        "SLIPWAY_THREADS": str(runtime.threads),
+        "SLIPWAY_MAX_BATCH_TOKENS": str(runtime.max_batch_tokens),
+    }
+
+
+def inference_environment(md: ModelDeployment, platform: Platform) -> Environment:
+    """Of the inference server."""
+    runtime = md.spec.runtime
+    timeout = runtime.request_timeout_seconds
+    return {
+        **_engine_environment(md, platform, runtime.resources),
+        "SLIPWAY_HOST": "0.0.0.0",  # noqa: S104 - a pod's own network
+        "SLIPWAY_PORT": str(HTTP_PORT),
+        "SLIPWAY_MAX_QUEUE_TOKENS": str(runtime.max_queue_tokens),
+        "SLIPWAY_REQUEST_TIMEOUT_SECONDS": str(timeout),
+        "SLIPWAY_MAX_REQUEST_TIMEOUT_SECONDS": str(max(300, timeout)),
+        "SLIPWAY_MAX_STREAM_BYTES": str(md.spec.route.max_request_mebibytes * 1024 * 1024),
+        "SLIPWAY_DRAIN_DELAY_SECONDS": str(DRAIN_DELAY_SECONDS),
+        "SLIPWAY_DRAIN_TIMEOUT_SECONDS": str(timeout),
+    }
+
+
+def batch_environment(md: ModelDeployment, platform: Platform) -> Environment:
+    """Of a batch worker."""
+    return {
+        **_engine_environment(md, platform, batch_resources(md)),
+        "SLIPWAY_DRAIN_SECONDS": str(WORKER_DRAIN_SECONDS),
+        "SLIPWAY_METRICS_HOST": "0.0.0.0",  # noqa: S104 - a pod's own network
+        "SLIPWAY_METRICS_PORT": str(METRICS_PORT),
+    }

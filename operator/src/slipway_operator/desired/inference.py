@@ -1,0 +1,93 @@
+"""The Deployment of the inference server."""
+
+from __future__ import annotations
+
+from math import ceil
+from typing import Any
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.configuration import Platform
+from slipway_operator.desired.environment import DRAIN_DELAY_SECONDS, inference_environment
+from slipway_operator.desired.labels import (
+    FIXED_REPLICAS_ANNOTATION,
+    INFERENCE,
+    metadata,
+    selector,
+)
+from slipway_operator.desired.names import (
+    HTTP_PORT,
+    HTTP_PORT_NAME,
+    LIVENESS_PATH,
+    READINESS_PATH,
+    SERVER_CONTAINER,
+)
+from slipway_operator.desired.pod import Workload, pod_template
+from slipway_operator.desired.resources import uses_gpu
+
+STARTUP_PROBE_SECONDS = 2
+DOWNLOAD_SECONDS = 1800
+"""How long a download may take before the rollout counts as stuck."""
+
+
+def inference_deployment(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
+    """Replaces pods one by one and never takes one away before its successor is ready.
+
+    `spec.replicas` is left out while an autoscaler owns it: writing it would undo its decisions.
+    """
+    meta = metadata(md, md.name, INFERENCE)
+    spec: dict[str, Any] = {
+        "revisionHistoryLimit": 3,
+        "progressDeadlineSeconds": md.spec.runtime.startup_timeout_seconds + DOWNLOAD_SECONDS,
+        "strategy": {
+            "type": "RollingUpdate",
+            "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"},
+        },
+        "selector": {"matchLabels": selector(md, INFERENCE)},
+        "template": pod_template(md, platform, _workload(md, platform)),
+    }
+    if md.spec.autoscaling is None:
+        meta["annotations"] = {FIXED_REPLICAS_ANNOTATION: "fixed"}
+        spec["replicas"] = fixed_replicas(md)
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
+
+
+def fixed_replicas(md: ModelDeployment) -> int:
+    """Number of inference pods where no autoscaler decides it."""
+    return 1 if md.spec.replicas is None else md.spec.replicas
+
+
+def _workload(md: ModelDeployment, platform: Platform) -> Workload:
+    runtime = md.spec.runtime
+    gpu = uses_gpu(runtime.resources)
+    default_image = (gpu and platform.inference_cuda_image) or platform.inference_image
+    return Workload(
+        component=INFERENCE,
+        container=SERVER_CONTAINER,
+        image=runtime.image or default_image,
+        environment=inference_environment(md, platform),
+        port_name=HTTP_PORT_NAME,
+        port=HTTP_PORT,
+        probes=_probes(runtime.startup_timeout_seconds),
+        resources=runtime.resources,
+        grace_seconds=DRAIN_DELAY_SECONDS + runtime.request_timeout_seconds + 10,
+        pod_template=md.spec.pod_template,
+    )
+
+
+def _probes(startup_seconds: int) -> dict[str, Any]:
+    ready = {"httpGet": {"path": READINESS_PATH, "port": HTTP_PORT_NAME}}
+    alive = {"httpGet": {"path": LIVENESS_PATH, "port": HTTP_PORT_NAME}}
+    return {
+        "startupProbe": {
+            **ready,
+            "periodSeconds": STARTUP_PROBE_SECONDS,
+            "timeoutSeconds": 5,
+            "failureThreshold": ceil(startup_seconds / STARTUP_PROBE_SECONDS),
+        },
+        "readinessProbe": {
+            **ready, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 2,
+        },
+        "livenessProbe": {
+            **alive, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 3,
+        },
+    }  # fmt: skip

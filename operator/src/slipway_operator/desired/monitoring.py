@@ -1,0 +1,51 @@
+"""The ServiceMonitor, for clusters with the Prometheus Operator."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.desired.labels import (
+    COMPONENT_LABEL,
+    INFERENCE,
+    MODEL_LABEL,
+    metadata,
+)
+from slipway_operator.desired.names import HTTP_PORT_NAME, METRICS_PATH, METRICS_PORT_NAME
+
+
+def service_monitor(md: ModelDeployment) -> dict[str, Any]:
+    """Scrapes inference pods and batch workers; each series says whose it is by the labels
+    `modeldeployment` and `component`.
+    """
+    relabelings = [
+        {"targetLabel": "modeldeployment", "replacement": md.name},
+        {
+            "sourceLabels": [_discovered(COMPONENT_LABEL)],
+            "targetLabel": "component",
+        },
+    ]
+    endpoint = {
+        "path": METRICS_PATH,
+        "interval": md.spec.monitoring.interval,
+        "relabelings": relabelings,
+    }
+    return {
+        "apiVersion": "monitoring.coreos.com/v1",
+        "kind": "ServiceMonitor",
+        "metadata": metadata(md, md.name, INFERENCE),
+        "spec": {
+            "selector": {"matchLabels": {MODEL_LABEL: md.name}},
+            "endpoints": [
+                {"port": HTTP_PORT_NAME, **endpoint},
+                {"port": METRICS_PORT_NAME, **endpoint},
+            ],
+        },
+    }
+
+
+def _discovered(label: str) -> str:
+    """How Prometheus calls a Service's label while it finds targets."""
+    return "__meta_kubernetes_service_label_" + "".join(
+        character if character.isalnum() else "_" for character in label
+    )

@@ -1,0 +1,76 @@
+"""NetworkPolicies: what may reach model pods, and what they may reach."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.configuration import Platform
+from slipway_operator.desired.labels import BATCH, INFERENCE, metadata, selector
+from slipway_operator.desired.names import HTTP_PORT, METRICS_PORT, batch_name
+from slipway_operator.desired.pod import needs_download
+
+METADATA_SERVICE = "169.254.169.254/32"
+"""Where clouds hand out the node's own credentials: no model has business there."""
+
+
+def inference_policy(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
+    """Inference pods: in by the HTTP port; out to DNS, the platform's servers, and the model."""
+    return _policy(md, md.name, INFERENCE, HTTP_PORT, _egress(md, platform, web=False))
+
+
+def batch_policy(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
+    """Workers: in by the metrics port; out also to the web, for webhooks of finished jobs."""
+    return _policy(md, batch_name(md.name), BATCH, METRICS_PORT, _egress(md, platform, web=True))
+
+
+def _policy(
+    md: ModelDeployment, name: str, component: str, port: int, egress: list[dict[str, Any]]
+) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": metadata(md, name, component),
+        "spec": {
+            "podSelector": {"matchLabels": selector(md, component)},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": [{"ports": [{"port": port, "protocol": "TCP"}]}],
+            "egress": egress,
+        },
+    }
+
+
+def _egress(md: ModelDeployment, platform: Platform, *, web: bool) -> list[dict[str, Any]]:
+    rules: list[dict[str, Any]] = [
+        {"ports": [{"port": 53, "protocol": name} for name in ("UDP", "TCP")]}
+    ]
+    servers = []
+    if platform.database_secret:
+        servers.append(platform.database_port)
+    if platform.redis_secret:
+        servers.append(platform.redis_port)
+    if servers:
+        rules.append({"ports": [{"port": port, "protocol": "TCP"} for port in servers]})
+    outside = sorted(({80, 443} if web else set()) | _download_ports(md))
+    if outside:
+        rules.append(
+            {
+                "ports": [{"port": port, "protocol": "TCP"} for port in outside],
+                "to": [
+                    {"ipBlock": {"cidr": "0.0.0.0/0", "except": [METADATA_SERVICE]}},
+                    {"ipBlock": {"cidr": "::/0"}},
+                ],
+            }
+        )
+    return rules
+
+
+def _download_ports(md: ModelDeployment) -> set[int]:
+    if not needs_download(md):
+        return set()
+    try:
+        port = urlsplit(md.spec.model.uri).port
+    except ValueError:
+        port = None
+    return {80, 443, *([port] if port else [])}

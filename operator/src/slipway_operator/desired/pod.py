@@ -1,0 +1,135 @@
+"""The pod template that inference pods and batch workers have in common."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.api.v1alpha1.model_runtime import Resources
+from slipway_operator.api.v1alpha1.pod_template import PodTemplate
+from slipway_operator.configuration import Platform
+from slipway_operator.desired.environment import Environment, download_environment
+from slipway_operator.desired.labels import VERSION_ANNOTATION, labels, selector
+from slipway_operator.desired.merge import merged
+from slipway_operator.desired.names import FETCH_CONTAINER
+from slipway_operator.desired.resources import gpu_tolerations, resolved
+from slipway_operator.desired.security import container_security, pod_security
+from slipway_operator.desired.volumes import download_mounts, server_mounts, volumes
+
+DOWNLOADED_SCHEMES = frozenset({"http", "https", "s3", "hf"})
+FETCH_COMMAND = ["python", "-m", "slipway_core.package", "fetch"]
+"""Fetches and verifies the package that SLIPWAY_MODEL_URI names into SLIPWAY_MODEL_CACHE."""
+
+LARGEST_LOG_TAIL = "FallbackToLogsOnError"
+"""What a container wrote last becomes its termination message, from which conditions quote."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What distinguishes one component's pods from another's."""
+
+    component: str
+    container: str
+    image: str
+    environment: Environment
+    port_name: str
+    port: int
+    probes: dict[str, Any]
+    resources: Resources
+    grace_seconds: int
+    pod_template: PodTemplate | None
+
+
+def pod_template(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
+    """`spec.template` of a Deployment, the user's `podTemplate` merged over it."""
+    template = {
+        "metadata": {
+            "labels": labels(md, workload.component),
+            "annotations": {VERSION_ANNOTATION: model_version(md)},
+        },
+        "spec": _pod_spec(md, platform, workload),
+    }
+    if workload.pod_template is None:
+        return template
+    patch = {
+        "metadata": workload.pod_template.metadata.model_dump(by_alias=True),
+        "spec": workload.pod_template.spec,
+    }
+    result: dict[str, Any] = merged(template, patch)
+    # Whatever the user adds, the Deployment must find its pods.
+    fixed = {**result["metadata"]["labels"], **labels(md, workload.component)}
+    return {**result, "metadata": {**result["metadata"], "labels": fixed}}
+
+
+def model_version(md: ModelDeployment) -> str:
+    """How the declared model is told from others: its version, else the start of its sha256."""
+    return md.spec.model.version or (md.spec.model.sha256 or "")[:12]
+
+
+def needs_download(md: ModelDeployment) -> bool:
+    """Whether the package comes over the network, and not with the image or a volume."""
+    return md.spec.model.uri.partition("://")[0] in DOWNLOADED_SCHEMES
+
+
+def _pod_spec(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "serviceAccountName": md.name,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "securityContext": pod_security(),
+        "terminationGracePeriodSeconds": workload.grace_seconds,
+        "topologySpreadConstraints": [
+            {
+                "maxSkew": 1,
+                "topologyKey": "kubernetes.io/hostname",
+                "whenUnsatisfiable": "ScheduleAnyway",
+                "labelSelector": {"matchLabels": selector(md, workload.component)},
+            }
+        ],
+        "containers": [_main_container(md, platform, workload)],
+        "volumes": volumes(md, platform),
+    }
+    if needs_download(md):
+        spec["initContainers"] = [_fetch_container(md, platform, workload)]
+    if tolerations := gpu_tolerations(workload.resources):
+        spec["tolerations"] = tolerations
+    return spec
+
+
+def _main_container(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
+    return {
+        "name": workload.container,
+        "image": workload.image,
+        "imagePullPolicy": platform.image_pull_policy,
+        "env": _variables(workload.environment),
+        "ports": [{"name": workload.port_name, "containerPort": workload.port}],
+        "resources": resolved(workload.resources),
+        "securityContext": container_security(),
+        "terminationMessagePolicy": LARGEST_LOG_TAIL,
+        "volumeMounts": server_mounts(md, platform),
+        **workload.probes,
+    }
+
+
+def _fetch_container(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
+    memory = resolved(workload.resources)["limits"]["memory"]
+    return {
+        "name": FETCH_CONTAINER,
+        "image": workload.image,
+        "imagePullPolicy": platform.image_pull_policy,
+        "command": FETCH_COMMAND,
+        "env": _variables(download_environment(md, platform)),
+        "resources": {
+            "requests": {"cpu": "100m", "memory": "128Mi"},
+            "limits": {"memory": memory},
+        },
+        "securityContext": container_security(),
+        "terminationMessagePolicy": LARGEST_LOG_TAIL,
+        "volumeMounts": download_mounts(md),
+    }
+
+
+def _variables(environment: Environment) -> list[dict[str, str]]:
+    # An empty value is the default of every setting, and the API server would drop it.
+    return [{"name": name, "value": value} for name, value in sorted(environment.items()) if value]

@@ -1,0 +1,55 @@
+"""Services and the ServiceAccount of a ModelDeployment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.configuration import Platform
+from slipway_operator.desired.labels import BATCH, INFERENCE, metadata, selector
+from slipway_operator.desired.names import (
+    HTTP_PORT_NAME,
+    METRICS_PORT,
+    METRICS_PORT_NAME,
+    batch_name,
+)
+
+SERVICE_PORT = 80
+
+
+def inference_service(md: ModelDeployment) -> dict[str, Any]:
+    """Where the model answers inside the cluster: http://NAME.NAMESPACE.svc."""
+    port = {"name": HTTP_PORT_NAME, "port": SERVICE_PORT, "targetPort": HTTP_PORT_NAME}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(md, md.name, INFERENCE),
+        "spec": {"selector": selector(md, INFERENCE), "ports": [{**port, "protocol": "TCP"}]},
+    }
+
+
+def batch_service(md: ModelDeployment) -> dict[str, Any]:
+    """Carries the workers' metrics to Prometheus; nobody else calls it."""
+    port = {"name": METRICS_PORT_NAME, "port": METRICS_PORT, "targetPort": METRICS_PORT_NAME}
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": metadata(md, batch_name(md.name), BATCH),
+        "spec": {
+            "clusterIP": "None",
+            "selector": selector(md, BATCH),
+            "ports": [{**port, "protocol": "TCP"}],
+        },
+    }
+
+
+def service_account(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
+    """An identity without any right and without a token: model pods do not talk to the API."""
+    pull_secrets = [{"name": name} for name in platform.image_pull_secrets]
+    return {
+        "apiVersion": "v1",
+        "kind": "ServiceAccount",
+        "metadata": metadata(md, md.name, INFERENCE),
+        "automountServiceAccountToken": False,
+        **({"imagePullSecrets": pull_secrets} if pull_secrets else {}),
+    }

@@ -1,0 +1,86 @@
+"""Volumes of model pods and where containers see them: the model, its cache, secrets as files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.configuration import Platform
+from slipway_operator.desired.names import (
+    CACHE_FOLDER,
+    CLAIMS_FOLDER,
+    CREDENTIALS_FOLDER,
+    SECRETS_FOLDER,
+)
+
+READ_BY_GROUP = 0o440
+
+Volume = dict[str, Any]
+
+
+def volumes(md: ModelDeployment, platform: Platform) -> list[Volume]:
+    """All volumes of a pod."""
+    result: list[Volume] = [{"name": "tmp", "emptyDir": {}}, _cache(md)]
+    if claim := claim_of(md):
+        result.append(
+            {"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
+        )
+    if sources := _secret_sources(platform):
+        projected = {"sources": sources, "defaultMode": READ_BY_GROUP}
+        result.append({"name": "secrets", "projected": projected})
+    if reference := md.spec.model.credentials_secret_ref:
+        secret = {"secretName": reference.name, "defaultMode": READ_BY_GROUP}
+        result.append({"name": "credentials", "secret": secret})
+    return result
+
+
+def server_mounts(md: ModelDeployment, platform: Platform) -> list[Volume]:
+    """What the server or worker sees: everything but the credentials of the download."""
+    result = _model_mounts(md)
+    if _secret_sources(platform):
+        result.append({"name": "secrets", "mountPath": SECRETS_FOLDER, "readOnly": True})
+    return result
+
+
+def download_mounts(md: ModelDeployment) -> list[Volume]:
+    """What the download sees: everything but the platform's secrets."""
+    result = _model_mounts(md)
+    if md.spec.model.credentials_secret_ref:
+        result.append({"name": "credentials", "mountPath": CREDENTIALS_FOLDER, "readOnly": True})
+    return result
+
+
+def claim_of(md: ModelDeployment) -> str:
+    """The claim that a pvc:// URI names, else empty."""
+    scheme, _, rest = md.spec.model.uri.partition("://")
+    return rest.partition("/")[0] if scheme == "pvc" else ""
+
+
+def _model_mounts(md: ModelDeployment) -> list[Volume]:
+    result: list[Volume] = [
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+        {"name": "cache", "mountPath": CACHE_FOLDER},
+    ]
+    if claim := claim_of(md):
+        result.append({"name": "model", "mountPath": f"{CLAIMS_FOLDER}/{claim}", "readOnly": True})
+    return result
+
+
+def _cache(md: ModelDeployment) -> Volume:
+    cache = md.spec.model.cache
+    if cache.claim_name:
+        return {"name": "cache", "persistentVolumeClaim": {"claimName": cache.claim_name}}
+    empty = {"sizeLimit": cache.size_limit} if cache.size_limit else {}
+    return {"name": "cache", "emptyDir": empty}
+
+
+def _secret_sources(platform: Platform) -> list[Volume]:
+    wanted = (
+        (platform.database_secret, platform.database_secret_key, "slipway_database_url"),
+        (platform.redis_secret, platform.redis_secret_key, "slipway_redis_url"),
+    )
+    return [
+        {"secret": {"name": secret, "items": [{"key": key, "path": path}]}}
+        for secret, key, path in wanted
+        if secret
+    ]

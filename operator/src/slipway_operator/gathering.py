@@ -1,0 +1,50 @@
+"""Collects what is known of one ModelDeployment for the functions that judge it."""
+
+from __future__ import annotations
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.desired.labels import BATCH, COMPONENT_LABEL, INFERENCE
+from slipway_operator.desired.names import batch_name
+from slipway_operator.kinds import (
+    AUTOSCALER,
+    DEPLOYMENT,
+    HTTP_ROUTE,
+    INGRESS,
+    POD,
+    SCALED_OBJECT,
+)
+from slipway_operator.live import Key, LiveObjects
+from slipway_operator.mount_failures import MountFailures
+from slipway_operator.observed import Observed
+from slipway_operator.observed.finding import Finding, Object
+
+
+def gather(
+    md: ModelDeployment,
+    live: LiveObjects,
+    mount_failures: MountFailures,
+    *,
+    rival: str,
+    problem: Finding | None,
+) -> Observed:
+    """Everything of the ModelDeployment that conditions depend on."""
+    key = Key(md.namespace, md.name)
+    pods = live.of(key, POD)
+    batch = batch_name(md.name)
+    return Observed(
+        inference=live.get(key, DEPLOYMENT, md.name),
+        batch=live.get(key, DEPLOYMENT, batch),
+        inference_pods=_of_component(pods, INFERENCE),
+        batch_pods=_of_component(pods, BATCH),
+        mount_failures=mount_failures.of(md.namespace, [pod["metadata"]["name"] for pod in pods]),
+        inference_autoscaler=live.get(key, AUTOSCALER, md.name),
+        batch_autoscaler=live.get(key, AUTOSCALER, batch),
+        batch_scaled_object=live.get(key, SCALED_OBJECT, batch),
+        route=live.get(key, INGRESS, md.name) or live.get(key, HTTP_ROUTE, md.name),
+        rival=rival,
+        problem=problem,
+    )
+
+
+def _of_component(pods: list[Object], component: str) -> list[Object]:
+    return [pod for pod in pods if pod["metadata"]["labels"].get(COMPONENT_LABEL) == component]

@@ -1,0 +1,53 @@
+"""What is found about one aspect of a ModelDeployment, before it becomes a condition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
+
+Object = dict[str, Any]
+
+LONGEST_FACT = 700
+"""Characters that are quoted of somebody else's message."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Whether something holds, and why; `recheck_seconds` when only time will tell."""
+
+    status: Literal["True", "False", "Unknown"]
+    reason: Reason
+    message: str
+    recheck_seconds: float | None = None
+
+    @property
+    def is_fault(self) -> bool:
+        """Whether somebody has to do something."""
+        return self.status == "False"
+
+
+def holds(reason: Reason, message: str) -> Finding:
+    """It is so."""
+    return Finding("True", reason, message)
+
+
+def waiting(reason: Reason, message: str, recheck_seconds: float | None = None) -> Finding:
+    """It is not known yet, and nothing is known to be wrong."""
+    return Finding("Unknown", reason, message, recheck_seconds)
+
+
+def fault(reason: Reason, fact: str) -> Finding:
+    """It is not so: the fact, and after it what to do."""
+    fact = " ".join(fact.split())
+    if len(fact) > LONGEST_FACT:
+        fact = fact[: LONGEST_FACT - 1] + "…"
+    remedy = EXPLANATIONS[reason].remedy
+    return Finding("False", reason, f"{fact.rstrip('.')}: {remedy}" if remedy else fact)
+
+
+def condition(live: Object, kind: str) -> Object:
+    """A condition of any object by its type; empty when it is not there."""
+    conditions = live.get("status", {}).get("conditions") or []
+    return next((each for each in conditions if each.get("type") == kind), {})

@@ -1,0 +1,197 @@
+"""Puts the findings together: conditions, the summary Ready, and the rest of the status."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.api.v1alpha1.reasons import Reason
+from slipway_operator.configuration import Capabilities, Platform
+from slipway_operator.desired.batch import wants_batch
+from slipway_operator.desired.inference import fixed_replicas
+from slipway_operator.desired.labels import INFERENCE, selector
+from slipway_operator.desired.pod import model_version
+from slipway_operator.desired.routing import url_of
+from slipway_operator.observed.autoscalers import autoscaler, scaled_object
+from slipway_operator.observed.finding import Finding, Object, fault, holds, waiting
+from slipway_operator.observed.routes import route
+from slipway_operator.observed.workloads import Workload
+
+NOT_BLOCKING = frozenset({Reason.KEDA_NOT_INSTALLED})
+"""Faults that are worth a condition and do not make the ModelDeployment unready."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """All that is known of one ModelDeployment in the cluster."""
+
+    inference: Object | None = None
+    batch: Object | None = None
+    inference_pods: list[Object] = field(default_factory=list)
+    batch_pods: list[Object] = field(default_factory=list)
+    mount_failures: Mapping[str, str] = field(default_factory=dict)
+    inference_autoscaler: Object | None = None
+    batch_autoscaler: Object | None = None
+    batch_scaled_object: Object | None = None
+    route: Object | None = None
+    rival: str = ""
+    problem: Finding | None = None
+    """What the operator met when it applied the objects."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """The status to write, and in how many seconds to look again though nothing happened."""
+
+    status: dict[str, Any]
+    recheck_seconds: float | None
+
+
+def observe(
+    md: ModelDeployment,
+    platform: Platform,
+    capabilities: Capabilities,
+    seen: Observed,
+    now: datetime,
+) -> Observation:
+    """The status of a ModelDeployment; `lastTransitionTime` is kept where nothing changed."""
+    workload = Workload(
+        seen.inference, seen.inference_pods, seen.mount_failures, _needed(md), _was_rolled_out(md)
+    )
+    findings: dict[str, Finding] = {
+        "Reconciled": seen.problem or holds(Reason.APPLIED, "every object is as declared"),
+        "Available": _available(workload),
+        "Progressing": workload.progress(),
+    }
+    if md.spec.batch and md.spec.batch.enabled:
+        findings["BatchReady"] = _batch(md, platform, seen)
+    if md.spec.autoscaling or wants_batch(md, platform):
+        findings["AutoscalingReady"] = _autoscaling(md, platform, capabilities, seen, workload, now)
+    if md.spec.route.enabled and platform.routing != "none":
+        findings["RouteReady"] = route(md, platform, capabilities, seen.route, seen.rival)
+    findings = {"Ready": _ready(findings, workload), **findings}
+    rechecks = [each.recheck_seconds for each in findings.values() if each.recheck_seconds]
+    served = workload.is_rolled_out() and workload.ready > 0
+    status = {
+        "observedGeneration": md.generation,
+        "url": url_of(md, platform),
+        "replicas": workload.replicas,
+        "readyReplicas": workload.ready,
+        "selector": ",".join(f"{k}={v}" for k, v in sorted(selector(md, INFERENCE).items())),
+        "modelVersion": model_version(md) if served else md.status.model_version,
+        "conditions": _conditions(md, findings, now),
+    }
+    return Observation(status, min(rechecks, default=None))
+
+
+def _needed(md: ModelDeployment) -> int:
+    return md.spec.autoscaling.min_replicas if md.spec.autoscaling else fixed_replicas(md)
+
+
+def _was_rolled_out(md: ModelDeployment) -> bool:
+    return any(
+        each.type == "Progressing"
+        and each.reason == Reason.ROLLED_OUT
+        and each.observed_generation == md.generation
+        for each in md.status.conditions
+    )
+
+
+def _available(workload: Workload) -> Finding:
+    count = f"{workload.ready}/{workload.needed} replicas ready"
+    if workload.needed == 0:
+        return fault(Reason.STOPPED, "no replica is wanted")
+    if workload.ready >= workload.needed:
+        return holds(Reason.SERVING, f"{workload.ready}/{workload.replicas} replicas ready")
+    found = workload.fault()
+    if found is not None:
+        return Finding("False", found.reason, f"{count}; {found.message}")
+    if workload.ready:
+        return fault(Reason.NOT_AVAILABLE, count)
+    progress = workload.progress()
+    return Finding("False", progress.reason, f"{count}; {progress.message}")
+
+
+def _ready(findings: dict[str, Finding], workload: Workload) -> Finding:
+    """True when the declared model serves and nothing is wrong; else the first cause."""
+    for name in ("Reconciled", "Available", "Progressing"):
+        found = findings[name]
+        if found.status != "True":
+            return Finding("False", found.reason, found.message)
+    for name in ("BatchReady", "AutoscalingReady", "RouteReady"):
+        found = findings.get(name, findings["Reconciled"])
+        if found.is_fault and found.reason not in NOT_BLOCKING:
+            return Finding("False", found.reason, found.message)
+    return holds(Reason.SERVING, f"{workload.ready}/{workload.replicas} replicas ready")
+
+
+def _batch(md: ModelDeployment, platform: Platform, seen: Observed) -> Finding:
+    if not wants_batch(md, platform):
+        return fault(Reason.DATABASE_NOT_CONFIGURED, "batch workers have no database or queue")
+    workload = Workload(seen.batch, seen.batch_pods, seen.mount_failures, 0)
+    found = workload.fault()
+    if found is not None:
+        return Finding("False", found.reason, f"batch workers: {found.message}")
+    if workload.ready:
+        return holds(Reason.WORKING, f"{workload.ready}/{workload.replicas} workers ready")
+    wanted = (seen.batch or {}).get("spec", {}).get("replicas")
+    if seen.batch is None or wanted or workload.replicas:
+        return waiting(Reason.STARTING, "workers are being started")
+    return holds(Reason.WAITING_FOR_WORK, "no work waits, so no worker runs")
+
+
+def _autoscaling(
+    md: ModelDeployment,
+    platform: Platform,
+    capabilities: Capabilities,
+    seen: Observed,
+    workload: Workload,
+    now: datetime,
+) -> Finding:
+    findings = []
+    if md.spec.autoscaling:
+        findings.append(autoscaler(seen.inference_autoscaler, workload.ready_since, now))
+    if md.spec.batch and wants_batch(md, platform):
+        if capabilities.keda and platform.redis_address:
+            findings.append(scaled_object(seen.batch_scaled_object))
+        else:
+            since = Workload(seen.batch, seen.batch_pods, {}, 1).ready_since
+            findings.append(autoscaler(seen.batch_autoscaler, since, now))
+            if md.spec.batch.min_replicas == 0:
+                findings.append(
+                    fault(Reason.KEDA_NOT_INSTALLED, "batch workers cannot stop when idle")
+                )
+    for wanted in ("False", "Unknown"):
+        for found in findings:
+            if found.status == wanted:
+                return found
+    return findings[0]
+
+
+def _conditions(
+    md: ModelDeployment, findings: dict[str, Finding], now: datetime
+) -> list[dict[str, Any]]:
+    before = {each.type: each for each in md.status.conditions}
+    result = []
+    for kind, found in findings.items():
+        earlier = before.get(kind)
+        same = earlier is not None and earlier.status == found.status
+        since = earlier.last_transition_time if earlier and same else _timestamp(now)
+        result.append(
+            {
+                "type": kind,
+                "status": found.status,
+                "reason": found.reason.value,
+                "message": found.message[:2048],
+                "lastTransitionTime": since,
+                "observedGeneration": md.generation,
+            }
+        )
+    return result
+
+
+def _timestamp(now: datetime) -> str:
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")

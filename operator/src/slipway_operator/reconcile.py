@@ -1,0 +1,211 @@
+"""Makes the cluster what a ModelDeployment declares, and says how far that has come.
+
+Every reconciliation looks at everything and remembers nothing, so it can be repeated, cut off at
+any point, or run by the operator's successor.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+
+from slipway_operator.api.v1alpha1 import KIND
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment, ModelDeploymentStatus
+from slipway_operator.api.v1alpha1.reasons import Reason
+from slipway_operator.cluster import Cluster, Refused, Unavailable
+from slipway_operator.comparison import contains
+from slipway_operator.configuration import Capabilities, Platform
+from slipway_operator.deployments import ModelDeployments
+from slipway_operator.desired import build
+from slipway_operator.desired.labels import FIXED_REPLICAS_ANNOTATION
+from slipway_operator.events import ready_event
+from slipway_operator.gathering import gather
+from slipway_operator.invalid import invalid_status
+from slipway_operator.kinds import CHILDREN, DEPLOYMENT, Kind, kind_of
+from slipway_operator.live import Key, LiveObjects
+from slipway_operator.metrics import RECONCILE_ERRORS, WRITES
+from slipway_operator.mount_failures import MountFailures
+from slipway_operator.observed import observe
+from slipway_operator.observed.finding import Finding, fault
+
+log = logging.getLogger(__name__)
+
+RECHECK_SECONDS = 15.0
+"""How soon to try again what another object or a policy forbids: no watch tells when it goes."""
+
+Object = dict[str, Any]
+
+
+class Reconciler:
+    """Reconciles one ModelDeployment at a time by its key; several may run side by side."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        platform: Platform,
+        deployments: ModelDeployments,
+        live: LiveObjects,
+        mount_failures: MountFailures,
+    ) -> None:
+        self.capabilities = Capabilities()
+        self._cluster = cluster
+        self._platform = platform
+        self._deployments = deployments
+        self._live = live
+        self._mount_failures = mount_failures
+
+    async def reconcile(self, key: Key) -> float | None:
+        """Returns in how many seconds to look again, if time alone can change the outcome. Raises
+        Unavailable when the API server does not answer: then it is to be repeated.
+        """
+        raw = self._deployments.get(key)
+        if raw is None or raw["metadata"].get("deletionTimestamp"):
+            # Whatever it owned is garbage collected: there is nothing to do.
+            return None
+        try:
+            md = ModelDeployment.model_validate(raw)
+        except ValidationError as error:
+            RECONCILE_ERRORS.labels(Reason.INVALID_SPEC).inc()
+            await self._write_status(raw, invalid_status(raw, error, _now()))
+            return None
+        problem = await self._apply(key, md)
+        seen = gather(
+            md,
+            self._live,
+            self._mount_failures,
+            rival=self._deployments.rival(key),
+            problem=problem,
+        )
+        observation = observe(md, self._platform, self.capabilities, seen, _now())
+        if await self._write_status(raw, observation.status):
+            await self._record(md, observation.status)
+        return observation.recheck_seconds
+
+    async def _apply(self, key: Key, md: ModelDeployment) -> Finding | None:
+        """Apply what is missing or different, delete what is not wished any more."""
+        problem = None
+        wished = build(md, self._platform, self.capabilities)
+        for manifest in wished:
+            found = await self._apply_one(key, md, manifest)
+            problem = problem or found
+        names = {(kind_of(each), each["metadata"]["name"]) for each in wished}
+        for kind, name in self._live.names(key):
+            if kind in CHILDREN and (kind, name) not in names:
+                await self._prune(key, md, kind, name)
+        return problem
+
+    async def _apply_one(self, key: Key, md: ModelDeployment, manifest: Object) -> Finding | None:
+        kind, name = kind_of(manifest), manifest["metadata"]["name"]
+        current = self._live.get(key, kind, name)
+        if current is not None and contains(current, manifest):
+            return None
+        if current is None:
+            # Not among what carries our label: it may exist all the same, and be another's.
+            current = await self._cluster.get(kind, md.namespace, name)
+        if current is not None and not _is_owned(current, md):
+            if _is_predecessors(current, md):
+                raise Unavailable(f"{kind.kind} {name} of an earlier {md.name} is being deleted")
+            RECONCILE_ERRORS.labels(Reason.NAME_TAKEN).inc()
+            found = fault(Reason.NAME_TAKEN, f"{kind.kind} `{name}` exists and is not ours")
+            return replace(found, recheck_seconds=RECHECK_SECONDS)
+        try:
+            if current is not None and _gives_up_replicas(kind, current, manifest):
+                count = int(current["spec"].get("replicas", 1))
+                await self._cluster.hand_over_replicas(kind, md.namespace, name, count)
+            self._live.put(kind, await self._apply_over(kind, current, manifest))
+        except Refused as error:
+            RECONCILE_ERRORS.labels(Reason.APPLY_REJECTED).inc()
+            found = fault(Reason.APPLY_REJECTED, f"{kind.kind} `{name}`: {error}")
+            return replace(found, recheck_seconds=RECHECK_SECONDS)
+        WRITES.labels(kind.kind, "apply").inc()
+        log.info("applied %s %s/%s", kind.kind, md.namespace, name)
+        return None
+
+    async def _apply_over(self, kind: Kind, current: Object | None, manifest: Object) -> Object:
+        try:
+            return await self._cluster.apply(kind, manifest)
+        except Refused:
+            if current is None:
+                raise
+            # Somebody added an item beside ours with which the object is invalid, such as a second
+            # port of the same name.
+            await self._cluster.overwrite(kind, manifest)
+            return await self._cluster.apply(kind, manifest)
+
+    async def _prune(self, key: Key, md: ModelDeployment, kind: Kind, name: str) -> None:
+        current = self._live.get(key, kind, name)
+        if current is None or not _is_owned(current, md):
+            return
+        try:
+            await self._cluster.delete(kind, md.namespace, name)
+        except Refused as error:
+            RECONCILE_ERRORS.labels(Reason.APPLY_REJECTED).inc()
+            log.warning("cannot delete %s %s/%s: %s", kind.kind, md.namespace, name, error)
+            return
+        self._live.drop(kind, current)
+        WRITES.labels(kind.kind, "delete").inc()
+        log.info("deleted %s %s/%s", kind.kind, md.namespace, name)
+
+    async def _record(self, md: ModelDeployment, status: Object) -> None:
+        event = ready_event(md, status, _now())
+        if event is None:
+            return
+        try:
+            await self._cluster.create_event(event)
+        except Refused as error:
+            log.warning("cannot record an event in %s: %s", md.namespace, error)
+
+    async def _write_status(self, raw: Object, status: Object) -> bool:
+        """Write the status if it is not what the cluster has; says whether it was written."""
+        known = ModelDeploymentStatus.model_fields
+        present = {
+            field.alias: raw.get("status", {}).get(field.alias)
+            for field in known.values()
+            if field.alias in status
+        }
+        if present == status:
+            return False
+        meta = raw["metadata"]
+        try:
+            written = await self._cluster.write_status(meta["namespace"], meta["name"], status)
+        except Refused as error:
+            # For instance because the namespace is being deleted.
+            log.warning(
+                "cannot write the status of %s/%s: %s", meta["namespace"], meta["name"], error
+            )
+            return False
+        if written is None:
+            return False
+        # The watch will say so too; until then the next reconciliation must not write it again.
+        self._deployments.put(written)
+        WRITES.labels("ModelDeployment", "status").inc()
+        return True
+
+
+def _is_owned(current: Object, md: ModelDeployment) -> bool:
+    owners = current["metadata"].get("ownerReferences") or []
+    return any(owner.get("controller") and owner["uid"] == md.uid for owner in owners)
+
+
+def _is_predecessors(current: Object, md: ModelDeployment) -> bool:
+    """Whether it belongs to a ModelDeployment that had the name before, and will be collected."""
+    owners = current["metadata"].get("ownerReferences") or []
+    return any((owner["kind"], owner["name"]) == (KIND, md.name) for owner in owners)
+
+
+def _gives_up_replicas(kind: Kind, current: Object, manifest: Object) -> bool:
+    """Whether the number of pods was the operator's and becomes an autoscaler's."""
+    annotations = current["metadata"].get("annotations") or {}
+    return (
+        kind == DEPLOYMENT
+        and FIXED_REPLICAS_ANNOTATION in annotations
+        and "replicas" not in manifest["spec"]
+    )
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
