@@ -1,0 +1,174 @@
+"""A real API server takes what the chart renders, and the job that makes passwords works on it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from zlib import crc32
+
+import pytest
+import yaml
+from tests.fixtures.apiserver import ApiServer
+from tests.fixtures.chart import CHART
+
+pytestmark = pytest.mark.apiserver
+
+MONITORING_KINDS = {"ServiceMonitor", "PrometheusRule"}
+"""Their CRDs are not part of the test cluster."""
+
+
+@pytest.fixture
+def namespace(apiserver: ApiServer, request: pytest.FixtureRequest) -> str:
+    """A namespace that warns of every pod below the restricted standard, and Slipway's CRD."""
+    name = f"chart-{crc32(request.node.nodeid.encode())}"
+    labels = {"pod-security.kubernetes.io/warn": "restricted"}
+    manifest = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": labels},
+    }
+    crds = CHART / "crds"
+    for arguments, stdin in (
+        (["apply", "--server-side", "--force-conflicts", "-f", str(crds)], None),
+        (["wait", "--for=condition=Established", "--timeout=30s", "-f", str(crds)], None),
+        (["apply", "-f", "-"], json.dumps(manifest)),
+    ):
+        done = apiserver.kubectl(*arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+    return name
+
+
+def test_strict_validation_and_the_restricted_standard_find_nothing(
+    apiserver: ApiServer,
+    namespace: str,
+    template: Callable[..., subprocess.CompletedProcess[str]],
+    values_file: Path,
+) -> None:
+    rendered = template("--namespace", namespace, "--values", values_file)
+    manifests = [
+        manifest
+        for manifest in yaml.safe_load_all(rendered.stdout)
+        if manifest
+        and manifest["kind"] not in MONITORING_KINDS
+        # Values may name namespaces that this cluster lacks.
+        and manifest["metadata"].get("namespace", namespace) == namespace
+    ]
+    text = yaml.safe_dump_all(manifests)
+    done = apiserver.kubectl(
+        "apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-", stdin=text
+    )
+    assert done.returncode == 0, done.stderr
+    assert "Warning" not in done.stderr
+    assert len(done.stdout.splitlines()) == len(manifests)
+
+
+def secret_values(apiserver: ApiServer, namespace: str, name: str) -> dict[str, str]:
+    found = apiserver.kubectl("-n", namespace, "get", "secret", name, "-o", "json")
+    assert found.returncode == 0, found.stderr
+    data = json.loads(found.stdout)["data"]
+    return {key: base64.b64decode(value).decode() for key, value in data.items()}
+
+
+@pytest.fixture
+def make_passwords(
+    apiserver: ApiServer,
+    namespace: str,
+    render: Callable[..., list[dict[str, Any]]],
+    tmp_path: Path,
+) -> Callable[[], subprocess.CompletedProcess[str]]:
+    """Runs what the job's container runs, as the job's service account with its rights."""
+    manifests = [
+        manifest
+        for manifest in render("--namespace", namespace)
+        if manifest["metadata"]["name"].startswith("slipway-passwords")
+    ]
+    job = next(manifest for manifest in manifests if manifest["kind"] == "Job")
+    others = [manifest for manifest in manifests if manifest["kind"] != "Job"]
+    applied = apiserver.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(others))
+    assert applied.returncode == 0, applied.stderr
+    token = apiserver.kubectl("-n", namespace, "create", "token", "slipway-passwords")
+    assert token.returncode == 0, token.stderr
+    (tmp_path / "token").write_text(token.stdout.strip())
+    certificate = apiserver.folder / "certificates" / "apiserver.crt"
+    (tmp_path / "ca.crt").write_bytes(certificate.read_bytes())
+    container = job["spec"]["template"]["spec"]["containers"][0]
+    url = urlsplit(apiserver.url)
+    environment = {
+        **{each["name"]: each["value"] for each in container["env"]},
+        "KUBERNETES_SERVICE_HOST": str(url.hostname),
+        "KUBERNETES_SERVICE_PORT": str(url.port),
+        "ACCOUNT_FOLDER": str(tmp_path),
+        "PATH": os.environ["PATH"],
+    }
+
+    def run() -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, *container["command"][1:], *container["args"]],
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    return run
+
+
+def test_passwords_are_made_once_and_kept(
+    apiserver: ApiServer,
+    namespace: str,
+    make_passwords: Callable[[], subprocess.CompletedProcess[str]],
+) -> None:
+    names = ("slipway-postgresql", "slipway-redis")
+    first = make_passwords()
+    assert first.returncode == 0, first.stderr
+    made = {name: secret_values(apiserver, namespace, name) for name in names}
+    second = make_passwords()
+    assert second.returncode == 0, second.stderr
+    assert {name: secret_values(apiserver, namespace, name) for name in names} == made
+
+    for name, values in made.items():
+        assert len(values["password"]) >= 32
+        address = urlsplit(values["url"])
+        assert address.password == values["password"]
+        assert address.hostname == f"{name}.{namespace}.svc"
+    assert (
+        f"requirepass {made['slipway-redis']['password']}\n" in made["slipway-redis"]["valkey.conf"]
+    )
+    passwords = {values["password"] for values in made.values()}
+    assert len(passwords) == len(names)
+    assert not any(password in first.stdout + first.stderr for password in passwords)
+
+
+def test_secrets_belong_to_the_release(
+    apiserver: ApiServer,
+    namespace: str,
+    make_passwords: Callable[[], subprocess.CompletedProcess[str]],
+) -> None:
+    assert make_passwords().returncode == 0
+    for name in ("slipway-postgresql", "slipway-redis"):
+        found = apiserver.kubectl("-n", namespace, "get", "secret", name, "-o", "json")
+        meta = json.loads(found.stdout)["metadata"]
+        owner = meta["ownerReferences"][0]
+        assert (owner["kind"], owner["name"]) == ("ServiceAccount", "slipway-passwords")
+        assert meta["labels"]["app.kubernetes.io/instance"] == "slipway"
+
+
+def test_the_job_says_why_it_cannot_go_on(
+    apiserver: ApiServer,
+    namespace: str,
+    make_passwords: Callable[[], subprocess.CompletedProcess[str]],
+) -> None:
+    removed = apiserver.kubectl("-n", namespace, "delete", "rolebinding", "slipway-passwords")
+    assert removed.returncode == 0, removed.stderr
+    done = make_passwords()
+    assert done.returncode != 0
+    assert "403" in done.stderr
+    assert "forbidden" in done.stderr

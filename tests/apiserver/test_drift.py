@@ -1,0 +1,92 @@
+"""What others change or leave behind is put right; what is theirs is left alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.fixtures.modeldeployments import manifest
+from tests.fixtures.operator_process import (
+    FIRST_CHILDREN,
+    Kube,
+    RunningOperator,
+    children,
+    kinds_of,
+    start,
+)
+
+pytestmark = pytest.mark.apiserver
+
+Object = dict[str, Any]
+
+DRIFT: list[tuple[str, Object]] = [
+    ("deployment", {"spec": {"replicas": 7}}),
+    ("deployment", {"spec": {"template": {"spec": {"terminationGracePeriodSeconds": 1}}}}),
+    ("service", {"spec": {"ports": [{"name": "http", "port": 81, "targetPort": "http"}]}}),
+    ("ingress", {"metadata": {"annotations": {"nginx.ingress.kubernetes.io/limit-rps": "9999"}}}),
+    ("networkpolicy", {"spec": {"ingress": [{}]}}),
+    ("pdb", {"spec": {"maxUnavailable": 5}}),
+    ("serviceaccount", {"automountServiceAccountToken": True}),
+]
+
+
+@pytest.mark.parametrize(("kind", "change"), DRIFT, ids=[str(row) for row in DRIFT])
+def test_drift_of_a_child_is_healed(
+    kube: Kube, operator: RunningOperator, kind: str, change: Object
+) -> None:
+    start(kube, route={"rateLimit": {"requestsPerSecond": 5}})
+    before = kube.get(kind, "minilm")
+    assert before is not None
+    kube.patch(kind, "minilm", change)
+
+    def healed() -> bool:
+        now = kube.get(kind, "minilm") or {}
+        token = "automountServiceAccountToken"
+        return (
+            now.get("spec") == before.get("spec")
+            and now["metadata"]["annotations"] == before["metadata"]["annotations"]
+            and now.get(token) == before.get(token)
+        )
+
+    kube.wait_for(healed, seconds=10)
+
+
+@pytest.mark.parametrize("kind", ["deployment", "service", "ingress", "serviceaccount"])
+def test_a_deleted_child_comes_back(kube: Kube, operator: RunningOperator, kind: str) -> None:
+    start(kube)
+    before = kube.get(kind, "minilm")
+    assert before is not None
+    kube.run("delete", kind, "minilm")
+
+    def is_back() -> bool:
+        now = kube.get(kind, "minilm")
+        return now is not None and now["metadata"]["uid"] != before["metadata"]["uid"]
+
+    kube.wait_for(is_back, seconds=10)
+
+
+def test_what_is_wished_no_more_is_deleted_and_nothing_else(
+    kube: Kube, operator: RunningOperator
+) -> None:
+    foreign = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {
+            "name": "foreign",
+            "labels": {
+                "app.kubernetes.io/managed-by": "slipway-operator",
+                "serving.slipway.dev/model": "minilm",
+            },
+        },
+        "spec": {"ports": [{"port": 80}]},
+    }
+    kube.apply(foreign)
+    start(kube, batch={}, autoscaling={"maxReplicas": 3})
+    kube.wait_for(lambda: kinds_of(kube, "minilm-batch") == {
+        "Service", "Deployment", "HorizontalPodAutoscaler", "NetworkPolicy",
+    })  # fmt: skip
+    assert "HorizontalPodAutoscaler" in kinds_of(kube, "minilm")
+    kube.apply(manifest(namespace=kube.namespace, route={"enabled": False}))
+    kube.wait_for(lambda: kinds_of(kube, "minilm") == FIRST_CHILDREN - {"Ingress"})
+    kube.wait_for(lambda: not kinds_of(kube, "minilm-batch"))
+    assert ("Service", "foreign") in children(kube)

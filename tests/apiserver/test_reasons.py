@@ -1,0 +1,165 @@
+"""A ModelDeployment says why it is not ready as soon as the cluster shows it.
+
+No kubelet runs here: the tests write what it would.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from tests.fixtures.modeldeployments import manifest
+from tests.fixtures.operator_process import Kube, RunningOperator
+
+pytestmark = pytest.mark.apiserver
+
+Object = dict[str, Any]
+
+
+@pytest.fixture
+def model(kube: Kube, operator: RunningOperator) -> str:
+    """A ModelDeployment with its Deployment and no pod yet."""
+    autoscaling = {"minReplicas": 1, "maxReplicas": 3}
+    kube.apply(manifest(namespace=kube.namespace, autoscaling=autoscaling))
+    kube.wait_for_reason("minilm", "Starting")
+    kube.wait_for(lambda: kube.get("hpa", "minilm"))
+    return "minilm"
+
+
+def create_pod(kube: Kube, model: str, status: Object) -> str:
+    """A pod of the Deployment's template, with a status."""
+    deployment = kube.get("deployment", model)
+    assert deployment is not None
+    template = deployment["spec"]["template"]
+    pod = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": f"{model}-1", "labels": template["metadata"]["labels"]},
+        "spec": template["spec"],
+    }
+    kube.apply(pod)
+    kube.set_status("pod", f"{model}-1", status)
+    return f"{model}-1"
+
+
+def container(state: Object, last: Object | None = None) -> Object:
+    status = {
+        "name": "server",
+        "image": "i",
+        "imageID": "",
+        "ready": False,
+        "restartCount": 1,
+        "state": state,
+        "lastState": last or {},
+    }
+    return {"phase": "Pending", "containerStatuses": [status]}
+
+
+BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff"}}
+
+FACTS: list[tuple[str, Object, str]] = [
+    (
+        "ImagePullBackOff",
+        container({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}),
+        "check the image's name and tag",
+    ),
+    (
+        "OOMKilled",
+        container(BACK_OFF, {"terminated": {"exitCode": 137, "reason": "OOMKilled"}}),
+        "memory limit of 2Gi: raise `resources.limits.memory`",
+    ),
+    (
+        "ModelIntegrityError",
+        container(
+            BACK_OFF,
+            {
+                "terminated": {
+                    "exitCode": 1,
+                    "message": '{"code": "ModelIntegrityError", "cause": "it has sha256 ab"}',
+                }
+            },
+        ),
+        "it has sha256 ab: correct `spec.model.sha256`",
+    ),
+    (
+        "Unschedulable",
+        {
+            "phase": "Pending",
+            "conditions": [
+                {
+                    "type": "PodScheduled",
+                    "status": "False",
+                    "reason": "Unschedulable",
+                    "message": "0/1 nodes are available: 1 Insufficient cpu.",
+                }
+            ],
+        },
+        "asks for 500m cpu",
+    ),
+]
+
+
+@pytest.mark.parametrize(("reason", "status", "words"), FACTS, ids=[row[0] for row in FACTS])
+def test_the_cause_is_told_in_words(
+    kube: Kube, model: str, reason: str, status: Object, words: str
+) -> None:
+    create_pod(kube, model, status)
+    found = kube.wait_for_reason(model, reason)
+    assert found["status"] == "False"
+    assert words in found["message"]
+    line = kube.run("get", "md", model, "--no-headers")
+    assert reason in line
+
+
+def test_a_cause_that_is_gone_is_told_no_more(kube: Kube, model: str) -> None:
+    pod = create_pod(kube, model, FACTS[0][1])
+    kube.wait_for_reason(model, "ImagePullBackOff")
+    kube.run("delete", "pod", pod, "--grace-period=0", "--force")
+    kube.wait_for_reason(model, "Starting")
+
+
+def test_a_missing_secret_is_known_from_the_kubelets_event(kube: Kube, model: str) -> None:
+    waiting = {"waiting": {"reason": "ContainerCreating"}}
+    pod = create_pod(kube, model, container(waiting))
+    kube.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Event",
+            "metadata": {"name": f"{pod}.1"},
+            "involvedObject": {"kind": "Pod", "namespace": kube.namespace, "name": pod},
+            "reason": "FailedMount",
+            "type": "Warning",
+            "message": 'MountVolume.SetUp failed for volume "secrets" : secret "db" not found',
+        }
+    )
+    found = kube.wait_for_reason(model, "SecretNotFound")
+    assert 'secret "db" not found: create it in this namespace' in found["message"]
+
+
+def test_quota_is_told_from_the_deployment(kube: Kube, model: str) -> None:
+    message = 'pods "minilm-1" is forbidden: exceeded quota: small, requested: requests.cpu=500m'
+    failure = {"type": "ReplicaFailure", "status": "True", "message": message}
+    kube.set_status("deployment", model, {"observedGeneration": 1, "conditions": [failure]})
+    found = kube.wait_for_reason(model, "QuotaExceeded")
+    assert "exceeded quota: small" in found["message"]
+    assert "raise the ResourceQuota" in found["message"]
+
+
+def test_an_autoscaler_without_metrics_is_told_though_pods_serve(kube: Kube, model: str) -> None:
+    kube.become_ready(model)
+    kube.wait_for_reason(model, "Serving")
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    inactive = {
+        "type": "ScalingActive",
+        "status": "False",
+        "reason": "FailedGetResourceMetric",
+        "message": "the server could not find the requested resource (get pods.metrics.k8s.io)",
+        "lastTransitionTime": now,
+    }
+    kube.set_status(
+        "hpa", model, {"currentReplicas": 1, "desiredReplicas": 1, "conditions": [inactive]}
+    )
+    found = kube.wait_for_reason(model, "MetricsUnavailable")
+    assert "install metrics-server" in found["message"]
+    assert kube.condition(model, "Available")["status"] == "True"

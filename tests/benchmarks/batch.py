@@ -1,0 +1,136 @@
+"""`make bench-batch`: a large job through the HTTP API against the limit of this machine.
+
+    python -m tests.benchmarks.batch [--texts 100000] [--limit-seconds 20]
+
+The job is timed from the first byte that is sent to the last result in PostgreSQL.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import httpx2
+import msgspec
+from tests.benchmarks.command import run_benchmark
+from tests.benchmarks.limit import open_limit
+from tests.benchmarks.load import BenchmarkFailed
+from tests.benchmarks.local_slipway import RunningSlipway, run_slipway
+from tests.benchmarks.machine import describe_machine
+from tests.benchmarks.memory import MemoryWatch
+from tests.benchmarks.report import make_table, progress, publish
+from tests.benchmarks.texts import lognormal_texts
+
+WINDOW = 512  # texts in flight of the limit: about a chunk
+WARM_UP_TEXTS = 2000
+SAMPLE_SECONDS = 2
+LONGEST_JOB_SECONDS = 4 * 3600
+LINES_TOGETHER = 1000
+ENDED = ("succeeded", "partial", "failed", "cancelled", "expired")
+
+
+@dataclass(frozen=True)
+class JobTimes:
+    """How long a job took to be accepted, and until its last result was stored."""
+
+    accepted_seconds: float
+    done_seconds: float
+
+
+def main() -> int:
+    """Measure, print and write; the exit status."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--texts", type=int, default=100_000, help="of the job")
+    parser.add_argument("--limit-seconds", type=float, default=20, help="of each limit")
+    parser.add_argument("--no-write", action="store_true", help="only print the table")
+    options = parser.parse_args()
+
+    def measure() -> None:
+        content = _measure(options.texts, options.limit_seconds)
+        publish("batch", content, write=not options.no_write)
+
+    return run_benchmark(measure)
+
+
+def _measure(count: int, limit_seconds: float) -> str:
+    texts = lognormal_texts(count)
+    limits = [_measure_limit(limit_seconds)]
+    with run_slipway() as slipway:
+        # The worker may still be loading the model, and its first texts meet new shapes.
+        progress("a small job before")
+        run_job(slipway, texts[:WARM_UP_TEXTS])
+        progress(f"a job of {count} texts")
+        trees = {"inference server": slipway.inference_pid, "batch worker": slipway.worker_pids[0]}
+        with MemoryWatch(trees, SAMPLE_SECONDS) as memory:
+            times = run_job(slipway, texts)
+        configuration = slipway.describe()
+    limits.append(_measure_limit(limit_seconds))
+    limit = sum(limits) / len(limits)
+    rate = count / times.done_seconds
+    rows = [
+        (
+            name,
+            *(f"{memory.at(name, times.done_seconds * part):.0f}" for part in (0, 0.25, 0.5, 1)),
+            f"{memory.most(name):.0f}",
+        )
+        for name in trees
+    ]
+    header = ("MiB (proportional set size)", "start", "25 %", "50 %", "end", "most")
+    return "\n\n".join(
+        (
+            f"{describe_machine()}. Slipway: {configuration}.",
+            f"A job of {count} texts: accepted in {times.accepted_seconds:.1f} s, all results in "
+            f"PostgreSQL after {times.done_seconds:.1f} s, which is {rate:.0f} texts/s, or "
+            f"{100 * rate / limit:.0f} % of the limit ({limits[0]:.0f} texts/s before, "
+            f"{limits[1]:.0f} after).",
+            make_table(header, rows),
+        )
+    )
+
+
+def _measure_limit(seconds: float) -> float:
+    """Measured while no platform runs: an idle one would only take memory."""
+    progress("the limit")
+    with open_limit(seconds) as limit:
+        return limit.measure(WINDOW)
+
+
+def run_job(slipway: RunningSlipway, texts: list[str]) -> JobTimes:
+    """Submit the texts and wait for the end; raises BenchmarkFailed unless all succeed."""
+    began = time.monotonic()
+    with httpx2.Client(base_url=slipway.url, timeout=900, trust_env=False) as client:
+        answer = client.post(
+            "/predict/text/batch",
+            content=_ndjson(texts),
+            headers={"Content-Type": "application/x-ndjson"},
+        )
+        if answer.status_code != 202:
+            raise BenchmarkFailed(f"the job was refused: {answer.text}")
+        accepted = time.monotonic() - began
+        job = _wait_for_end(client, answer.json()["status_url"], began)
+    if job["status"] != "succeeded":
+        raise BenchmarkFailed(f"the job ended as {job['status']} with {job['failed']} failures")
+    return JobTimes(accepted, time.monotonic() - began)
+
+
+def _ndjson(texts: list[str]) -> Iterator[bytes]:
+    for start in range(0, len(texts), LINES_TOGETHER):
+        lines = texts[start : start + LINES_TOGETHER]
+        yield b"".join(msgspec.json.encode(text) + b"\n" for text in lines)
+
+
+def _wait_for_end(client: httpx2.Client, status_url: str, began: float) -> dict[str, object]:
+    while True:
+        job: dict[str, object] = client.get(status_url, params={"limit": 1}).json()
+        if job["status"] in ENDED:
+            return job
+        if time.monotonic() - began > LONGEST_JOB_SECONDS:
+            raise BenchmarkFailed(f"the job has not ended: {job}")
+        time.sleep(0.25)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

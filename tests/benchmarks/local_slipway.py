@@ -1,0 +1,87 @@
+"""Starts Slipway the way `slipway local` does: PostgreSQL, Valkey, an inference server, a worker.
+
+Nothing is turned off: the prediction log, the metrics and the access lines are written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+from tests.benchmarks.load import BenchmarkFailed, Target
+
+from slipway_cli.local.home import Home
+from slipway_cli.local.platform import LocalPlatform, PlatformOptions
+from slipway_core.embedded.account import ServerAccount
+from slipway_core.embedded.ports import find_free_port
+
+
+@dataclass(frozen=True)
+class RunningSlipway:
+    """A platform that answers predictions. `engine` is what an engine said when it had loaded."""
+
+    url: str
+    inference_pid: int
+    worker_pids: tuple[int, ...]
+    engine: dict[str, Any]
+    engines: int
+
+    @property
+    def target(self) -> Target:
+        """Where single texts go."""
+        return Target("Slipway", f"{self.url}/predict/text", lambda text: {"input_text": text})
+
+    def describe(self) -> str:
+        """The configuration that it chose."""
+        return (
+            f"{self.engines} engine(s) with {self.engine['threads']} thread(s), "
+            f"{self.engine['precision']}: {self.engine['precision_reason']}"
+        )
+
+
+@contextmanager
+def run_slipway(workers: int = 1) -> Iterator[RunningSlipway]:
+    """A platform with the demo model on a folder of its own, stopped and removed at the end."""
+    folder = Path(tempfile.gettempdir()) / f"slipway-benchmark-{os.getpid()}"
+    home = Home(folder)
+    home.prepare(ServerAccount.choose())
+    options = PlatformOptions(port=find_free_port(), workers=workers)
+    platform = LocalPlatform(home, options, say=lambda _: None)
+    try:
+        platform.start()
+        engines = _loaded_engines(home.logs / "inference.log")
+        yield RunningSlipway(
+            url=options.url,
+            inference_pid=_children("slipway_inference")[0],
+            worker_pids=_children("slipway_batch"),
+            engine=engines[0],
+            engines=len(engines),
+        )
+    finally:
+        platform.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _children(module: str) -> tuple[int, ...]:
+    found = tuple(
+        child.pid for child in psutil.Process().children() if child.cmdline()[-1:] == [module]
+    )
+    if not found and module == "slipway_inference":
+        raise BenchmarkFailed("the inference server ended while the platform started")
+    return found
+
+
+def _loaded_engines(log: Path) -> list[dict[str, Any]]:
+    lines = (json.loads(line) for line in log.read_text().splitlines() if line.startswith("{"))
+    engines = [line for line in lines if "model loaded" in (line.get("event"), line.get("message"))]
+    if not engines:
+        raise BenchmarkFailed(f"no engine has said that it loaded the model: see {log}")
+    return engines

@@ -1,0 +1,56 @@
+"""Says on what a benchmark ran: figures mean nothing without it."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from slipway_core.runtime.cpu_quota import available_cpus
+
+CPU_FACTS = Path("/proc/cpuinfo")
+TELLING_FLAGS = {
+    "amx_tile": "AMX",
+    "amx_bf16": "AMX-BF16",
+    "amx_int8": "AMX-INT8",
+    "avx512_bf16": "AVX512-BF16",
+    "avx512_vnni": "AVX512-VNNI",
+    "avx512f": "AVX512",
+    "avx2": "AVX2",
+}
+
+
+def describe_machine() -> str:
+    """One sentence: date, commit, CPU with its matrix instructions, cores, versions."""
+    facts = CPU_FACTS.read_text() if CPU_FACTS.exists() else ""
+    model, flags = parse_cpu_facts(facts)
+    cpu = f"{available_cpus()} cores of {model or platform.processor() or 'an unknown CPU'}"
+    versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "uvicorn"))
+    return (
+        f"{datetime.now(UTC):%Y-%m-%d}, commit {_commit()}, {cpu} ({', '.join(flags) or 'no AVX'}),"
+        f" Linux {platform.release()}, Python {platform.python_version()}, {versions}"
+    )
+
+
+def parse_cpu_facts(facts: str) -> tuple[str, list[str]]:
+    """The model's name and the flags that matter here, from the text of /proc/cpuinfo."""
+    model, present = "", set[str]()
+    for line in facts.splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() == "model name" and not model:
+            model = value.strip()
+        elif key.strip() == "flags" and not present:
+            present = set(value.split())
+    return model, [name for flag, name in TELLING_FLAGS.items() if flag in present]
+
+
+def _commit() -> str:
+    described = subprocess.run(
+        ["git", "describe", "--always", "--dirty=+changes"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return described.stdout.strip() or "unknown"

@@ -1,0 +1,122 @@
+"""Generated files of the chart are up to date; alerts, runbooks and dashboards are whole."""
+
+from __future__ import annotations
+
+import json
+import re
+import runpy
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.fixtures.chart import CHART
+
+REPOSITORY = CHART.parents[1]
+RUNBOOKS = REPOSITORY / "docs/runbooks"
+ALERTS: list[dict[str, Any]] = [
+    alert
+    for path in sorted((CHART / "rules").glob("*.yaml"))
+    for alert in yaml.safe_load(path.read_text())
+]
+ERRORS = "services/core/src/slipway_core/errors.py"
+SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
+
+
+def test_the_schema_is_made_from_the_values_of_today() -> None:
+    generator = runpy.run_path(str(REPOSITORY / "charts/values_schema.py"))
+    assert (CHART / "values.schema.json").read_text() == generator["render"](), "run: make chart"
+
+
+def test_the_readme_is_made_from_the_values_of_today(helm_docs: str, tmp_path: Path) -> None:
+    copy = tmp_path / "slipway"
+    shutil.copytree(CHART, copy)
+    subprocess.run([helm_docs, "--chart-search-root", copy], check=True, capture_output=True)
+    assert (copy / "README.md").read_text() == (CHART / "README.md").read_text(), "run: make chart"
+
+
+@pytest.mark.parametrize(
+    ("copy", "source"),
+    [
+        ("crds/modeldeployments.serving.slipway.dev.yaml",
+         "manifests/crds/modeldeployments.serving.slipway.dev.yaml"),
+        ("files/operator-role.yaml", "manifests/rbac/operator.yaml"),
+    ],
+)  # fmt: skip
+def test_the_chart_carries_what_the_operator_declares_today(copy: str, source: str) -> None:
+    assert (CHART / copy).read_text() == (REPOSITORY / source).read_text(), "run: make chart"
+
+
+def test_every_value_is_described() -> None:
+    def undescribed(schema: dict[str, Any], path: str) -> list[str]:
+        found = []
+        for key, value in schema.get("properties", {}).items():
+            if "properties" in value:
+                found += undescribed(value, f"{path}{key}.")
+            elif not value.get("description") and key != "global":
+                found.append(path + key)
+        return found
+
+    assert undescribed(json.loads((CHART / "values.schema.json").read_text()), "") == []
+
+
+def test_alerts_have_names_of_their_own() -> None:
+    names = [alert["alert"] for alert in ALERTS]
+    assert len(names) == len(set(names)) >= 12
+
+
+@pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
+def test_an_alert_says_what_is_wrong_and_has_a_runbook(alert: dict[str, Any]) -> None:
+    assert alert["labels"]["severity"] in ("warning", "critical")
+    assert re.fullmatch(r"[0-9]+m", alert["for"])
+    assert alert["annotations"]["summary"]
+    assert alert["annotations"]["description"]
+    page = (RUNBOOKS / f"{alert['alert']}.md").read_text()
+    assert page.startswith(f"# {alert['alert']}\n")
+    assert re.findall(r"^## (.+)$", page, re.MULTILINE) == SECTIONS
+
+
+def test_every_runbook_is_of_an_alert() -> None:
+    pages = {page.stem for page in RUNBOOKS.glob("*.md")} - {"README"}
+    assert pages == {alert["alert"] for alert in ALERTS}
+
+
+def test_alerts_and_dashboards_ask_for_metrics_that_exist() -> None:
+    declared: set[str] = set()
+    for source in [
+        *REPOSITORY.glob("services/*/src/**/*.py"),
+        *REPOSITORY.glob("operator/src/**/*.py"),
+    ]:
+        for kind, name in re.findall(
+            r'\b(Counter|Gauge|Histogram)\(\s*"(\w+)"', source.read_text()
+        ):
+            suffixes = {"Counter": ["_total"], "Gauge": [""]}.get(
+                kind, ["_bucket", "_sum", "_count"]
+            )
+            declared.update(name + suffix for suffix in suffixes)
+    text = "".join(
+        path.read_text() for path in [*CHART.glob("rules/*"), *CHART.glob("dashboards/*")]
+    )
+    asked = set(re.findall(r"\b(?:slipway_\w+|prediction_(?:requests|latency)_\w+)", text))
+    assert asked
+    assert asked <= declared
+
+
+def test_alerts_name_errors_that_exist() -> None:
+    known = set(re.findall(r"^class (\w+)", (REPOSITORY / ERRORS).read_text(), re.MULTILINE))
+    named = re.findall(r'status=~?"([\w|]+)"', "".join(alert["expr"] for alert in ALERTS))
+    assert named
+    assert {code for codes in named for code in codes.split("|")} <= known
+
+
+def test_dashboards_can_be_loaded_and_ask_a_data_source_that_the_reader_chooses() -> None:
+    boards = [json.loads(path.read_text()) for path in (CHART / "dashboards").glob("*.json")]
+    assert len(boards) == len({board["uid"] for board in boards}) == 3
+    for board in boards:
+        assert board["panels"], board["title"]
+        for panel in board["panels"]:
+            if panel["type"] != "row":
+                assert panel["datasource"]["uid"] == "${datasource}", panel["title"]
+                assert all(target["expr"] for target in panel["targets"]), panel["title"]

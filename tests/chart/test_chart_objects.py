@@ -1,0 +1,151 @@
+"""What holds for every object of the chart, whatever the values."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.fixtures.chart import CHART
+
+Manifest = dict[str, Any]
+
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
+MODEL = "ModelDeployment"
+DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+
+
+def pod_specs(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
+    """Name and spec of every pod that the manifests lead to."""
+    for manifest in manifests:
+        spec = manifest.get("spec", {})
+        name = f"{manifest['kind']}/{manifest['metadata']['name']}"
+        if manifest["kind"] == "Pod":
+            yield name, spec
+        elif "template" in spec:
+            yield name, spec["template"]["spec"]
+
+
+def containers(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
+    for name, spec in pod_specs(manifests):
+        for container in [*spec.get("initContainers", []), *spec["containers"]]:
+            yield f"{name}/{container['name']}", container
+
+
+def test_lint_finds_nothing(
+    helm: Callable[..., subprocess.CompletedProcess[str]], values_file: Path
+) -> None:
+    done = helm("lint", "--strict", "--kube-version", "1.34", CHART, "--values", values_file)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "[WARNING]" not in done.stdout
+
+
+def test_every_pod_meets_the_restricted_standard(manifests: list[Manifest]) -> None:
+    specs = list(pod_specs(manifests))
+    assert specs
+    for name, spec in specs:
+        context = spec["securityContext"]
+        assert context["runAsNonRoot"] is True, name
+        assert context["runAsUser"] > 0, name
+        assert context["seccompProfile"] == {"type": "RuntimeDefault"}, name
+        assert not spec.keys() & {"hostNetwork", "hostPID", "hostIPC"}, name
+        for volume in spec.get("volumes", []):
+            assert volume.keys() & {"secret", "emptyDir", "projected", "configMap"}, name
+
+
+def test_no_pod_gets_variables_made_from_service_names(manifests: list[Manifest]) -> None:
+    """A Service `slipway-operator` would set SLIPWAY_OPERATOR_PORT to an address."""
+    for name, spec in pod_specs(manifests):
+        assert spec["enableServiceLinks"] is False, name
+
+
+def test_every_container_is_confined_and_measured(manifests: list[Manifest]) -> None:
+    for name, container in containers(manifests):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }, name
+        assert container["imagePullPolicy"] == "IfNotPresent", name
+        assert {"cpu", "memory"} <= container["resources"]["requests"].keys(), name
+        assert "memory" in container["resources"]["limits"], name
+
+
+def test_api_tokens_are_given_only_to_those_who_call_the_api(manifests: list[Manifest]) -> None:
+    holders = {
+        spec["serviceAccountName"].rpartition("-")[2]
+        for _, spec in pod_specs(manifests)
+        if spec["automountServiceAccountToken"]
+    }
+    assert holders <= {"operator", "passwords"}
+
+
+def test_names_and_labels_are_complete(manifests: list[Manifest]) -> None:
+    for manifest in manifests:
+        meta = manifest["metadata"]
+        name = f"{manifest['kind']}/{meta['name']}"
+        assert DNS_NAME.fullmatch(meta["name"]), name
+        assert ("namespace" in meta) != (manifest["kind"] in CLUSTER_WIDE), name
+        assert meta["labels"]["app.kubernetes.io/part-of"] == "slipway", name
+        assert meta["labels"]["app.kubernetes.io/managed-by"] == "Helm", name
+        assert meta["labels"]["helm.sh/chart"].startswith("slipway-"), name
+
+
+def test_selectors_are_minimal_and_match_their_pods(manifests: list[Manifest]) -> None:
+    pods = [
+        manifest["spec"]["template"]["metadata"]["labels"]
+        for manifest in manifests
+        if "template" in manifest.get("spec", {})
+    ]
+    for manifest in manifests:
+        selector = manifest.get("spec", {}).get("selector")
+        if manifest["kind"] in ("Deployment", "StatefulSet"):
+            selector = selector["matchLabels"]
+            labels = manifest["spec"]["template"]["metadata"]["labels"]
+            assert selector.items() <= labels.items()
+        elif manifest["kind"] != "Service":
+            continue
+        assert selector.keys() == {
+            "app.kubernetes.io/name",
+            "app.kubernetes.io/instance",
+            "app.kubernetes.io/component",
+        }
+        assert any(selector.items() <= labels.items() for labels in pods)
+
+
+def test_no_object_holds_a_secret(
+    template: Callable[..., subprocess.CompletedProcess[str]], values_file: Path
+) -> None:
+    """Neither at install nor at upgrade: what is rendered is kept in the release's history."""
+    for mode in (["--no-hooks"], ["--is-upgrade"]):
+        rendered = template("--values", values_file, *mode).stdout
+        assert "kind: Secret" not in rendered
+        for line in rendered.splitlines():
+            if re.match(r"\s*value:", line):
+                assert "://" not in line or "@" not in line, line
+
+
+def test_the_same_values_render_the_same_text(
+    template: Callable[..., subprocess.CompletedProcess[str]], values_file: Path
+) -> None:
+    first, second = (template("--values", values_file).stdout for _ in range(2))
+    assert first == second
+
+
+def test_names_stay_short_enough_with_the_longest_release_name(
+    helm: Callable[..., subprocess.CompletedProcess[str]],
+) -> None:
+    done = helm("template", "r" * 53, CHART, "--kube-version", "1.34")
+    assert done.returncode == 0, done.stderr
+    names = re.findall(r"^  name: (.+)$", done.stdout, re.MULTILINE)
+    assert max(map(len, names)) <= 63
+
+
+def test_default_requests_fit_a_small_node(render: Callable[..., list[Manifest]]) -> None:
+    """Of a node with 2 cores and 6 GiB they leave the most to the models."""
+    running = [m for m in render() if m["kind"] in ("Deployment", "StatefulSet")]
+    requests = [container["resources"]["requests"] for _, container in containers(running)]
+    assert sum(int(request["cpu"].removesuffix("m")) for request in requests) <= 300
+    assert sum(int(request["memory"].removesuffix("Mi")) for request in requests) <= 640

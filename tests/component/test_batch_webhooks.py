@@ -1,0 +1,157 @@
+"""Webhooks against a real receiver: signed, repeated until taken, remembered by the database."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from uuid import UUID
+
+import psycopg
+import pytest
+from tests.fixtures.batch import Batch, eventually, measure_lengths
+
+from slipway_core.webhooks import deliver_due
+
+pytestmark = pytest.mark.component
+
+
+@dataclass
+class Receiver:
+    """Answers each call with the next of `statuses` (the last one again and again)."""
+
+    url: str = ""
+    statuses: list[int] = field(default_factory=lambda: [200])
+    heads: list[dict[str, str]] = field(default_factory=list)
+    bodies: list[bytes] = field(default_factory=list)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {k.lower(): v for k, v in (line.split(": ", 1) for line in head[1:] if line)}
+        self.bodies.append(await reader.readexactly(int(headers["content-length"])))
+        self.heads.append({"request": head[0], **headers})
+        status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
+        answer = f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\nLocation: http://10.0.0.1/\r\n\r\n"
+        writer.write(answer.encode())
+        await writer.drain()
+        writer.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    server = await asyncio.start_server(receiver.serve, "127.0.0.1", 0)
+    receiver.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook?a=b"
+    yield receiver
+    server.close()
+    await server.wait_closed()
+
+
+async def run_job(batch: Batch, url: str, texts: list[str]) -> UUID:
+    async with batch.worker(measure_lengths):
+        job = await batch.finished(await batch.submit(texts, webhook_url=url))
+    return job.id
+
+
+async def make_due(batch: Batch) -> None:
+    """Do not wait for the pause between attempts."""
+    url = batch.settings.database_url.get_secret_value()
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(
+            "UPDATE batch_jobs SET webhook_next_at = now() WHERE webhook_next_at IS NOT NULL"
+        )
+
+
+async def test_a_finished_job_is_told_signed_and_once(batch: Batch, receiver: Receiver) -> None:
+    job_id = await run_job(batch, receiver.url, ["a", "raise"])
+    assert await deliver_due(batch.database, batch.settings) == 1
+    assert await deliver_due(batch.database, batch.settings) == 0
+    (head,), (body,) = receiver.heads, receiver.bodies
+    assert head["request"] == "POST /hook?a=b HTTP/1.1"
+    assert head["slipway-delivery"] == str(job_id)
+    told = json.loads(body)
+    assert {key: told[key] for key in ("task_id", "status", "total", "succeeded", "failed")} == {
+        "task_id": str(job_id), "status": "partial", "total": 2, "succeeded": 1, "failed": 1,
+    }  # fmt: skip
+    fields = dict(part.split("=") for part in head["slipway-signature"].split(","))
+    secret = batch.settings.webhook_secret.get_secret_value().encode()
+    signed = hmac.new(secret, f"{fields['t']}.".encode() + body, hashlib.sha256)
+    assert fields["v1"] == signed.hexdigest()
+
+
+async def test_a_call_that_is_not_taken_is_repeated(batch: Batch, receiver: Receiver) -> None:
+    receiver.statuses = [500, 302, 204]
+    await run_job(batch, receiver.url, ["a"])
+    for attempt in (1, 2, 3):
+        assert await deliver_due(batch.database, batch.settings) == 1
+        assert len(receiver.bodies) == attempt
+        assert await deliver_due(batch.database, batch.settings) == 0, "a pause comes first"
+        await make_due(batch)
+    assert await deliver_due(batch.database, batch.settings) == 0, "it was taken"
+    assert len({head["slipway-delivery"] for head in receiver.heads}) == 1
+
+
+async def test_it_is_given_up_after_eight_attempts(batch: Batch) -> None:
+    await run_job(batch, "http://127.0.0.1:1/", ["a"])
+    for _ in range(8):
+        assert await deliver_due(batch.database, batch.settings) == 1
+        await make_due(batch)
+    assert await deliver_due(batch.database, batch.settings) == 0
+
+
+@pytest.mark.parametrize("how", ["cancelled", "expired"])
+async def test_every_end_is_told(batch: Batch, receiver: Receiver, how: str) -> None:
+    job_id = await batch.submit(["a"], ring=False, webhook_url=receiver.url)
+    if how == "cancelled":
+        await batch.jobs.cancel(job_id)
+    else:
+        url = batch.settings.database_url.get_secret_value()
+        async with await psycopg.AsyncConnection.connect(url) as connection:
+            await connection.execute("UPDATE batch_jobs SET deadline = now()")
+    await batch.sweep()
+    assert json.loads(receiver.bodies[0])["status"] == how
+
+
+async def test_a_host_that_is_no_longer_allowed_is_not_called(
+    batch: Batch, receiver: Receiver
+) -> None:
+    await run_job(batch, receiver.url, ["a"])
+    strict = batch.settings.model_copy(update={"webhook_allowed_hosts": ""})
+    assert await deliver_due(batch.database, strict) == 1
+    assert receiver.bodies == []
+
+
+async def test_an_address_that_cannot_be_called_harms_no_other(
+    batch: Batch, receiver: Receiver
+) -> None:
+    odd = await run_job(batch, receiver.url, ["a"])
+    await run_job(batch, receiver.url, ["b"])
+    database = batch.settings.database_url.get_secret_value()
+    async with await psycopg.AsyncConnection.connect(database) as connection:
+        await connection.execute(
+            "UPDATE batch_jobs SET webhook_url = %s WHERE id = %s",
+            ["http://b\u00fccher.invalid/", odd],
+        )
+    assert await deliver_due(batch.database, batch.settings) == 2
+    assert len(receiver.bodies) == 1
+    assert await deliver_due(batch.database, batch.settings) == 0, "it counts as an attempt"
+
+
+async def test_two_senders_do_not_call_twice(batch: Batch, receiver: Receiver) -> None:
+    await run_job(batch, receiver.url, ["a"])
+    senders = (deliver_due(batch.database, batch.settings) for _ in range(4))
+    assert sum(await asyncio.gather(*senders)) == 1
+    assert len(receiver.bodies) == 1
+
+
+async def test_the_sweeper_delivers(batch: Batch, receiver: Receiver) -> None:
+    await run_job(batch, receiver.url, ["a"])
+
+    async def told() -> bool:
+        await batch.sweep()
+        return bool(receiver.bodies)
+
+    await eventually(told)

@@ -1,0 +1,173 @@
+"""What kills a batch installation, one thing at a time and all of them in a loop.
+
+Each test ends with the same claim: every item has exactly one result, none was lost, none counted
+twice, and whoever asked for the status meanwhile was told the truth.
+
+Servers are started from the main thread: they are made to end with the thread that started them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+import redis
+from tests.fixtures.batch import (
+    Batch,
+    StatusWatch,
+    WorkerProcesses,
+    assert_each_has_one_result,
+    eventually,
+)
+
+from slipway_core.embedded.postgres import PostgresServer
+from slipway_core.embedded.valkey import ValkeyServer
+from slipway_core.store.records import Job
+
+pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
+
+TEXTS = [f"text {number} " + "x" * (number % 50) for number in range(5_000)]
+
+
+async def begun(batch: Batch, job: object, done: int = 100) -> None:
+    """Until some of a job is done, so that a fault comes in the middle."""
+
+    async def enough() -> bool:
+        found: Job = await batch.jobs.get(job)  # type: ignore[arg-type]
+        return found.succeeded >= done
+
+    await eventually(enough, 60, "the first results")
+
+
+async def assert_complete(batch: Batch, job: Job, texts: list[str] = TEXTS) -> None:
+    assert (job.state, job.succeeded, job.failed) == ("succeeded", len(texts), 0)
+    assert_each_has_one_result(await batch.results(job.id), texts)
+
+
+async def test_kill_a_batch_worker_in_the_middle(batch: Batch, workers: WorkerProcesses) -> None:
+    first = workers.start()
+    workers.start()
+    job_id = await batch.submit(TEXTS)
+    watch = StatusWatch(batch, job_id, len(TEXTS))
+    watching = asyncio.create_task(watch.until_finished(120))
+    await begun(batch, job_id)
+    workers.kill(first)
+    await assert_complete(batch, await watching)
+    assert watch.unanswered == 0
+
+
+async def test_kill_valkey_and_lose_all_it_knew(
+    batch: Batch, workers: WorkerProcesses, valkey_server: ValkeyServer
+) -> None:
+    worker = workers.start()
+    job_id = await batch.submit(TEXTS)
+    watch = StatusWatch(batch, job_id, len(TEXTS))
+    watching = asyncio.create_task(watch.until_finished(120))
+    await begun(batch, job_id)
+    valkey_server.kill()
+    # Submitting goes on without a queue; the ring is lost.
+    late = await batch.submit(["late"], ring=False)
+    valkey_server.start()
+    with redis.Redis.from_url(valkey_server.url) as client:
+        client.flushall()
+    await assert_complete(batch, await watching)
+    await assert_complete(batch, await batch.finished(late), ["late"])
+    assert watch.unanswered == 0
+    assert worker.exit_status is None, "the worker must survive a restart of the queue"
+
+
+async def test_kill_postgres_for_ten_seconds(
+    batch: Batch, workers: WorkerProcesses, postgres_server: PostgresServer
+) -> None:
+    worker = workers.start()
+    job_id = await batch.submit(TEXTS)
+    watch = StatusWatch(batch, job_id, len(TEXTS))
+    watching = asyncio.create_task(watch.until_finished(150))
+    await begun(batch, job_id)
+    postgres_server.kill()
+    await asyncio.sleep(10)
+    postgres_server.start()
+    await assert_complete(batch, await watching)
+    assert worker.exit_status is None, "the worker must survive a restart of the database"
+
+
+async def test_an_input_that_kills_the_engine_fails_alone(
+    batch: Batch, workers: WorkerProcesses
+) -> None:
+    workers.start(batch_chunk_items=200)
+    texts = [*TEXTS[:150], "kill the engine", *TEXTS[150:300], "raise"]
+    job = await batch.finished(await batch.submit(texts), 120)
+    assert (job.state, job.succeeded, job.failed) == ("partial", 300, 2)
+    results = await batch.results(job.id)
+    assert_each_has_one_result(results, texts)
+    assert results[150].error_code == "EngineCrashed"
+    assert results[301].error_code == "PredictionFailed"
+
+
+async def test_an_input_that_kills_the_worker_fails_alone(
+    batch: Batch, workers: WorkerProcesses
+) -> None:
+    texts = [*TEXTS[:70], "kill the worker", *TEXTS[70:120]]
+    job_id = await batch.submit(texts)
+    watch = StatusWatch(batch, job_id, len(texts))
+    watching = asyncio.create_task(watch.until_finished(150))
+    restarts = 0
+    worker = workers.start()
+    while not watching.done():
+        await asyncio.sleep(0.2)
+        if worker.exit_status is not None:
+            restarts += 1
+            worker = workers.start()
+    job = await watching
+    assert (job.state, job.succeeded, job.failed) == ("partial", 120, 1)
+    results = await batch.results(job_id)
+    assert_each_has_one_result(results, texts)
+    assert (results[70].error_code, results[70].attempts) == ("WorkerCrashed", 4)
+    assert restarts == 4
+
+
+async def test_sigterm_finishes_or_gives_back(batch: Batch, workers: WorkerProcesses) -> None:
+    first = workers.start(lease_seconds=300)
+    job_id = await batch.submit(TEXTS)
+    await begun(batch, job_id)
+    first.terminate()
+    assert await asyncio.to_thread(first.wait) == 0
+    workers.start()
+    await assert_complete(batch, await batch.finished(job_id, 60))
+    assert {result.attempts for result in await batch.results(job_id)} == {1}
+
+
+async def test_random_kills_in_a_loop(
+    batch: Batch,
+    workers: WorkerProcesses,
+    postgres_server: PostgresServer,
+    valkey_server: ValkeyServer,
+) -> None:
+    chance = random.Random(20261123)
+    texts = TEXTS * 8
+    job_id = await batch.submit(texts)
+    watch = StatusWatch(batch, job_id, len(texts))
+    watching = asyncio.create_task(watch.until_finished(240))
+    running = [workers.start(), workers.start()]
+    rounds = 0
+    while rounds < 12:
+        await asyncio.sleep(chance.uniform(0.5, 3))
+        kind = ("worker", "worker", "valkey", "postgres")[rounds % 4]
+        if kind == "worker":
+            workers.kill(running.pop(0))
+            running.append(workers.start())
+        elif kind == "valkey":
+            valkey_server.kill()
+            valkey_server.start()
+            if chance.random() < 0.5:
+                with redis.Redis.from_url(valkey_server.url) as client:
+                    client.flushall()
+        else:
+            postgres_server.kill()
+            await asyncio.sleep(chance.uniform(0, 2))
+            postgres_server.start()
+        rounds += 1
+    assert not watching.done(), "the kills came too late to matter"
+    await assert_complete(batch, await watching, texts)
+    assert all(worker.exit_status is None for worker in running)

@@ -1,0 +1,266 @@
+"""Bad input on every route of a real server: never a 5xx, always a problem that names the field."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx2
+import pytest
+from tests.fixtures.models import write_python_package
+from tests.fixtures.problems import check_problem
+from tests.fixtures.services import ServiceProcess, StartInference
+
+pytestmark = pytest.mark.component
+
+JSON = {"Content-Type": "application/json"}
+NDJSON = {"Content-Type": "application/x-ndjson"}
+TEXT, TEXT_BATCH = "/predict/text", "/predict/text/batch"
+TABLE, TABLE_BATCH = "/predict/tabular", "/predict/tabular/batch"
+IMAGE, IMAGE_BATCH = "/predict/image", "/predict/image/batch"
+UNKNOWN_JOB = "/predict/status/0199d2a4-7c1e-7b3a-9f00-2b6d1c4e8a55"
+
+EVERYTHING = """
+from slipway_core.runtime import Model
+
+class Everything(Model):
+    def predict(self, batch):
+        return [{"kind": type(value).__name__} for value in batch]
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A request that must be refused with `status`, naming `named` (a field, or words)."""
+
+    path: str
+    body: bytes = b""
+    status: int = 422
+    named: str = ""
+    headers: dict[str, str] = field(default_factory=lambda: JSON)
+    method: str = "POST"
+
+
+def _case(path: str, value: Any, named: str, status: int = 422) -> Case:
+    return Case(path, json.dumps(value).encode(), status, named)
+
+
+DEEP = b'{"parameters":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}"
+
+
+def _cases_of(path: str, member: str, good: Any) -> list[Case]:
+    """What is wrong with a JSON body in the same way on every route."""
+    return [
+        Case(path, b"", 400, "empty"),
+        Case(path, b"{", 400, "JSON"),
+        Case(path, b'{"\xff": 1}', 400, "UTF-8"),
+        Case(path, DEEP, 400, "deep"),
+        Case(path, b"NaN", 400, "JSON"),
+        Case(path, json.dumps({member: good, "parameters": {"a": float("nan")}}).encode(), 400),
+        _case(path, [], "body"),
+        _case(path, None, "body"),
+        _case(path, {}, member),
+        _case(path, {member: good, "extra": 1}, "extra"),
+        _case(path, {member: good, "parameters": []}, "parameters"),
+        _case(path, {member: good, "parameters": {"a": "\0"}}, "parameters.a"),
+        Case(path, b"<a/>", 415, "application/json", {"Content-Type": "application/xml"}),
+        Case(path, b" " * (2**21), 413, "bytes"),
+        Case(path, b"", 405, "method", method="PATCH"),
+        Case(path, b"{}", 431, "headers", {**JSON, "X-Large": "x" * 40_000}),
+    ]
+
+
+CASES = [
+    *_cases_of(TEXT, "input_text", "a"),
+    *_cases_of(TABLE, "inputs", [[1]]),
+    *_cases_of(IMAGE, "image", "aGVsbG8="),
+    *_cases_of(TEXT_BATCH, "inputs", ["a"]),
+    *_cases_of(TABLE_BATCH, "inputs", [[1]]),
+    *_cases_of(IMAGE_BATCH, "inputs", ["aGVsbG8="]),
+    _case(TEXT, {"input_text": 3}, "input_text"),
+    _case(TEXT, {"input_text": None}, "input_text"),
+    _case(TEXT, {"input_text": ["a"]}, "input_text"),
+    _case(TEXT, {"input_text": ""}, "input_text"),
+    _case(TEXT, {"input_text": "  \n"}, "input_text"),
+    _case(TEXT, {"input_text": "a\0b"}, "input_text"),
+    Case(TEXT, b'{"input_text": "\\ud800"}', 400),
+    _case(TEXT, {"input_text": "x" * 1_000_001}, "input_text"),
+    _case(TEXT, {"input_text": "a", "labels": "b"}, "labels"),
+    _case(TEXT, {"input_text": "a", "labels": [""]}, "labels.0"),
+    _case(TEXT, {"input_text": "a", "labels": ["b", "b"]}, "labels"),
+    _case(TEXT, {"input_text": "a", "labels": [str(n) for n in range(101)]}, "labels"),
+    _case(TABLE, {"inputs": []}, "inputs"),
+    _case(TABLE, {"inputs": "a"}, "inputs"),
+    _case(TABLE, {"inputs": {"a": [1], "b": [1, 2]}}, "inputs.b"),
+    _case(TABLE, {"inputs": [[1]] * 5000}, "inputs", 413),
+    Case(TABLE, b'{"inputs": [[1e999]]}', 422, "inputs"),
+    _case(IMAGE, {"image": "not base64!"}, "image"),
+    _case(IMAGE, {"image": ""}, "image"),
+    Case(IMAGE, b"--x", 400, "form", {"Content-Type": "multipart/form-data; boundary=y"}),
+    Case(IMAGE, b"--x", 400, "form", {"Content-Type": "multipart/form-data"}),
+    _case("/predict/audio", {"input_text": "a"}, "audio", 404),
+    _case("/predict/audio/batch", {"inputs": ["a"]}, "audio", 404),
+    _case(TEXT_BATCH, {"inputs": []}, "inputs"),
+    _case(TEXT_BATCH, {"inputs": "a"}, "inputs"),
+    _case(TEXT_BATCH, {"inputs": ["a", 1]}, "inputs.1"),
+    _case(TEXT_BATCH, {"inputs": ["a", {"text": "b"}]}, "inputs.1.input_text"),
+    _case(TEXT_BATCH, {"inputs": ["a", "b\0"]}, "inputs.1"),
+    _case(TEXT_BATCH, {"inputs": ["a"], "deadline_seconds": -1}, "deadline_seconds"),
+    _case(TEXT_BATCH, {"inputs": ["a"], "deadline_seconds": 1e9}, "deadline_seconds"),
+    _case(TEXT_BATCH, {"inputs": ["a"], "webhook_url": "ftp://x"}, "webhook"),
+    _case(TEXT_BATCH, {"inputs": ["a"], "webhook_url": "http://127.0.0.1/"}, "webhook"),
+    _case(TEXT_BATCH, {"inputs": [0] * 1_000_000}, "bytes", 413),
+    Case(TEXT_BATCH, b"1\n" * 1_000_000, 422, "line 1", NDJSON),
+    Case(TEXT_BATCH + "?deadline_seconds=9", b'{"inputs":["a"]}', 422, "deadline_seconds"),
+    _case(TABLE, {"inputs": [[2**64]]}, "inputs.0.0"),
+    _case(TABLE, {"inputs": [[-(2**63) - 1]]}, "inputs.0.0"),
+    _case(TEXT, {"input_text": "a", "parameters": {"n": 2**70}}, "parameters.n"),
+    Case("/predictions?until=0.5", b"", 422, "until", method="GET"),
+    Case(TEXT_BATCH + "?deadline_seconds=x", b'"a"', 422, "deadline_seconds", NDJSON),
+    Case(TEXT_BATCH + "?deadline_seconds=nan", b'"a"', 422, "deadline_seconds", NDJSON),
+    Case(TEXT_BATCH + "?parameters=3", b'"a"', 422, "parameters", NDJSON),
+    Case(TEXT_BATCH + "?parameters={", b'"a"', 400, "parameters", NDJSON),
+    Case(TEXT_BATCH + "?labels=", b'"a"', 422, "labels.0", NDJSON),
+    Case(TEXT_BATCH, b'["a"]', 422, "line 1", NDJSON),
+    Case(TEXT, b'{"input_text":"a"}', 422, "X-Request-Timeout-Ms", {"X-Request-Timeout-Ms": "x"}),
+    Case(TEXT, b'{"input_text":"a"}', 422, "X-Request-Timeout-Ms", {"X-Request-Timeout-Ms": "0"}),
+    Case(
+        TEXT, b'{"input_text":"a"}', 422, "X-Request-Timeout-Ms", {"X-Request-Timeout-Ms": "9" * 8}
+    ),
+    Case("/predict/status/1", b"", 422, "task_id", method="GET"),
+    Case("/predict/status/%00", b"", 422, "task_id", method="GET"),
+    Case(UNKNOWN_JOB, b"", 404, "task", method="GET"),
+    Case(UNKNOWN_JOB, b"", 404, "task", method="DELETE"),
+    Case(UNKNOWN_JOB + "?limit=0", b"", 422, "limit", method="GET"),
+    Case(UNKNOWN_JOB + "?limit=1e9", b"", 422, "limit", method="GET"),
+    Case(UNKNOWN_JOB + "?after=-5", b"", 422, "after", method="GET"),
+    Case("/predictions?limit=0", b"", 422, "limit", method="GET"),
+    Case("/predictions?since=yesterday", b"", 422, "since", method="GET"),
+    Case("/predictions?model=%00", b"", 422, "model", method="GET"),
+    Case("/predictions?status=a%20b", b"", 422, "status", method="GET"),
+    Case("/predictions?cursor=1", b"", 422, "cursor", method="GET"),
+    Case("/nowhere", b"", 404, "/docs", method="GET"),
+    Case("/docs/../etc/passwd", b"", 404, "", method="GET"),
+    Case("/models/other/predict/text", b"{}", 404, "other"),
+    Case("/health", b"", 405, "method", method="POST"),
+]
+
+
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that takes texts, rows and pictures."""
+    folder = tmp_path_factory.mktemp("everything")
+    write_python_package(folder, EVERYTHING, entrypoint="Everything", name="all")
+    with (folder / "slipway.yaml").open("a") as manifest:
+        manifest.write("modalities: [text, tabular, image]\n")
+    return folder
+
+
+@pytest.fixture
+def server(
+    package: Path, start_inference: StartInference, database_url: str, redis_url: str
+) -> ServiceProcess:
+    """A server with a database, a queue, and a small bound for bodies."""
+    return start_inference(
+        package,
+        database_url=database_url,
+        redis_url=redis_url,
+        max_body_bytes=1024 * 1024 + 1024,
+        max_queue_tokens=1_000_000,
+    )
+
+
+def test_every_bad_request_is_refused_in_words(server: ServiceProcess) -> None:
+    wrong = []
+    with httpx2.Client(base_url=server.url, timeout=30) as client:
+        for number, case in enumerate(CASES):
+            response = client.request(
+                case.method, case.path, content=case.body, headers=case.headers
+            )
+            try:
+                problem = check_problem(response, status=case.status)
+                fields = [error["field"] for error in problem["errors"]]
+                assert case.named in problem["detail"] or case.named in fields, problem
+            except (AssertionError, KeyError, ValueError) as error:
+                wrong.append(f"{number}: {case.path} {case.body[:60]!r}: {str(error)[:400]}")
+        assert not wrong, "\n".join(wrong)
+        assert client.post(TEXT, json={"input_text": "x" * 1_000_000}).status_code == 200
+        assert client.get("/readyz").status_code == 200
+    lines = server.lines()
+    assert [line for line in lines if line.get("code") == "InternalError"] == []
+    assert [line for line in lines if "exception" in line] == []
+
+
+def _connect(server: ServiceProcess) -> socket.socket:
+    """A bare connection to the server."""
+    address = urlsplit(server.url)
+    return socket.create_connection((address.hostname, address.port or 0), timeout=30)
+
+
+def _answer(connection: socket.socket) -> tuple[int, dict[str, Any]]:
+    """The status and problem of what comes until the server closes the connection."""
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    head, _, body = received.partition(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head.lower()
+    return int(head.split()[1]), json.loads(body)
+
+
+HARDLY_HTTP = [
+    (b"nonsense\r\n\r\n", 400, "MalformedBody"),
+    (b"GET / HTTP/1.1\r\nX: \x00\r\n\r\n", 400, "MalformedBody"),
+    (b"GET / HTTP/1.1\r\nX-Endless: " + b"x" * 70_000, 431, "HeadersTooLarge"),
+    (b"GET /" + b"x" * 70_000, 431, "HeadersTooLarge"),
+    (
+        # Refused, and the connection closed, before a byte of it is sent.
+        b"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+        b"Content-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n",
+        413,
+        "PayloadTooLarge",
+    ),
+]
+
+
+def test_what_is_hardly_http_is_refused_in_the_same_form(
+    package: Path, start_inference: StartInference
+) -> None:
+    server = start_inference(package)
+    for sent, status, code in HARDLY_HTTP:
+        with _connect(server) as connection:
+            connection.sendall(sent)
+            answered, problem = _answer(connection)
+            assert (answered, problem["code"]) == (status, code)
+
+
+@pytest.mark.parametrize("sent", [b"GET /" + b"x" * 70_000, b"nonsense\r\n\r\n"])
+def test_a_client_that_goes_on_sending_gets_the_answer_too(
+    package: Path, start_inference: StartInference, sent: bytes
+) -> None:
+    server = start_inference(package)
+    with _connect(server) as connection:
+        connection.sendall(sent)
+        select.select([connection], [], [], 30)  # the server has answered, and reads no more
+        connection.sendall(b"x" * 70_000)
+        answered, _ = _answer(connection)
+        assert answered in (400, 431)
+
+
+def test_a_stalled_body_does_not_hold_the_connection(
+    package: Path, start_inference: StartInference
+) -> None:
+    server = start_inference(package, body_idle_seconds=0.5, header_timeout_seconds=0.5)
+    with _connect(server) as body:
+        body.sendall(
+            b'POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"input'
+        )
+        answered, problem = _answer(body)
+        assert (answered, problem["code"]) == (408, "RequestTimeout")
+    with _connect(server) as headers:
+        headers.sendall(b"GET /livez HTTP/1.1\r\nHost:")
+        assert headers.recv(1000) == b""

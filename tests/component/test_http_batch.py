@@ -1,0 +1,297 @@
+"""Batch jobs over HTTP: what is stored and what comes back. No worker runs here."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import psycopg
+import pytest
+from tests.fixtures.inference_app import TABLE_MODEL, open_app
+from tests.fixtures.problems import check_problem
+from tests.fixtures.services import StartInference
+
+from slipway_core.identifiers import uuid7
+
+pytestmark = pytest.mark.component
+
+NDJSON = {"Content-Type": "application/x-ndjson"}
+
+
+@pytest.fixture
+async def app(database_url: str, redis_url: str) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client of a text model's application with a database and a queue."""
+    async with open_app(database_url=database_url, redis_url=redis_url) as (client, _):
+        yield client
+
+
+def _stored_inputs(database_url: str) -> list[Any]:
+    with psycopg.connect(database_url) as connection:
+        query = "SELECT input FROM batch_items ORDER BY job_id, idx"
+        return [value for (value,) in connection.execute(query)]
+
+
+async def test_a_list_is_stored_and_announced(
+    app: httpx2.AsyncClient, database_url: str, redis_url: str
+) -> None:
+    inputs = ["one", {"input_text": "two"}, "three"]
+    response = await app.post("/predict/text/batch", json={"inputs": inputs})
+    assert response.status_code == 202
+    job = response.json()
+    assert job["status"] == "queued"
+    assert job["total"] == 3
+    assert response.headers["Location"] == job["status_url"]
+    assert _stored_inputs(database_url) == ["one", "two", "three"]
+    status = (await app.get(job["status_url"])).json()
+    assert status["task_id"] == job["task_id"]
+    assert (status["succeeded"], status["failed"], status["results"]) == (0, 0, [])
+    assert status["next"] is None
+    assert (await app.get("/health")).json()["status"] == "ok"
+
+
+async def test_lines_are_stored_and_empty_ones_skipped(
+    app: httpx2.AsyncClient, database_url: str
+) -> None:
+    body = b'"one"\n\n{"input_text": "two"}\r\n"three"'
+    response = await app.post(
+        "/predict/text/batch", content=body, headers=NDJSON, params={"labels": ["a", "b"]}
+    )
+    assert response.status_code == 202, response.text
+    assert response.json()["total"] == 3
+    assert _stored_inputs(database_url) == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "said"),
+    [
+        (b'"one"\n{"input_text": 3}\n', 422, "line 2.input_text"),
+        (b'"one"\n\n{broken\n', 400, "line 3"),
+        (b'"one"\n"\xff"\n', 400, "line 2"),
+        (b'"one"\n{"input_text": "a", "labels": ["x"]}\n', 422, "line 2.labels"),
+        (b"\n\n", 422, "body"),
+        (b"", 422, "body"),
+        (b'"one"\n' + b"[" * 5000, 400, "line 2"),
+    ],
+)
+async def test_a_bad_line_is_named_and_nothing_is_stored(
+    app: httpx2.AsyncClient, database_url: str, body: bytes, status: int, said: str
+) -> None:
+    response = await app.post("/predict/text/batch", content=body, headers=NDJSON)
+    assert response.status_code == status
+    assert said in response.json()["detail"]
+    assert _stored_inputs(database_url) == []
+
+
+async def test_a_line_has_a_longest_length(database_url: str) -> None:
+    async with open_app(database_url=database_url, max_line_bytes=2000) as (client, _):
+        body = b'"one"\n"' + b"x" * 3000 + b'"\n'
+        response = await client.post("/predict/text/batch", content=body, headers=NDJSON)
+    assert response.status_code == 413
+    assert "line 2" in response.json()["detail"]
+
+
+async def test_a_key_makes_repeating_safe(app: httpx2.AsyncClient, database_url: str) -> None:
+    async def submit(inputs: list[str]) -> httpx2.Response:
+        return await app.post(
+            "/predict/text/batch", json={"inputs": inputs}, headers={"Idempotency-Key": "k-1"}
+        )
+
+    first, second = await submit(["a", "b"]), await submit(["a", "b"])
+    assert second.status_code == 202
+    assert second.json() == first.json()
+    assert len(_stored_inputs(database_url)) == 2
+    other = await submit(["a", "c"])
+    assert other.status_code == 409
+    assert other.json()["code"] == "IdempotencyConflict"
+    bad = await app.post(
+        "/predict/text/batch", json={"inputs": ["a"]}, headers={"Idempotency-Key": "two words"}
+    )
+    assert bad.json()["errors"][0]["field"] == "Idempotency-Key"
+
+
+async def test_links_are_right_behind_a_proxy_and_below_the_models_name(
+    database_url: str,
+) -> None:
+    async with open_app(database_url=database_url, root_path="/ml") as (client, _):
+        response = await client.post(
+            "/models/mini/predict/text/batch",
+            json={"inputs": ["a"]},
+            headers={"X-Forwarded-Prefix": "/team-a/"},
+        )
+        path = response.headers["Location"]
+        assert path.startswith("/team-a/ml/models/mini/predict/status/")
+        evil = await client.post(
+            "/predict/text/batch",
+            json={"inputs": ["a"]},
+            headers={"X-Forwarded-Prefix": "//evil.example"},
+        )
+        assert evil.headers["Location"].startswith("/ml/predict/status/")
+
+
+async def test_cancelling(app: httpx2.AsyncClient) -> None:
+    url = (await app.post("/predict/text/batch", json={"inputs": ["a"]})).json()["status_url"]
+    cancelled = await app.delete(url)
+    assert cancelled.status_code == 200
+    assert cancelled.json()["status"] == "cancelled"
+    assert (await app.get(url)).json()["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_jobs_that_are_not_there(app: httpx2.AsyncClient, method: str) -> None:
+    for unknown in (uuid7(), uuid4()):
+        response = await app.request(method, f"/predict/status/{unknown}")
+        assert response.status_code == 404
+        assert response.json()["code"] == "TaskNotFound"
+    malformed = await app.request(method, "/predict/status/not-an-id")
+    assert malformed.status_code == 422
+    assert malformed.json()["errors"][0]["field"] == "task_id"
+
+
+def _write_results(database_url: str, task_id: str, count: int) -> None:
+    """What a worker would have written: a vector for each item, an error for the last."""
+    rows: list[tuple[Any, ...]] = [
+        (task_id, index, None, [0.5, float(index)], None, None, 1) for index in range(count - 1)
+    ]
+    rows.append((task_id, count - 1, None, None, "InvalidInput", "refused", 2))
+    with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
+        cursor.executemany(
+            "INSERT INTO batch_results"
+            " (job_id, idx, prediction, embedding, error_code, error_message, attempts)"
+            " VALUES (%s, %s, %s, %s::real[], %s, %s, %s)",
+            rows,
+        )
+        cursor.execute(
+            "UPDATE batch_jobs SET state = 'partial', succeeded = %s, failed = 1,"
+            " finished_at = now() WHERE id = %s",
+            (count - 1, task_id),
+        )
+
+
+@pytest.fixture
+async def finished(app: httpx2.AsyncClient, database_url: str) -> str:
+    """Path of the status of a finished job of five items."""
+    response = await app.post("/predict/text/batch", json={"inputs": list("abcde")})
+    _write_results(database_url, response.json()["task_id"], 5)
+    url: str = response.json()["status_url"]
+    return url
+
+
+async def test_results_come_in_pages(app: httpx2.AsyncClient, finished: str) -> None:
+    results: list[dict[str, Any]] = []
+    pages = 0
+    url: str | None = finished + "?limit=2"
+    while url is not None:
+        page = (await app.get(url)).json()
+        results += page["results"]
+        url = page["next"]
+        pages += 1
+    assert pages == 3
+    assert [result["index"] for result in results] == [0, 1, 2, 3, 4]
+    assert results[3] == {"index": 3, "attempts": 1, "prediction": {"embedding": [0.5, 3.0]}}
+    assert results[4] == {
+        "index": 4,
+        "attempts": 2,
+        "error": {"code": "InvalidInput", "message": "refused"},
+    }
+
+
+async def test_results_come_as_lines(app: httpx2.AsyncClient, finished: str) -> None:
+    response = await app.get(finished, headers={"Accept": "application/x-ndjson"})
+    assert response.headers["Content-Type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in response.text.splitlines()]
+    assert [line["index"] for line in lines] == [0, 1, 2, 3, 4]
+
+
+async def test_progress_comes_as_events_until_the_end(
+    app: httpx2.AsyncClient, finished: str
+) -> None:
+    response = await app.get(finished, headers={"Accept": "text/event-stream"})
+    assert response.headers["Content-Type"].startswith("text/event-stream")
+    event, data = response.text.strip().splitlines()[-2:]
+    assert event == "event: done"
+    assert json.loads(data.removeprefix("data: "))["status"] == "partial"
+
+
+async def test_rows_of_a_table_in_a_job(database_url: str) -> None:
+    async with open_app(TABLE_MODEL, database_url=database_url) as (client, _):
+        good = {"inputs": [[1, 2], {"height": 3, "width": 4}]}
+        assert (await client.post("/predict/tabular/batch", json=good)).status_code == 202
+        bad = {"inputs": [[1, 2], [1, "x"]]}
+        response = await client.post("/predict/tabular/batch", json=bad)
+        assert response.status_code == 422
+        assert response.json()["errors"][0]["field"].startswith("inputs.1")
+        unserved = await client.post("/predict/text/batch", json={"inputs": ["a"]})
+        assert unserved.status_code == 404
+        assert unserved.json()["code"] == "UnknownModality"
+
+
+def _sentences(count: int) -> Iterator[bytes]:
+    for index in range(count):
+        yield json.dumps({"input_text": f"sentence number {index} of many"}).encode() + b"\n"
+
+
+def test_a_hundred_thousand_lines_in_flat_memory(
+    echo_package: Path, start_inference: StartInference, database_url: str, redis_url: str
+) -> None:
+    import psutil
+
+    server = start_inference(echo_package, database_url=database_url, redis_url=redis_url)
+    process = psutil.Process(server.pid)
+    with httpx2.Client(base_url=server.url, timeout=100) as client:
+        client.post("/predict/text/batch", content=_sentences(1000), headers=NDJSON)
+        before = process.memory_info().rss
+        response = client.post("/predict/text/batch", content=_sentences(100_000), headers=NDJSON)
+        grown = process.memory_info().rss - before
+    assert response.status_code == 202, response.text
+    assert response.json()["total"] == 100_000
+    assert grown < 64 * 1024 * 1024
+
+
+def _events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """The events of a stream as (name, data)."""
+    name = ""
+    for line in lines:
+        if line.startswith("event: "):
+            name = line.removeprefix("event: ")
+        elif line.startswith("data: "):
+            yield name, json.loads(line.removeprefix("data: "))
+
+
+def test_progress_is_streamed_while_it_happens(
+    echo_package: Path, start_inference: StartInference, database_url: str
+) -> None:
+    server = start_inference(echo_package, database_url=database_url, max_streams=1)
+    accept = {"Accept": "text/event-stream"}
+    with httpx2.Client(base_url=server.url, timeout=30) as client:
+        job = client.post("/predict/text/batch", json={"inputs": list("abcde")}).json()
+        with client.stream("GET", job["status_url"], headers=accept) as stream:
+            events = _events(stream.iter_lines())
+            name, data = next(events)
+            assert (name, data["status"], data["succeeded"]) == ("progress", "queued", 0)
+            second = client.get(job["status_url"], headers=accept)
+            assert check_problem(second, status=429)["code"] == "TooManyStreams"
+            _write_results(database_url, job["task_id"], 5)
+            name, data = next(events)
+            assert (name, data["status"], data["succeeded"]) == ("done", "partial", 4)
+            assert list(events) == []
+        assert client.get(job["status_url"], headers=accept).status_code == 200
+
+
+def test_streams_end_when_the_server_stops(
+    echo_package: Path, start_inference: StartInference, database_url: str
+) -> None:
+    server = start_inference(echo_package, database_url=database_url)
+    with httpx2.Client(base_url=server.url, timeout=30) as client:
+        job = client.post("/predict/text/batch", json={"inputs": ["a"]}).json()
+        with client.stream(
+            "GET", job["status_url"], headers={"Accept": "text/event-stream"}
+        ) as stream:
+            events = _events(stream.iter_lines())
+            assert next(events)[0] == "progress"
+            server.terminate()
+            assert list(events) == []
+    assert server.wait() == 0

@@ -1,0 +1,157 @@
+"""The prediction log: what is in it, and that predictions do not depend on the database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.fixtures.inference_app import TABLE_MODEL, open_app
+from tests.fixtures.services import StartInference, wait_until
+
+from slipway_core.embedded.postgres import PostgresServer
+
+pytestmark = pytest.mark.component
+
+
+async def _log(client: httpx2.AsyncClient, service: Any, **query: Any) -> list[dict[str, Any]]:
+    """The log, once all rows that were offered are in the database."""
+    await service.prediction_log.flushed()
+    response = await client.get("/predictions", params=query)
+    assert response.status_code == 200, response.text
+    rows: list[dict[str, Any]] = response.json()["predictions"]
+    return rows
+
+
+async def test_a_prediction_becomes_a_row(database_url: str) -> None:
+    async with open_app(database_url=database_url, payload_logging="all") as (client, service):
+        asked = {"X-Request-ID": "req-1"}
+        answer = await client.post("/predict/text", json={"input_text": "four"}, headers=asked)
+        (row,) = await _log(client, service)
+    body = answer.json()
+    assert row.pop("created_at").endswith("+00:00")
+    assert row.pop("latency_ms") > 0
+    assert row == {
+        "id": body["id"],
+        "request_id": "req-1",
+        "model": "mini",
+        "version": "1.2",
+        "model_digest": body["model_digest"],
+        "modality": "text",
+        "status": "ok",
+        "input": "four",
+        "prediction": {"embedding": [4.0, 0.1]},
+        "tokens": 3,
+    }
+
+
+@pytest.mark.parametrize(
+    ("keeps", "kept_input", "kept_prediction"),
+    [
+        ("none", None, None),
+        ("input", [[1, 2]], None),
+        ("all", [[1, 2]], {"sum": 3}),
+    ],
+)
+async def test_what_is_kept_is_a_setting(
+    database_url: str, keeps: str, kept_input: Any, kept_prediction: Any
+) -> None:
+    async with open_app(TABLE_MODEL, database_url=database_url, payload_logging=keeps) as (
+        client,
+        service,
+    ):
+        await client.post("/predict/tabular", json={"inputs": [[1, 2]]})
+        (row,) = await _log(client, service)
+    assert (row["input"], row["prediction"]) == (kept_input, kept_prediction)
+
+
+async def test_failures_of_the_model_are_logged_and_refused_requests_are_not(
+    database_url: str,
+) -> None:
+    async with open_app(database_url=database_url) as (client, service):
+        for body in (
+            {"input_text": "broken"},
+            {"input_text": "refused"},
+            {"input_text": 3},
+            {"input_text": "fine"},
+        ):
+            await client.post("/predict/text", json=body)
+        rows = await _log(client, service)
+        assert [row["status"] for row in rows] == ["ok", "InvalidInput", "PredictionFailed"]
+        failed = await _log(client, service, status="PredictionFailed")
+        assert [row["input"] for row in failed] == ["broken"]
+
+
+async def test_the_log_is_filtered_and_paged(database_url: str) -> None:
+    async with open_app(database_url=database_url) as (client, service):
+        for number in range(5):
+            await client.post("/predict/text", json={"input_text": f"text {number}"})
+        newest_first = [row["input"] for row in await _log(client, service)]
+        assert newest_first == [f"text {number}" for number in (4, 3, 2, 1, 0)]
+        paged: list[str] = []
+        url: str | None = "/predictions?limit=2&model=mini&since=2020-01-01"
+        while url is not None:
+            page = (await client.get(url)).json()
+            paged += [row["input"] for row in page["predictions"]]
+            url = page["next"]
+        assert paged == newest_first
+        assert await _log(client, service, model="other") == []
+        assert await _log(client, service, version="9") == []
+        assert await _log(client, service, until="2020-01-01T00:00:00Z") == []
+        assert await _log(client, service, since="0001-01-01") != []
+        assert await _log(client, service, since="9999-12-31T23:59:59Z") == []
+
+
+def test_predictions_go_on_without_the_database(
+    echo_package: Path,
+    start_inference: StartInference,
+    database_url: str,
+    postgres_server: PostgresServer,
+) -> None:
+    server = start_inference(
+        echo_package, database_url=database_url, log_queue_rows=10, database_timeout_seconds=2
+    )
+    with httpx2.Client(base_url=server.url, timeout=30) as client:
+
+        def predict() -> None:
+            assert client.post("/predict/text", json={"input_text": "a"}).status_code == 200
+
+        def health() -> dict[str, Any]:
+            body: dict[str, Any] = client.get("/health").json()
+            return body
+
+        predict()
+        wait_until(lambda: health()["prediction_log"]["written"] == 1, what="the first row")
+        postgres_server.kill()
+        wait_until(lambda: health()["database"] == "unavailable", what="the loss to be noticed")
+        for _ in range(30):
+            predict()
+        state = health()
+        assert state["status"] == "degraded"
+        assert state["prediction_log"]["dropped"] == 20
+        assert client.get("/readyz").status_code == 200
+        assert client.get("/predictions").status_code == 503
+        refused = client.post("/predict/text/batch", json={"inputs": ["a"]})
+        assert refused.json()["code"] == "StoreUnavailable"
+        assert "slipway_prediction_log_rows_dropped_total 20.0" in client.get("/metrics").text
+        postgres_server.start()
+        wait_until(lambda: health()["prediction_log"]["waiting"] == 0, what="what waited")
+        assert health()["database"] == "ok"
+        assert health()["prediction_log"]["written"] == 11
+        assert len(client.get("/predictions").json()["predictions"]) == 11
+
+
+def test_rows_that_wait_are_written_at_the_end(
+    echo_package: Path, start_inference: StartInference, database_url: str
+) -> None:
+    import psycopg
+
+    server = start_inference(echo_package, database_url=database_url)
+    with httpx2.Client(base_url=server.url) as client:
+        for _ in range(7):
+            client.post("/predict/text", json={"input_text": "a"})
+    assert server.stop() == 0
+    with psycopg.connect(database_url) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM predictions").fetchone() or (0,)
+    assert count == 7

@@ -1,0 +1,212 @@
+"""Leases: who holds a chunk, who may write its results, and what happens when workers die of it."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import psycopg
+import pytest
+from tests.fixtures.batch import Batch
+
+from slipway_core.store.chunks import ChunkRepository
+from slipway_core.store.records import Claim, ItemResult
+
+pytestmark = pytest.mark.component
+
+LEASE = timedelta(seconds=60)
+
+
+def results_of(claim: Claim, *, attempts: int = 1) -> list[ItemResult]:
+    return [
+        ItemResult(claim.first_index + offset, {"length": len(text)}, b"", None, None, attempts)
+        for offset, text in enumerate(claim.inputs)
+    ]
+
+
+async def claim(batch: Batch) -> Claim:
+    claimed = await batch.chunks.claim(LEASE)
+    assert claimed is not None
+    assert await batch.chunks.begin(claimed) is True
+    return claimed
+
+
+async def end_leases(batch: Batch) -> None:
+    """As if every worker had died and its lease had run out."""
+    url = batch.settings.database_url.get_secret_value()
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(
+            "UPDATE batch_chunks SET available_at = now() WHERE state = 'running'"
+        )
+
+
+async def test_a_claim_carries_all_that_is_needed(batch: Batch) -> None:
+    job_id = await batch.submit(["a", "bb"], labels=("x",), parameters={"k": 1})
+    claimed = await claim(batch)
+    assert (claimed.job_id, claimed.first_index, claimed.attempt) == (job_id, 0, 1)
+    assert (claimed.modality, claimed.labels, claimed.parameters) == ("text", ("x",), {"k": 1})
+    assert claimed.inputs == ["a", "bb"]
+    assert (await batch.jobs.get(job_id)).state == "running"
+
+
+async def test_a_chunk_is_held_by_one(batch: Batch) -> None:
+    await batch.submit(["a"] * 100)
+    claims = await asyncio.gather(*(batch.chunks.claim(LEASE) for _ in range(6)))
+    assert sorted(found.first_index for found in claims if found) == [0, 50]
+
+
+async def test_a_queue_does_not_see_anothers_chunks(batch: Batch) -> None:
+    await batch.submit(["a"], queue="slipway:test:other")
+    assert await batch.chunks.claim(LEASE) is None
+
+
+async def test_only_the_holder_of_the_lease_writes(batch: Batch) -> None:
+    job_id = await batch.submit(["a", "bb"])
+    dead = await claim(batch)
+    await end_leases(batch)
+    alive = await claim(batch)
+    assert alive.attempt == 2
+    assert await batch.chunks.complete(dead, results_of(dead)) is False
+    assert await batch.chunks.renew(dead, LEASE) is False
+    assert await batch.chunks.begin(dead) is False
+    assert await batch.results(job_id) == []
+    assert await batch.chunks.renew(alive, LEASE) is True
+    assert await batch.chunks.complete(alive, results_of(alive, attempts=2)) is True
+    assert await batch.chunks.complete(alive, results_of(alive, attempts=2)) is False
+    assert await batch.chunks.complete(dead, results_of(dead)) is False
+    job = await batch.jobs.get(job_id)
+    assert (job.state, job.succeeded) == ("succeeded", 2)
+    assert [result.attempts for result in await batch.results(job_id)] == [2, 2]
+
+
+async def test_a_lease_that_ran_out_but_was_not_taken_is_still_good(batch: Batch) -> None:
+    job_id = await batch.submit(["a"])
+    slow = await claim(batch)
+    await end_leases(batch)
+    assert await batch.chunks.claim(LEASE, [slow.lease_token]) is None
+    assert await batch.chunks.complete(slow, results_of(slow)) is True
+    assert (await batch.jobs.get(job_id)).state == "succeeded"
+
+
+async def test_a_released_chunk_does_not_count_the_attempt(batch: Batch) -> None:
+    await batch.submit(["a"])
+    for _ in range(6):
+        claimed = await claim(batch)
+        assert claimed.attempt == 1
+        await batch.chunks.release(claimed)
+
+
+async def test_a_chunk_that_was_only_held_is_not_suspected(batch: Batch) -> None:
+    await batch.submit(["a"] * 2)
+    for _ in range(6):
+        held = await batch.chunks.claim(LEASE)
+        assert held is not None
+        assert (held.attempt, len(held.inputs)) == (1, 2)
+        await end_leases(batch)
+
+
+async def test_an_abandoned_chunk_pauses(batch: Batch) -> None:
+    await batch.submit(["a"])
+    await batch.chunks.abandon(await claim(batch), timedelta(minutes=5))
+    assert await batch.chunks.claim(LEASE) is None
+
+
+async def test_an_item_that_has_a_result_keeps_it(batch: Batch) -> None:
+    job_id = await batch.submit(["a", "bb"])
+    url = batch.settings.database_url.get_secret_value()
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute(
+            "INSERT INTO batch_results (job_id, idx, prediction, attempts)"
+            " VALUES (%s, 0, '{\"first\": true}', 1)",
+            [job_id],
+        )
+    claimed = await claim(batch)
+    assert await batch.chunks.complete(claimed, results_of(claimed)) is True
+    results = await batch.results(job_id)
+    assert [result.prediction for result in results] == [{"first": True}, {"length": 2}]
+    assert (await batch.jobs.get(job_id)).succeeded == 1
+
+
+async def test_the_input_that_kills_workers_fails_alone(batch: Batch) -> None:
+    job_id = await batch.submit([f"text {number}" for number in range(50)])
+    guilty, deaths = 17, 0
+    while (claimed := await batch.chunks.claim(LEASE)) is not None:
+        indexes = range(claimed.first_index, claimed.first_index + len(claimed.inputs))
+        assert claimed.inputs == [f"text {index}" for index in indexes]
+        assert await batch.chunks.begin(claimed)
+        if guilty in indexes:
+            deaths += 1
+            await end_leases(batch)
+        else:
+            results = results_of(claimed, attempts=claimed.attempt)
+            assert await batch.chunks.complete(claimed, results)
+    job = await batch.jobs.get(job_id)
+    assert (job.state, job.succeeded, job.failed) == ("partial", 49, 1)
+    assert deaths == 4
+    results = await batch.results(job_id)
+    assert [result.index for result in results] == list(range(50))
+    assert [result.index for result in results if result.error_code] == [guilty]
+    assert (results[guilty].error_code, results[guilty].attempts) == ("WorkerCrashed", 4)
+
+
+@pytest.mark.parametrize("together", [1, 2, 7])
+async def test_jobs_of_dead_workers_only_fail_in_the_end(batch: Batch, together: int) -> None:
+    job_id = await batch.submit(["a"] * together)
+    while (claimed := await batch.chunks.claim(LEASE)) is not None:
+        await batch.chunks.begin(claimed)
+        await end_leases(batch)
+    job = await batch.jobs.get(job_id)
+    assert (job.state, job.failed) == ("failed", together)
+
+
+async def test_cancelling_while_chunks_are_split_leaves_none_open(batch: Batch) -> None:
+    for _ in range(5):
+        job_id = await batch.submit(["a"] * 50)
+        for _ in range(2):
+            await claim(batch)
+            await end_leases(batch)
+        await asyncio.gather(
+            batch.chunks.claim(LEASE), batch.jobs.cancel(job_id), batch.jobs.cancel(job_id)
+        )
+        assert (await batch.jobs.get(job_id)).state == "cancelled"
+        await end_leases(batch)
+        assert await batch.chunks.claim(LEASE) is None
+
+
+async def test_completing_cancelling_and_expiring_at_once_ends_in_one_state(batch: Batch) -> None:
+    for _ in range(10):
+        job_id = await batch.submit(["a"] * 100)
+        claims = [await claim(batch), await claim(batch)]
+        await asyncio.gather(
+            *(batch.chunks.complete(found, results_of(found)) for found in claims),
+            batch.jobs.cancel(job_id),
+        )
+        job = await batch.jobs.get(job_id)
+        assert job.state in ("cancelled", "succeeded")
+        assert len(await batch.results(job_id)) == job.succeeded
+        assert await batch.jobs.cancel(job_id) == job
+
+
+async def test_finding_the_next_chunk_reads_an_index(batch: Batch) -> None:
+    await batch.submit(["a"] * 500)
+    url = batch.settings.database_url.get_secret_value()
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        await connection.execute("SET enable_seqscan = off")
+        cursor = await connection.execute(
+            "EXPLAIN SELECT job_id FROM batch_chunks WHERE queue = 'q'"
+            " AND state IN ('waiting', 'running') AND available_at <= now()"
+            " ORDER BY job_id, chunk LIMIT 1 FOR UPDATE SKIP LOCKED"
+        )
+        plan = "\n".join(str(row[0]) for row in await cursor.fetchall())
+    assert "batch_chunks_open" in plan
+    assert "Sort" not in plan
+
+
+async def test_a_job_waits_for_a_worker_of_its_own_model(batch: Batch) -> None:
+    other = ChunkRepository(batch.database, batch.settings.queue_name, "b" * 64)
+    mine = await batch.submit(["a"])
+    theirs = await batch.submit(["b"], model_digest="b" * 64)
+    found = [await other.claim(LEASE), await other.claim(LEASE)]
+    assert [claimed.job_id for claimed in found if claimed] == [theirs]
+    assert (await batch.jobs.get(mine)).state == "queued"
+    assert (await claim(batch)).job_id == mine

@@ -1,0 +1,132 @@
+"""The doorbell on a real Valkey: what is written there, and what a worker survives."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+from collections.abc import AsyncIterator
+
+import pytest
+import redis.asyncio
+from tests.fixtures.batch import Batch, eventually, measure_lengths
+
+from slipway_core.embedded.valkey import ValkeyServer
+from slipway_core.errors import InvalidSettings, QueueUnavailable
+from slipway_core.queue.client import ArqDoorbell
+
+pytestmark = pytest.mark.component
+
+
+@pytest.fixture
+async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
+    client = redis.asyncio.Redis.from_url(redis_url)
+    yield client
+    await client.aclose()
+
+
+async def test_rings_are_json_in_a_sorted_set_named_like_the_deployment(
+    batch: Batch, client: redis.asyncio.Redis
+) -> None:
+    await batch.doorbell.ring(["a:0:0", "a:1:0"])
+    queue = f"slipway:test:{batch.settings.deployment}"
+    assert await client.zrange(queue, 0, -1) == [b"a:0:0", b"a:1:0"]
+    payload = json.loads(await client.get("arq:job:a:0:0"))
+    assert payload["f"] == "claim_chunk"
+    assert (payload["a"], payload["k"]) == ([], {})
+    assert await client.ttl("arq:job:a:0:0") > 86_400
+
+
+async def test_a_ring_that_is_there_is_not_doubled(
+    batch: Batch, client: redis.asyncio.Redis
+) -> None:
+    await batch.doorbell.ring(["a:0:0"])
+    first = await client.zscore(batch.settings.queue_name, "a:0:0")
+    await batch.doorbell.ring(["a:0:0", "a:1:0"])
+    assert await client.zscore(batch.settings.queue_name, "a:0:0") == first
+    assert await batch.doorbell.depth() == 2
+
+
+async def test_many_rings_at_once(batch: Batch) -> None:
+    await batch.doorbell.ring([f"a:{chunk}:0" for chunk in range(20_000)])
+    assert await batch.doorbell.depth() == await batch.doorbell.waiting() == 20_000
+
+
+async def test_nothing_is_left_in_redis_when_all_is_done(
+    batch: Batch, client: redis.asyncio.Redis
+) -> None:
+    async with batch.worker(measure_lengths):
+        await batch.finished(await batch.submit(["a"] * 200))
+
+        async def answered() -> bool:
+            return await batch.doorbell.depth() == 0
+
+        await eventually(answered)
+        assert await client.get(batch.settings.queue_name + ":health-check") is not None
+    assert await client.keys("arq:*") == []
+
+
+async def test_rubbish_on_the_queue_runs_no_code_and_stops_nothing(
+    batch: Batch, client: redis.asyncio.Redis
+) -> None:
+    for number, payload in enumerate([pickle.dumps({"f": "claim_chunk"}), b"{", b'{"f": "other"}']):
+        await client.set(f"arq:job:rubbish-{number}", payload)
+        await client.zadd(batch.settings.queue_name, {f"rubbish-{number}": 1})
+    async with batch.worker(measure_lengths):
+        job = await batch.finished(await batch.submit(["a"]))
+    assert job.state == "succeeded"
+
+
+async def test_rings_for_nothing_do_no_harm(batch: Batch) -> None:
+    await batch.doorbell.ring(["no such job:0:0", ":::", "x"])
+    async with batch.worker(measure_lengths):
+        job = await batch.finished(await batch.submit(["a"]))
+    assert job.succeeded == 1
+
+
+async def test_a_worker_outlives_restarts_of_the_queue(
+    batch: Batch, valkey_server: ValkeyServer
+) -> None:
+    async with batch.worker(measure_lengths):
+        await batch.finished(await batch.submit(["a"]))
+        for _ in range(2):
+            valkey_server.kill()
+            with pytest.raises(QueueUnavailable):
+                await batch.doorbell.ring(["x"])
+            valkey_server.start()
+
+            job = await batch.finished(await batch.submit(["b"]))
+            assert job.state == "succeeded"
+
+
+async def test_what_is_computed_while_the_queue_is_away_is_not_lost(
+    batch: Batch, valkey_server: ValkeyServer
+) -> None:
+    computing, release = asyncio.Event(), asyncio.Event()
+
+    async def block(items: list[object]) -> object:
+        computing.set()
+        await release.wait()
+        return await measure_lengths(items)  # type: ignore[arg-type]
+
+    async with batch.worker(block):  # type: ignore[arg-type]
+        job_id = await batch.submit(["a"])
+        await computing.wait()
+        valkey_server.kill()
+        release.set()
+        assert (await batch.finished(job_id)).state == "succeeded"
+        valkey_server.start()
+    assert [result.attempts for result in await batch.results(job_id)] == [1]
+
+
+async def test_connecting_waits_for_the_first_use(redis_url: str) -> None:
+    doorbell = await ArqDoorbell.connect("redis://127.0.0.1:1/0", "q")
+    with pytest.raises(QueueUnavailable):
+        await doorbell.ring(["x"])
+    await doorbell.close()
+
+
+@pytest.mark.parametrize("url", ["", "http://127.0.0.1", "nonsense"])
+async def test_a_wrong_address_is_said_so(url: str) -> None:
+    with pytest.raises(InvalidSettings, match="SLIPWAY_REDIS_URL"):
+        await ArqDoorbell.connect(url, "q")

@@ -1,0 +1,188 @@
+"""Submitting batch jobs: all or nothing, once per key, in flat memory."""
+
+from __future__ import annotations
+
+import asyncio
+import tracemalloc
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import psycopg
+import pytest
+from tests.fixtures.batch import Batch, as_items
+
+from slipway_core.errors import (
+    IdempotencyConflict,
+    InvalidInput,
+    PayloadTooLarge,
+    StoreUnavailable,
+    TaskNotFound,
+    WebhookRefused,
+)
+from slipway_core.identifiers import uuid7
+from slipway_core.store.database import Database
+from slipway_core.store.jobs import JobRepository
+from slipway_core.store.records import Job, NewItem
+
+pytestmark = pytest.mark.component
+
+
+async def count(batch: Batch, table: str) -> int:
+    url = batch.settings.database_url.get_secret_value()
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        cursor = await connection.execute(f"SELECT count(*) FROM {table}")  # noqa: S608
+        row = await cursor.fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+async def test_a_job_is_stored_with_its_items_and_cut_into_chunks(batch: Batch) -> None:
+    texts = [f"text {number}" for number in range(120)]
+    job, rings = await batch.jobs.submit(batch.new_job(), as_items(texts))
+    assert (job.state, job.total, job.succeeded, job.failed) == ("queued", 120, 0, 0)
+    assert len(rings) == len(set(rings)) == 3
+    assert await batch.jobs.get(job.id) == job
+    assert await count(batch, "batch_items") == 120
+
+
+async def test_chunks_are_cut_by_tokens_too(batch: Batch) -> None:
+    async def items() -> AsyncIterator[NewItem]:
+        for tokens in (9_000, 9_000, 5_000, 20_000, 1):
+            yield NewItem('"text"', tokens)
+
+    _, rings = await batch.jobs.submit(batch.new_job(), items())
+    assert len(rings) == 4
+
+
+async def test_an_empty_job_names_the_field(batch: Batch) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await batch.submit([])
+    assert caught.value.errors[0].field == "inputs"
+
+
+async def test_too_many_inputs_leave_nothing_behind(batch: Batch) -> None:
+    settings = batch.settings.model_copy(update={"batch_max_items": 10})
+    with pytest.raises(PayloadTooLarge, match="at most 10 inputs"):
+        await JobRepository(batch.database, settings).submit(
+            batch.new_job(), as_items(["text"] * 11)
+        )
+    assert await count(batch, "batch_items") == await count(batch, "batch_jobs") == 0
+
+
+async def test_a_stream_that_fails_leaves_nothing_behind(batch: Batch) -> None:
+    async def items() -> AsyncIterator[NewItem]:
+        for _ in range(5_000):
+            yield NewItem('"text"', 1)
+        raise ConnectionResetError("the client went away")
+
+    with pytest.raises(ConnectionResetError):
+        await batch.jobs.submit(batch.new_job(), items())
+    for table in ("batch_items", "batch_jobs", "batch_chunks"):
+        assert await count(batch, table) == 0
+    await batch.database.ping()
+
+
+async def test_a_text_that_cannot_be_stored_is_named(batch: Batch) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        await batch.submit(["good", "a \0 b"])
+    assert caught.value.errors[0].field == "inputs.1"
+    await batch.submit(["a backslash before u0000 is no NUL: \\u0000"])
+
+
+async def test_a_repeated_key_gives_the_job_of_the_first_time(batch: Batch) -> None:
+    first, rings = await batch.jobs.submit(batch.new_job(idempotency_key="k"), as_items(["a", "b"]))
+    again, no_rings = await batch.jobs.submit(
+        batch.new_job(idempotency_key="k"), as_items(["a", "b"])
+    )
+    assert rings
+    assert not no_rings
+    assert again.id == first.id
+    assert await count(batch, "batch_jobs") == 1
+
+
+@pytest.mark.parametrize("texts", [["a", "c"], ["a"], ["a", "b", "c"], ["ab"]])
+async def test_a_key_used_with_other_inputs_is_a_conflict(batch: Batch, texts: list[str]) -> None:
+    await batch.submit(["a", "b"], idempotency_key="k")
+    with pytest.raises(IdempotencyConflict):
+        await batch.submit(texts, idempotency_key="k")
+
+
+async def test_a_key_used_with_other_options_is_a_conflict(batch: Batch) -> None:
+    await batch.submit(["a"], idempotency_key="k")
+    with pytest.raises(IdempotencyConflict):
+        await batch.submit(["a"], idempotency_key="k", labels=("x", "y"))
+
+
+async def test_a_key_belongs_to_its_queue(batch: Batch) -> None:
+    first = await batch.submit(["a"], idempotency_key="k")
+    other = batch.new_job(idempotency_key="k", queue="slipway:test:other")
+    job, _ = await batch.jobs.submit(other, as_items(["b"]))
+    assert job.id != first
+
+
+async def test_concurrent_submissions_with_one_key_make_one_job(batch: Batch) -> None:
+    def submit() -> asyncio.Task[tuple[Job, list[str]]]:
+        job = batch.new_job(idempotency_key="k")
+        return asyncio.create_task(batch.jobs.submit(job, as_items(["text"] * 500)))
+
+    outcomes = await asyncio.gather(*(submit() for _ in range(4)))
+    assert len({job.id for job, _ in outcomes}) == 1
+    assert sum(bool(rings) for _, rings in outcomes) == 1
+    assert await count(batch, "batch_items") == 500
+
+
+async def test_a_hundred_thousand_inputs_in_flat_memory(batch: Batch) -> None:
+    async def items(number: int) -> AsyncIterator[NewItem]:
+        for index in range(number):
+            yield NewItem(f'"text {index} of a long stream that nobody keeps in memory"', 12)
+
+    await batch.jobs.submit(batch.new_job(), items(100))
+    tracemalloc.start()
+    try:
+        job, _ = await batch.jobs.submit(batch.new_job(), items(100_000))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert job.total == 100_000
+    assert peak < 8 * 1024 * 1024
+
+
+async def test_slow_streams_leave_connections_for_others(batch: Batch) -> None:
+    settings = batch.settings.model_copy(
+        update={"database_pool_size": 2, "database_timeout_seconds": 1.0}
+    )
+    database = await Database.open(settings)
+    jobs = JobRepository(database, settings)
+    receiving, release = asyncio.Event(), asyncio.Event()
+
+    async def slow() -> AsyncIterator[NewItem]:
+        receiving.set()
+        yield NewItem('"text"', 1)
+        await release.wait()
+
+    first = asyncio.create_task(jobs.submit(batch.new_job(), slow()))
+    await receiving.wait()
+    with pytest.raises(StoreUnavailable, match="being received at once"):
+        await jobs.submit(batch.new_job(), slow())
+    await database.ping()
+    release.set()
+    assert (await first)[0].total == 1
+    await database.close()
+
+
+async def test_a_task_that_never_was_is_not_found(batch: Batch) -> None:
+    with pytest.raises(TaskNotFound):
+        await batch.jobs.get(uuid7())
+    with pytest.raises(TaskNotFound):
+        await batch.jobs.cancel(uuid7())
+
+
+async def test_webhooks_need_a_secret_and_an_allowed_host(batch: Batch) -> None:
+    with pytest.raises(WebhookRefused, match="public internet"):
+        await batch.submit(["a"], webhook_url="http://localhost:1/hook")
+    without = batch.settings.model_copy(
+        update={"webhook_secret": type(batch.settings.webhook_secret)("")}
+    )
+    job = replace(batch.new_job(), webhook_url="http://127.0.0.1:1/hook")
+    with pytest.raises(WebhookRefused, match="SLIPWAY_WEBHOOK_SECRET"):
+        await JobRepository(batch.database, without).submit(job, as_items(["a"]))

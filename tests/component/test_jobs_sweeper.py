@@ -1,0 +1,183 @@
+"""What the sweeper mends: rings, deadlines, partitions."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+
+import psycopg
+import pytest
+import redis.asyncio
+from tests.fixtures.batch import Batch, assert_each_has_one_result, eventually, measure_lengths
+
+from slipway_core.embedded.postgres import PostgresServer
+from slipway_core.embedded.valkey import ValkeyServer
+from slipway_core.errors import QueueUnavailable, StoreUnavailable
+from slipway_core.identifiers import first_uuid7, uuid7
+from slipway_core.store.partitions import Month, create_partitions, maintain_partitions
+from slipway_core.sweeper import Sweeper
+
+pytestmark = pytest.mark.component
+
+
+async def execute(batch: Batch, statement: str, *values: object) -> list[tuple[object, ...]]:
+    url = batch.settings.database_url.get_secret_value()
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        cursor = await connection.execute(statement, values)
+        return await cursor.fetchall() if cursor.description else []
+
+
+async def quiet_is_over(batch: Batch) -> None:
+    """As if the last rings were some time ago."""
+    await execute(batch, "UPDATE batch_chunks SET rung_at = now() - interval '1 minute'")
+
+
+async def test_lost_rings_are_made_up_for(batch: Batch) -> None:
+    await batch.submit(["a"] * 170, ring=False)
+    await batch.sweep()
+    assert await batch.doorbell.depth() == 0, "whoever submitted is given the time to ring"
+    await quiet_is_over(batch)
+    await batch.sweep()
+    assert await batch.doorbell.depth() == 4
+
+
+async def test_rings_that_are_there_are_not_repeated(batch: Batch) -> None:
+    await batch.submit(["a"] * 170)
+    for _ in range(3):
+        await quiet_is_over(batch)
+        await batch.sweep()
+    assert await batch.doorbell.depth() == 4
+
+
+async def test_rings_stuck_with_a_dead_worker_do_not_count(batch: Batch) -> None:
+    await batch.submit(["a"] * 100)
+    client = redis.asyncio.Redis.from_url(batch.settings.redis_url.get_secret_value())
+    for ring in await client.zrange(batch.settings.queue_name, 0, -1):
+        await client.set(b"arq:in-progress:" + ring, b"1", px=600_000)
+    await client.aclose()
+    assert await batch.doorbell.waiting() == 0
+    await quiet_is_over(batch)
+    await batch.sweep()
+    assert await batch.doorbell.waiting() == 2
+
+
+async def test_a_job_submitted_without_a_queue_is_done_later(
+    batch: Batch, valkey_server: ValkeyServer
+) -> None:
+    valkey_server.kill()
+    with pytest.raises(QueueUnavailable):
+        await batch.submit(["a", "bb"])
+    (job_id,) = (row[0] for row in await execute(batch, "SELECT id FROM batch_jobs"))
+    await batch.sweep()
+    valkey_server.start()
+    await quiet_is_over(batch)
+    async with batch.worker(measure_lengths):
+        await batch.sweep()
+        job = await batch.finished(job_id)  # type: ignore[arg-type]
+    assert_each_has_one_result(await batch.results(job.id), ["a", "bb"])
+
+
+async def test_a_job_past_its_deadline_expires_with_what_it_has(batch: Batch) -> None:
+    computed = asyncio.Event()
+
+    async def first_chunk_only(items: list[object]) -> object:
+        if computed.is_set():
+            await asyncio.Event().wait()
+        computed.set()
+        return await measure_lengths(items)  # type: ignore[arg-type]
+
+    batch.settings = batch.settings.model_copy(update={"drain_seconds": 0})
+    deadline = datetime.now(UTC) + timedelta(hours=1)
+    async with batch.worker(first_chunk_only, slots=1):  # type: ignore[arg-type]
+        job_id = await batch.submit(["a"] * 120, deadline=deadline)
+
+        async def half_done() -> bool:
+            return (await batch.jobs.get(job_id)).succeeded == 50
+
+        await eventually(half_done)
+        await batch.sweep()
+        assert (await batch.jobs.get(job_id)).state == "running"
+        await execute(batch, "UPDATE batch_jobs SET deadline = now()")
+        await batch.sweep()
+        job = await batch.jobs.get(job_id)
+    assert (job.state, job.succeeded, job.failed) == ("expired", 50, 0)
+    assert job.reason == "the deadline passed"
+    assert await batch.jobs.get(job_id) == job
+    assert len(await batch.results(job_id)) == 50
+
+
+async def test_months_past_their_retention_go_with_their_jobs(batch: Batch) -> None:
+    now = datetime.now(UTC)
+    long_ago = now - timedelta(days=200)
+    async with batch.database.transaction() as connection:
+        await create_partitions(connection, long_ago)
+    old = await batch.submit(["old"], ring=False, id=uuid7(long_ago))
+    new = await batch.submit(["new"], ring=False)
+    await execute(batch, "UPDATE batch_jobs SET created_at = %s WHERE id = %s", long_ago, old)
+    await maintain_partitions(batch.database, now, timedelta(days=90))
+    assert await execute(batch, "SELECT id FROM batch_jobs") == [(new,)]
+    assert await execute(batch, "SELECT job_id FROM batch_items") == [(new,)]
+    assert await execute(batch, "SELECT job_id FROM batch_chunks") == [(new,)]
+    names = {row[0] for row in await execute(batch, "SELECT relname FROM pg_class")}
+    assert "batch_items" + Month.of(long_ago).suffix not in names
+    assert "batch_items" + Month.of(now).suffix in names
+    assert first_uuid7(long_ago) <= old
+
+
+async def test_retention_keeps_the_month_in_which_it_ends(batch: Batch) -> None:
+    now = datetime.now(UTC)
+    kept = now - timedelta(days=89)
+    async with batch.database.transaction() as connection:
+        await create_partitions(connection, kept)
+    job_id = await batch.submit(["kept"], ring=False, id=uuid7(kept))
+    await maintain_partitions(batch.database, now, timedelta(days=90))
+    assert (await batch.jobs.get(job_id)).total == 1
+
+
+async def test_partitions_missing_after_a_long_pause_are_made(batch: Batch) -> None:
+    later = datetime.now(UTC) + timedelta(days=250)
+    await maintain_partitions(batch.database, later, timedelta(days=9_000))
+    await batch.submit(["later"], ring=False, id=uuid7(later))
+
+
+async def test_partitions_that_cannot_be_maintained_stop_nothing_else(batch: Batch) -> None:
+    sweeper = Sweeper(batch.database, batch.doorbell, batch.settings)
+    await execute(batch, "ALTER TABLE predictions RENAME TO hidden")
+    await sweeper.sweep()
+    first = await batch.submit(["a"], ring=False)
+    await execute(batch, "UPDATE batch_jobs SET deadline = now()")
+    await sweeper.sweep()
+    assert (await batch.jobs.get(first)).state == "expired"
+
+
+async def test_a_process_looks_at_the_partitions_once_an_hour(batch: Batch) -> None:
+    async def sweep_without_the_last_month(sweeper: Sweeper) -> bool:
+        name = "predictions" + Month.of(datetime.now(UTC)).plus(3).suffix
+        await execute(batch, f"DROP TABLE {name}")
+        await sweeper.sweep()
+        return bool(await execute(batch, "SELECT 1 FROM pg_class WHERE relname = %s", name))
+
+    sweeper = Sweeper(batch.database, batch.doorbell, batch.settings)
+    assert await sweep_without_the_last_month(sweeper)
+    assert not await sweep_without_the_last_month(sweeper)
+
+
+async def test_the_pool_comes_back_with_postgres(
+    batch: Batch, postgres_server: PostgresServer
+) -> None:
+    await batch.database.ping()
+    postgres_server.kill()
+    with pytest.raises(StoreUnavailable):
+        await batch.database.ping()
+    with pytest.raises(StoreUnavailable):
+        await batch.sweep()
+    postgres_server.start()
+
+    async def answers() -> bool:
+        try:
+            await batch.database.ping()
+        except StoreUnavailable:
+            return False
+        return True
+
+    await eventually(answers, 10)

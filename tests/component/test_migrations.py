@@ -1,0 +1,95 @@
+"""The migrations: up, down, up again, and the same schema as the tables say."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+
+import psycopg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine
+from sqlmodel import SQLModel
+
+from slipway_core.errors import InvalidSettings, StoreUnavailable
+from slipway_core.store import migrate, tables
+from slipway_core.store.partitions import MONTHS_AHEAD, PARTITIONED, Month
+
+pytestmark = pytest.mark.component
+
+
+def table_names(url: str) -> set[str]:
+    with psycopg.connect(url) as connection:
+        rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        return {name for (name,) in rows.fetchall()}
+
+
+def test_up_down_and_up_again(empty_database_url: str) -> None:
+    assert migrate.migrate(empty_database_url) is True
+    first = table_names(empty_database_url)
+    migrate.run_alembic(empty_database_url, "base")
+    assert table_names(empty_database_url) == {"alembic_version"}
+    assert migrate.migrate(empty_database_url) is True
+    assert table_names(empty_database_url) == first
+
+
+def test_upgrade_makes_the_partitions_of_this_and_the_coming_months(
+    empty_database_url: str,
+) -> None:
+    migrate.migrate(empty_database_url)
+    names = table_names(empty_database_url)
+    for table in PARTITIONED:
+        for ahead in range(MONTHS_AHEAD + 1):
+            assert table + Month.of(datetime.now(UTC)).plus(ahead).suffix in names
+
+
+def test_the_migrated_schema_is_what_the_tables_say(empty_database_url: str) -> None:
+    assert tables.Prediction.metadata is SQLModel.metadata
+    migrate.migrate(empty_database_url)
+    partitions = table_names(empty_database_url) - set(SQLModel.metadata.tables)
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(empty_database_url)
+    )
+    with engine.connect() as connection:
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "compare_server_default": True,
+                "include_name": lambda name, kind, _: kind != "table" or name not in partitions,
+            },
+        )
+        assert compare_metadata(context, SQLModel.metadata) == []
+    engine.dispose()
+
+
+def test_several_processes_may_migrate_at_once(empty_database_url: str) -> None:
+    def run(_: int) -> str:
+        return subprocess.run(
+            [sys.executable, "-m", "slipway_core.store.migrate"],
+            env={"SLIPWAY_DATABASE_URL": empty_database_url},
+            check=True,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        ).stdout
+
+    with ThreadPoolExecutor(3) as threads:
+        said = list(threads.map(run, range(3)))
+    assert all("revision 0001" in line for line in said)
+    assert "batch_results" in table_names(empty_database_url)
+
+
+def test_a_database_of_a_newer_release_is_refused(database_url: str) -> None:
+    with psycopg.connect(database_url) as connection:
+        connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(InvalidSettings, match="at least as new"):
+        migrate.migrate(database_url)
+
+
+def test_a_database_that_is_away_is_said_so_without_the_password() -> None:
+    with pytest.raises(StoreUnavailable) as caught:
+        migrate.migrate("postgresql://someone:secret@127.0.0.1:1/none")
+    assert "secret" not in caught.value.message

@@ -1,0 +1,281 @@
+"""Archives behind URLs arrive whole or not at all, whatever the network does."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fixtures.model_server import ModelServer
+
+from slipway_core.errors import (
+    ModelAccessDenied,
+    ModelDownloadFailed,
+    ModelError,
+    ModelIntegrityError,
+    ModelInvalid,
+    ModelNotFound,
+)
+from slipway_core.package import Limits, Package, resolve_package
+
+MANIFEST = b"name: mine\nversion: '3'\ntask: python\nruntime: python\n"
+QUICK = Limits(backoff_seconds=0.01, read_timeout_seconds=2, connect_timeout_seconds=2)
+RESOLVE = """
+import sys
+from pathlib import Path
+from slipway_core.package import resolve_package
+package = resolve_package(sys.argv[1], sha256=sys.argv[2], cache=Path(sys.argv[3]))
+print(package.folder)
+"""
+
+
+def archive(size: int = 300_000, extra: bytes = b"") -> bytes:
+    """A package that does not compress, of about `size` bytes."""
+    content = io.BytesIO()
+    files = {"slipway.yaml": MANIFEST + extra, "model.py": b"", "weights": os.urandom(size)}
+    with tarfile.open(fileobj=content, mode="w:gz") as tar:
+        for name, data in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return content.getvalue()
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def server(model_server: ModelServer) -> ModelServer:
+    """The server with a package to serve."""
+    model_server.content = archive()
+    return model_server
+
+
+def resolve(server: ModelServer, cache: Path, **more: Any) -> Package:
+    return resolve_package(server.url, cache=cache, **{"limits": QUICK, **more})
+
+
+def assert_clean(cache: Path) -> None:
+    """Nothing half-written is left: only whole packages, and locks."""
+    assert [path for path in (cache / "work").iterdir() if path.suffix != ".lock"] == []
+
+
+def test_a_package_is_downloaded_once(server: ModelServer, cache: Path) -> None:
+    wanted = digest(server.content)
+    first = resolve(server, cache, sha256=wanted)
+    second = resolve(server, cache, sha256=wanted)
+
+    assert first == second
+    assert first.manifest.digest == wanted
+    assert (first.folder / "slipway.yaml").read_bytes() == MANIFEST
+    assert server.requests == [""]
+    assert_clean(cache)
+
+
+@pytest.mark.parametrize("dates", [False, True])
+def test_without_a_pin_the_server_is_asked_for_news(
+    server: ModelServer, cache: Path, dates: bool
+) -> None:
+    server.dates, server.etags = dates, not dates
+    before = resolve(server, cache).manifest
+    assert resolve(server, cache).manifest == before
+    assert server.whole_answers == 1
+    if dates:
+        return
+
+    server.content = archive(extra=b"description: new\n")
+    assert resolve(server, cache).manifest.description == "new"
+    assert resolve(server, cache).manifest.digest == digest(server.content)
+
+
+def test_without_a_pin_the_cache_serves_while_the_server_fails(
+    server: ModelServer, cache: Path
+) -> None:
+    before = resolve(server, cache)
+    server.failures = [503] * 20
+    assert resolve(server, cache) == before
+
+
+@pytest.mark.parametrize("dates", [False, True])
+def test_a_cut_download_goes_on_where_it_broke_off(
+    server: ModelServer, cache: Path, dates: bool
+) -> None:
+    server.dates, server.etags = dates, not dates
+    server.cut_after = 20_000
+    package = resolve(server, cache, sha256=digest(server.content))
+
+    assert package.manifest.name == "mine"
+    assert server.whole_answers == 1
+    assert server.bytes_sent == len(server.content)
+    assert len(server.requests) == -(-len(server.content) // 20_000)
+    assert_clean(cache)
+
+
+def test_a_server_without_ranges_is_asked_again_from_the_start(
+    server: ModelServer, cache: Path
+) -> None:
+    server.ranges, server.failures = False, [500, 502, 503, 429]
+    assert resolve(server, cache).manifest.name == "mine"
+
+    server.content = archive()
+    server.cut_after = 100_000
+    with pytest.raises(ModelDownloadFailed, match="received 100000 bytes"):
+        resolve(server, cache, sha256=digest(server.content))
+
+
+def test_other_content_is_not_appended_to_an_old_part(server: ModelServer, cache: Path) -> None:
+    server.cut_after, server.failures = 100_000, []
+    once = Limits(backoff_seconds=0.01, fruitless_tries=1)
+    server.ranges = False
+    with pytest.raises(ModelDownloadFailed):
+        resolve(server, cache, limits=once)
+
+    server.content, server.cut_after, server.ranges = archive(), None, True
+    package = resolve(server, cache, sha256=digest(server.content))
+
+    assert package.manifest.name == "mine"
+    assert server.requests[-1].startswith("bytes=100000-")  # asked, and refused by If-Range
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "tries"),
+    [
+        (404, ModelNotFound, 1),
+        (410, ModelNotFound, 1),
+        (401, ModelAccessDenied, 1),
+        (403, ModelAccessDenied, 1),
+        (500, ModelDownloadFailed, 5),
+        (503, ModelDownloadFailed, 5),
+    ],
+)
+def test_statuses_are_told_apart(
+    server: ModelServer, cache: Path, status: int, error: type[ModelError], tries: int
+) -> None:
+    server.failures = [status] * 10
+    with pytest.raises(error, match=f"answered {status}") as raised:
+        resolve(server, cache)
+    assert len(server.requests) == tries
+    assert raised.value.retryable == (tries > 1)
+
+
+def test_a_silent_server_is_given_up(cache: Path) -> None:
+    limits = Limits(backoff_seconds=0.01, read_timeout_seconds=0.2, fruitless_tries=2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/mine.zip"
+        with pytest.raises(ModelDownloadFailed, match="ReadTimeout"):
+            resolve_package(url, cache=cache, limits=limits)
+
+
+def test_a_server_that_is_not_there_is_named(cache: Path) -> None:
+    limits = Limits(backoff_seconds=0.01, fruitless_tries=2)
+    with pytest.raises(ModelDownloadFailed, match=r"127\.0\.0\.1:1/x cannot be read: ConnectError"):
+        resolve_package("http://user:word@127.0.0.1:1/x?sig=secret", cache=cache, limits=limits)
+
+
+def test_a_download_that_takes_too_long_is_given_up(server: ModelServer, cache: Path) -> None:
+    server.seconds_per_chunk = 0.1
+    limits = Limits(backoff_seconds=0.01, total_timeout_seconds=0.3)
+    with pytest.raises(ModelDownloadFailed, match=r"took over 0\.3 s"):
+        resolve(server, cache, limits=limits)
+
+
+def test_a_package_over_the_limit_is_refused(server: ModelServer, cache: Path) -> None:
+    with pytest.raises(ModelInvalid, match="larger than the 1000 bytes"):
+        resolve(server, cache, limits=Limits(download_bytes=1000))
+    assert server.bytes_sent < len(server.content)
+
+
+def test_another_sha256_is_refused_and_forgotten(server: ModelServer, cache: Path) -> None:
+    wanted = "0" * 64
+    with pytest.raises(ModelIntegrityError, match=digest(server.content)):
+        resolve(server, cache, sha256=wanted)
+    assert_clean(cache)
+    assert not (cache / "packages").exists()
+
+
+def test_what_is_no_package_is_refused_and_forgotten(server: ModelServer, cache: Path) -> None:
+    server.content = b"<html>please log in</html>"
+    with pytest.raises(ModelInvalid, match="not an archive"):
+        resolve(server, cache)
+    assert_clean(cache)
+
+
+def test_user_and_password_of_the_url_are_sent(server: ModelServer, cache: Path) -> None:
+    url = server.url.replace("http://", "http://user:word@")
+    resolve_package(url, cache=cache, limits=QUICK)
+    assert server.authorization == "Basic dXNlcjp3b3Jk"
+
+
+def test_endless_redirects_are_given_up(server: ModelServer, cache: Path) -> None:
+    server.redirect_to = server.url
+    with pytest.raises(ModelDownloadFailed, match="TooManyRedirects"):
+        resolve(server, cache, limits=Limits(backoff_seconds=0.01, fruitless_tries=1))
+
+
+def test_an_unusable_cache_is_named(server: ModelServer, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ModelDownloadFailed, match="set SLIPWAY_MODEL_CACHE"):
+        resolve(server, tmp_path / "file" / "cache")
+
+
+# Several processes
+
+
+def start(server: ModelServer, cache: Path, sha256: str = "") -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", RESOLVE, server.url, sha256, str(cache)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.mark.parametrize("pinned", [True, False])
+def test_five_processes_share_one_download(server: ModelServer, cache: Path, pinned: bool) -> None:
+    server.content = archive(2_000_000)
+    server.seconds_per_chunk = 0.002
+    processes = [start(server, cache, digest(server.content) if pinned else "") for _ in range(5)]
+    folders = {process.communicate(timeout=90)[0].split()[-1] for process in processes}
+
+    assert [process.returncode for process in processes] == [0] * 5
+    assert len(folders) == 1
+    assert server.whole_answers == 1
+    assert server.bytes_sent == len(server.content)
+    assert_clean(cache)
+
+
+def test_a_killed_download_is_continued_by_the_next_process(
+    server: ModelServer, cache: Path
+) -> None:
+    server.content = archive(3_000_000)
+    server.seconds_per_chunk = 0.02
+    wanted = digest(server.content)
+    for _ in range(3):
+        process = start(server, cache, wanted)
+        reached = server.bytes_sent
+        deadline = time.monotonic() + 60
+        while server.bytes_sent < reached + 200_000 and time.monotonic() < deadline:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.communicate(timeout=10)
+        assert not (cache / "packages").exists()
+    server.seconds_per_chunk = 0
+
+    package = resolve(server, cache, sha256=wanted)
+
+    assert package.manifest.digest == wanted
+    assert server.requests[0] == ""
+    assert all(asked.startswith("bytes=") for asked in server.requests[1:])
+    assert server.whole_answers == 1
+    assert_clean(cache)

@@ -1,0 +1,118 @@
+"""Packages on the hub: one commit of a repository, without what Slipway does not read."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from tests.fixtures.hub_server import COMMIT, HubServer
+
+from slipway_core.errors import (
+    ModelAccessDenied,
+    ModelDownloadFailed,
+    ModelIntegrityError,
+    ModelInvalid,
+    ModelNotFound,
+)
+from slipway_core.package import Limits, Package, resolve_package
+from slipway_core.package.digest import folder_digest
+
+QUICK = Limits(backoff_seconds=0.01, fruitless_tries=2)
+WANTED = {
+    "config.json": json.dumps({"model_type": "bert", "max_position_embeddings": 512}).encode(),
+    "tokenizer.json": b"{}",
+    "model.safetensors": os.urandom(200_000),
+    "1_Pooling/config.json": b"{}",
+}
+UNWANTED = {
+    "pytorch_model.bin": b"pickled",
+    "tf_model.h5": b"x",
+    "onnx/model.onnx": b"x",
+    ".gitattributes": b"x",
+}
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def hub(hub_server: HubServer) -> HubServer:
+    """The hub with a model to serve."""
+    hub_server.files = WANTED | UNWANTED
+    return hub_server
+
+
+def resolve(cache: Path, uri: str = "hf://acme/mine", sha256: str = "") -> Package:
+    return resolve_package(uri, sha256=sha256, cache=cache, limits=QUICK)
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+
+
+@pytest.mark.parametrize("revision", ["", "@main", f"@{COMMIT}"])
+def test_a_revision_is_downloaded_once(hub: HubServer, cache: Path, revision: str) -> None:
+    first = resolve(cache, f"hf://acme/mine{revision}")
+    second = resolve(cache, f"hf://acme/mine{revision}", first.manifest.digest)
+
+    assert first == second
+    assert files_below(first.folder) == WANTED
+    assert sorted(hub.reads) == sorted(WANTED)
+    assert (first.manifest.name, first.manifest.runtime) == ("mine", "bert")
+    assert first.manifest.digest == folder_digest(first.folder)
+
+
+def test_a_new_commit_is_followed_unless_pinned(hub: HubServer, cache: Path) -> None:
+    before = resolve(cache)
+    assert resolve(cache) == before
+    assert len(hub.reads) == len(WANTED)
+
+    hub.commit, hub.files = COMMIT[::-1], WANTED | {"tokenizer.json": b"[]"}
+    after = resolve(cache)
+
+    assert (after.folder / "tokenizer.json").read_bytes() == b"[]"
+    assert resolve(cache, sha256=before.manifest.digest) == before
+    with pytest.raises(ModelIntegrityError):
+        resolve(cache, sha256="0" * 64)
+
+
+def test_a_cut_download_goes_on(hub: HubServer, cache: Path) -> None:
+    hub.cut_once_after = 150_000
+    assert files_below(resolve(cache).folder) == WANTED
+
+
+def test_what_is_wrong_is_told_apart(hub: HubServer, cache: Path) -> None:
+    with pytest.raises(ModelNotFound, match="hf://acme/other"):
+        resolve(cache, "hf://acme/other")
+    with pytest.raises(ModelNotFound, match="RevisionNotFound"):
+        resolve(cache, "hf://acme/mine@v9")
+    small = Limits(download_bytes=1000)
+    with pytest.raises(ModelInvalid, match="more than this service accepts"):
+        resolve_package("hf://acme/mine", cache=cache, limits=small)
+    hub.gated = True
+    with pytest.raises(ModelAccessDenied, match="HF_TOKEN"):
+        resolve(cache)
+
+
+def test_a_hub_that_is_away_is_worth_another_try(
+    hub: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = resolve(cache)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    assert resolve(cache) == before  # the cache serves
+    with pytest.raises(ModelDownloadFailed) as raised:
+        resolve(cache, "hf://acme/mine@other")
+    assert raised.value.retryable
+
+
+def test_a_busy_hub_is_asked_again(hub: HubServer, cache: Path) -> None:
+    hub.failures = 1
+    assert resolve(cache).manifest.name == "mine"

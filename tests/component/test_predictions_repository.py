@@ -1,0 +1,122 @@
+"""The prediction log: what was written is read back, newest first, by filter and page."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import psycopg
+import pytest
+from tests.fixtures.batch import Batch
+
+from slipway_core.identifiers import uuid7
+from slipway_core.store.predictions import PredictionRepository
+from slipway_core.store.records import PredictionFilter, PredictionRecord
+
+pytestmark = pytest.mark.component
+
+# Whole milliseconds: an id knows no more, and PostgreSQL keeps microseconds.
+NOW = datetime.now(UTC).replace(microsecond=0)
+
+
+def record(seconds_ago: float = 0, **changed: object) -> PredictionRecord:
+    made = NOW - timedelta(seconds=seconds_ago)
+    plain = PredictionRecord(
+        id=uuid7(made),
+        created_at=made,
+        request_id="request-1",
+        model="minilm",
+        version="1.0",
+        model_digest="ab" * 32,
+        modality="text",
+        status="ok",
+        input="a text with ünïcode",
+        prediction={"scores": [0.5, 1e-9], "label": "x"},
+        embedding=np.arange(384, dtype="<f4").tobytes(),
+        latency_ms=7.125,
+        tokens=5,
+    )
+    return replace(plain, **changed)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def predictions(batch: Batch) -> PredictionRepository:
+    return PredictionRepository(batch.database)
+
+
+async def test_a_record_comes_back_as_it_was(predictions: PredictionRepository) -> None:
+    written = [
+        record(0),
+        record(1, input=None, prediction=None, embedding=b"", status="QueueFull"),
+        record(2, input={"a": [1, 2.5, None]}),
+    ]
+    await predictions.insert(written)
+    assert await predictions.page(PredictionFilter(), None, 10) == written
+
+
+async def test_nothing_is_written_for_no_records(predictions: PredictionRepository) -> None:
+    await predictions.insert([])
+    assert await predictions.page(PredictionFilter(), None, 10) == []
+
+
+async def test_records_that_jsonb_refuses_are_mended(predictions: PredictionRepository) -> None:
+    await predictions.insert(
+        [record(input="a\0b\ud800", prediction={"x": float("inf")}, request_id="\0")]
+    )
+    (read,) = await predictions.page(PredictionFilter(), None, 10)
+    assert (read.input, read.prediction, read.request_id) == ("a\ufffdb?", {"x": None}, "\ufffd")
+
+
+async def test_pages_follow_each_other(predictions: PredictionRepository) -> None:
+    written = [record(seconds) for seconds in range(25)]
+    await predictions.insert(list(reversed(written)))
+    read: list[PredictionRecord] = []
+    while page := await predictions.page(PredictionFilter(), read[-1].id if read else None, 10):
+        read += page
+    assert read == written
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [
+        (PredictionFilter(model="minilm"), [0, 1, 3]),
+        (PredictionFilter(model="other"), [2]),
+        (PredictionFilter(version="2"), [1]),
+        (PredictionFilter(status="ok"), [0, 1, 2]),
+        (PredictionFilter(status="QueueFull"), [3]),
+        (PredictionFilter(since=NOW - timedelta(seconds=10)), [0, 1]),
+        (PredictionFilter(until=NOW - timedelta(seconds=10)), [2, 3]),
+        (PredictionFilter(since=NOW - timedelta(seconds=20), until=NOW), [1, 2]),
+        (PredictionFilter(model="nobody"), []),
+    ],
+)
+async def test_filters(
+    predictions: PredictionRepository, wanted: PredictionFilter, expected: list[int]
+) -> None:
+    written = [
+        record(0),
+        record(10, version="2"),
+        record(20, model="other"),
+        record(30, status="QueueFull"),
+    ]
+    await predictions.insert(written)
+    assert await predictions.page(wanted, None, 10) == [written[index] for index in expected]
+
+
+async def test_records_of_other_months_find_their_partition(
+    predictions: PredictionRepository, batch: Batch
+) -> None:
+    later = NOW + timedelta(days=75)
+    await predictions.insert([record(), record(created_at=later, id=uuid7(later))])
+    assert len(await predictions.page(PredictionFilter(), None, 10)) == 2
+    url = batch.settings.database_url.get_secret_value()
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        rows = await connection.execute("SELECT count(DISTINCT tableoid) FROM predictions")
+        assert await rows.fetchone() == (2,)
+
+
+async def test_ten_thousand_records_at_once(predictions: PredictionRepository) -> None:
+    await predictions.insert([record(index / 100) for index in range(10_000)])
+    assert len(await predictions.page(PredictionFilter(), None, 10_001)) == 10_000
+    assert await predictions.count() == 10_000

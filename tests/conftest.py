@@ -1,0 +1,27 @@
+"""Loads the shared fixtures, which are sorted by what they give."""
+
+from hypothesis import settings
+
+# A busy machine is no failure: pytest-timeout ends what hangs.
+settings.register_profile("slipway", deadline=None)
+settings.load_profile("slipway")
+
+pytest_plugins = [
+    "tests.fixtures.apiserver",
+    "tests.fixtures.exported_models",
+    "tests.fixtures.golden",
+    "tests.fixtures.chart",
+    "tests.fixtures.inference_app",
+    "tests.fixtures.hub_server",
+    "tests.fixtures.logs",
+    "tests.fixtures.model_server",
+    "tests.fixtures.models",
+    "tests.fixtures.operator_process",
+    "tests.fixtures.optional_kinds",
+    "tests.fixtures.local_platform",
+    "tests.fixtures.postgres",
+    "tests.fixtures.s3_server",
+    "tests.fixtures.services",
+    "tests.fixtures.valkey",
+    "tests.fixtures.batch",  # after those that it builds on
+]

@@ -1,0 +1,91 @@
+"""What the operator puts into the environment is what the services read, under the same names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.fixtures.modeldeployments import GoldenCase, golden_cases, model_deployment, platform
+
+from slipway_batch.settings import BatchSettings
+from slipway_core.errors import InvalidSettings, ModelError
+from slipway_core.package.address import PVC_ROOT_VARIABLE
+from slipway_core.settings import ServiceSettings
+from slipway_inference.settings import InferenceSettings
+from slipway_operator.api.v1alpha1.reasons import Reason
+from slipway_operator.desired.environment import inference_environment
+from slipway_operator.desired.volumes import volumes
+
+ELSEWHERE = {"SLIPWAY_SECRETS_DIR", PVC_ROOT_VARIABLE}
+"""Variables that are read before or beside the settings."""
+
+SETTINGS: dict[str, type[ServiceSettings]] = {"server": InferenceSettings, "worker": BatchSettings}
+
+Object = dict[str, Any]
+
+
+def _containers(case: GoldenCase) -> list[Object]:
+    return [
+        container
+        for each in case.objects
+        if each["kind"] == "Deployment"
+        for container in each["spec"]["template"]["spec"]["containers"]
+        if container["name"] in SETTINGS
+    ]
+
+
+def _plain(value: str) -> str:
+    return value.lower().removesuffix(".0")
+
+
+@pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.folder.name)
+def test_every_variable_is_a_setting_and_every_value_is_taken(
+    case: GoldenCase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for container in _containers(case):
+        settings = SETTINGS[container["name"]]
+        environment = {
+            each["name"]: each["value"]
+            for each in container["env"]
+            if each["name"].startswith("SLIPWAY_")
+        }
+        known = {f"SLIPWAY_{name.upper()}" for name in settings.model_fields}
+        assert set(environment) - known <= ELSEWHERE
+        with monkeypatch.context() as patch:
+            for name, value in environment.items():
+                patch.setenv(name, value)
+            patch.setenv("SLIPWAY_SECRETS_DIR", str(tmp_path))
+            read = settings.load()
+        for name in set(environment) - ELSEWHERE:
+            value = getattr(read, name.removeprefix("SLIPWAY_").lower())
+            assert _plain(str(value)) == _plain(environment[name])
+
+
+def test_mounted_secrets_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = volumes(model_deployment(), platform())
+    (projected,) = [each["projected"] for each in found if each["name"] == "secrets"]
+    for source in projected["sources"]:
+        for item in source["secret"]["items"]:
+            (tmp_path / item["path"]).write_text(f"scheme://{item['path']}")
+    monkeypatch.setenv("SLIPWAY_SECRETS_DIR", str(tmp_path))
+    settings = InferenceSettings.load()
+    assert settings.database_url.get_secret_value() == "scheme://slipway_database_url"
+    assert settings.redis_url.get_secret_value() == "scheme://slipway_redis_url"
+
+
+def test_claims_are_mounted_where_the_package_reader_looks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from slipway_core.package.address import parse_address
+
+    md = model_deployment(model={"uri": "pvc://models/sentiment/v3"})
+    environment = inference_environment(md, platform())
+    monkeypatch.setenv(PVC_ROOT_VARIABLE, environment[PVC_ROOT_VARIABLE])
+    path = parse_address(md.spec.model.uri).local_path()
+    assert path == Path("/pvc/models/sentiment/v3")
+
+
+def test_every_error_of_a_model_is_a_reason() -> None:
+    codes = {kind.__name__ for kind in (*ModelError.__subclasses__(), InvalidSettings)}
+    assert codes <= {reason.value for reason in Reason}

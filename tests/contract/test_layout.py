@@ -1,0 +1,21 @@
+"""The folder `operator/` must never hide the standard library's module of that name."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_folder_operator_is_no_package() -> None:
+    assert not (ROOT / "operator" / "__init__.py").exists()
+
+
+def test_python_started_in_the_repository_finds_the_standard_operator() -> None:
+    program = "import operator, collections; print(operator.__file__)"
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert Path(done.stdout.strip()).parent != ROOT / "operator"

@@ -1,0 +1,52 @@
+"""Probes, scrapes and routes ask for paths that the services answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from slipway_batch.health import HealthServer
+from slipway_inference.app import create_routes
+from slipway_inference.service import Service
+from slipway_inference.settings import InferenceSettings
+from slipway_operator.desired import names
+
+PRIVATE = {"/predictions", names.LIVENESS_PATH, names.READINESS_PATH, names.METRICS_PATH}
+"""Routes that stay inside the cluster."""
+
+
+@pytest.fixture
+def paths() -> set[str]:
+    async def create() -> set[str]:
+        app = create_routes(Service(InferenceSettings()))
+        return {getattr(route, "path", "") for route in app.routes}
+
+    return asyncio.run(create())
+
+
+def test_inference_answers_probes_and_scrapes(paths: set[str]) -> None:
+    assert {names.LIVENESS_PATH, names.READINESS_PATH, names.METRICS_PATH} <= paths
+
+
+@pytest.mark.parametrize("path", [names.LIVENESS_PATH, names.READINESS_PATH, names.METRICS_PATH])
+async def test_batch_workers_answer_probes_and_scrapes(path: str) -> None:
+    server = HealthServer(lambda: True)
+    await server.start("127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    await writer.wait_closed()
+    await server.close()
+    assert answer.split(b" ")[1] == b"200"
+
+
+def test_every_route_is_either_public_or_kept_inside(paths: set[str]) -> None:
+    undecided = {
+        path
+        for path in paths
+        if path not in PRIVATE
+        and not any(path == each or path.startswith(f"{each}/") for each in names.PUBLIC_PATHS)
+    }
+    assert undecided == set()

@@ -1,0 +1,52 @@
+"""The command of the batch worker."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+
+def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "slipway_batch", *arguments],
+        env={f"SLIPWAY_{name.upper()}": value for name, value in settings.items()},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_settings_are_shown_without_secrets() -> None:
+    done = run("--print-settings", redis_url="redis://:hidden@127.0.0.1/0", lease_seconds="7")
+    assert done.returncode == 0
+    assert "SLIPWAY_LEASE_SECONDS=7" in done.stdout
+    assert "SLIPWAY_BATCH_CHUNK_TOKENS=16384" in done.stdout
+    assert "hidden" not in done.stdout
+
+
+def test_a_wrong_setting_is_named() -> None:
+    done = run("--print-settings", lease_seconds="soon")
+    assert done.returncode == 2
+    assert "SLIPWAY_LEASE_SECONDS" in done.stderr
+
+
+def test_a_worker_without_a_database_says_what_to_set() -> None:
+    done = run()
+    assert done.returncode == 1
+    assert "SLIPWAY_DATABASE_URL" in done.stderr
+
+
+def test_a_worker_without_a_queue_says_what_to_set() -> None:
+    done = run(database_url="postgresql://127.0.0.1:1/none")
+    assert done.returncode == 1
+    assert "SLIPWAY_REDIS_URL" in done.stderr
+
+
+def test_the_worker_does_not_import_torch_or_sqlalchemy() -> None:
+    code = (
+        "import sys, slipway_batch.worker;"
+        "print([n for n in ('torch', 'tokenizers', 'sqlalchemy', 'alembic') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

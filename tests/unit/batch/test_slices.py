@@ -1,0 +1,38 @@
+"""A chunk is computed in slices that are bounded in tokens and in bytes."""
+
+from __future__ import annotations
+
+import pytest
+
+from slipway_batch import slices
+from slipway_batch.slices import cut, in_slices
+from slipway_core.runtime.protocol import Item, Outcome
+
+
+def sizes(values: list[str | bytes], max_tokens: int) -> list[int]:
+    items = [Item("text", value) for value in values]
+    parts = list(cut(items, lambda item: len(item.value), max_tokens))
+    assert [item for part in parts for item in part] == items
+    return [len(part) for part in parts]
+
+
+def test_slices_keep_to_the_tokens() -> None:
+    assert sizes(["aaaa", "bbbb", "cc", "d" * 20, "e"], 8) == [2, 1, 1, 1]
+    assert sizes([], 8) == []
+
+
+def test_slices_keep_to_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(slices, "SLICE_BYTES", 10)
+    assert sizes([b"x" * 4, b"x" * 4, b"x" * 4, b"x" * 40, b"x"], 1_000) == [2, 1, 1, 1]
+
+
+async def test_the_outcomes_are_those_of_all_items_in_order() -> None:
+    calls: list[int] = []
+
+    async def compute(items: list[Item]) -> list[Outcome]:
+        calls.append(len(items))
+        return [Outcome(prediction={"value": item.value}) for item in items]
+
+    outcomes = await in_slices(compute, lambda _: 1, 2)([Item("text", v) for v in "abcde"])
+    assert [outcome.prediction for outcome in outcomes] == [{"value": v} for v in "abcde"]
+    assert calls == [2, 2, 1]

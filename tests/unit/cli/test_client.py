@@ -1,0 +1,201 @@
+"""The client tries again where that helps, and turns refusals into words."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from slipway_cli.client import SlipwayClient
+from slipway_cli.request_errors import RequestRefused, ServiceUnavailable
+from slipway_core.embedded.ports import find_free_port
+
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def problem(status: int, code: str, detail: str, errors: list[dict[str, str]]) -> Answer:
+    body = {"status": status, "code": code, "detail": detail, "errors": errors}
+    return status, {"Content-Type": "application/problem+json"}, json.dumps(body).encode()
+
+
+def ok(body: Any) -> Answer:
+    return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
+
+
+class Service:
+    """Gives prepared answers, one after the other, and keeps what it was asked."""
+
+    def __init__(self, answers: list[Answer]) -> None:
+        self.answers = list(answers)
+        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
+        self.url = ""
+
+
+@contextmanager
+def serving(*answers: Answer) -> Iterator[Service]:
+    service = Service(list(answers))
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            body = b""
+            if self.headers.get("Transfer-Encoding") == "chunked":
+                while size := int(self.rfile.readline(), 16):
+                    body += self.rfile.read(size)
+                    self.rfile.readline()
+                self.rfile.readline()
+            else:
+                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            headers = {name.lower(): value for name, value in self.headers.items()}
+            service.requests.append((self.command, self.path, headers, body))
+            status, given, content = service.answers.pop(0)
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(content)), **given}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(content)
+            self.close_connection = True
+
+        do_GET = do_POST = do_DELETE = answer
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    service.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield service
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+FULL = (
+    429,
+    {"Content-Type": "application/problem+json", "Retry-After": "0"},
+    b'{"detail": "full"}',
+)
+
+
+def test_a_full_queue_is_tried_again() -> None:
+    with serving(FULL, FULL, ok({"id": "1"})) as service, SlipwayClient(service.url) as client:
+        assert client.predict_text("text") == {"id": "1"}
+    assert len(service.requests) == 3
+
+
+def test_patience_ends() -> None:
+    with (
+        serving(*[FULL] * 20) as service,
+        SlipwayClient(service.url, patience_seconds=0.5) as client,
+        pytest.raises(ServiceUnavailable, match="full"),
+    ):
+        client.predict_text("text")
+
+
+def test_a_long_retry_after_is_not_waited_for_in_vain() -> None:
+    full = (429, {**FULL[1], "Retry-After": "600"}, FULL[2])
+    with (
+        serving(full) as service,
+        SlipwayClient(service.url, patience_seconds=5) as client,
+        pytest.raises(ServiceUnavailable),
+    ):
+        client.predict_text("text")
+
+
+def test_a_refusal_is_not_tried_again_and_names_the_field() -> None:
+    refused = problem(
+        422, "InvalidInput", "2 things are wrong", [{"field": "labels.0", "message": "is empty"}]
+    )
+    with (
+        serving(refused) as service,
+        SlipwayClient(service.url) as client,
+        pytest.raises(RequestRefused) as caught,
+    ):
+        client.predict_text("text", labels=["a"])
+    assert caught.value.lines() == ["2 things are wrong [InvalidInput]", "  labels.0: is empty"]
+
+
+def test_a_field_that_the_message_names_is_not_said_twice() -> None:
+    refused = problem(422, "InvalidInput", "`a` is empty", [{"field": "a", "message": "is empty"}])
+    with (
+        serving(refused) as service,
+        SlipwayClient(service.url) as client,
+        pytest.raises(RequestRefused) as caught,
+    ):
+        client.predict_text("")
+    assert caught.value.lines() == ["`a` is empty [InvalidInput]"]
+
+
+def test_nobody_there() -> None:
+    url = f"http://127.0.0.1:{find_free_port()}"
+    with (
+        SlipwayClient(url, patience_seconds=0) as client,
+        pytest.raises(
+            ServiceUnavailable, match=rf"{url} cannot be reached.*is the service running"
+        ),
+    ):
+        client.health()
+
+
+def test_something_else_at_the_address() -> None:
+    page = (200, {"Content-Type": "text/html"}, b"<html>")
+    with (
+        serving(page) as service,
+        SlipwayClient(service.url) as client,
+        pytest.raises(RequestRefused, match="is this a Slipway service"),
+    ):
+        client.predict_text("text")
+
+
+def test_a_submission_is_repeated_whole_under_the_same_key() -> None:
+    with serving(FULL, ok({"task_id": "t"})) as service, SlipwayClient(service.url) as client:
+        client.submit(lambda: (b'"%d"\n' % n for n in range(3)), labels=["a", "b"])
+    (_, first_path, first, first_body), (_, _, second, second_body) = service.requests
+    assert first_path == "/predict/text/batch?labels=a&labels=b"
+    assert first_body == second_body == b'"0"\n"1"\n"2"\n'
+    assert first["idempotency-key"] == second["idempotency-key"]
+    assert first["content-type"] == "application/x-ndjson"
+
+
+def test_the_options_of_a_job_are_passed_on() -> None:
+    with serving(ok({"task_id": "t"})) as service, SlipwayClient(service.url) as client:
+        client.submit(
+            lambda: [b"[1, 2]\n"],
+            modality="tabular",
+            deadline_seconds=90,
+            webhook_url="https://a/b",
+        )
+    (_, path, _, _) = service.requests[0]
+    assert path == "/predict/tabular/batch?deadline_seconds=90&webhook_url=https%3A%2F%2Fa%2Fb"
+
+
+def test_watching_goes_on_after_a_cut() -> None:
+    def events(*progress: tuple[str, str]) -> Answer:
+        text = "retry: 2000\n\n: a comment\n\n" + "".join(
+            f'event: {name}\ndata: {{"status": "{status}"}}\n\n' for name, status in progress
+        )
+        return 200, {"Content-Type": "text/event-stream"}, text.encode()
+
+    cut = events(("progress", "queued"), ("progress", "running"))
+    rest = events(("progress", "running"), ("done", "succeeded"))
+    with serving(cut, rest) as service, SlipwayClient(service.url) as client:
+        states = [progress["status"] for progress in client.watch("t")]
+    assert states == ["queued", "running", "running", "succeeded"]
+
+
+def test_results_go_on_where_they_were_cut_off() -> None:
+    lines = [json.dumps({"index": index}).encode() + b"\n" for index in range(4)]
+    kind = {"Content-Type": "application/x-ndjson"}
+    # Promises more than it sends: what a cut connection looks like.
+    cut = (200, {**kind, "Content-Length": "1000"}, lines[0] + lines[1])
+    rest = (200, kind, lines[2] + lines[3])
+    with serving(cut, rest) as service, SlipwayClient(service.url) as client:
+        assert [result["index"] for result in client.results("t")] == [0, 1, 2, 3]
+    assert service.requests[1][1] == "/predict/status/t?after=1"

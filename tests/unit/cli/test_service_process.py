@@ -1,0 +1,99 @@
+"""A service that dies is started again, ever later; its log is bounded."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from slipway_cli.local import log_file, service_process
+from slipway_cli.local.log_file import LogFile
+from slipway_cli.local.service_process import ServiceProcess
+
+
+@pytest.fixture
+def make_service(tmp_path: Path) -> Callable[[str], ServiceProcess]:
+    def make(program: str) -> ServiceProcess:
+        (tmp_path / "trial_service.py").write_text(program)
+        environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        return ServiceProcess("trial", ["trial_service"], environment, tmp_path)
+
+    return make
+
+
+def until(condition: Callable[[], object], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_dead_service_comes_back(
+    make_service: Callable[[str], ServiceProcess], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service_process, "FIRST_DELAY_SECONDS", 0.01)
+    service = make_service('import sys; sys.stderr.write("no luck\\n"); sys.exit(7)')
+    service._delay = 0.01
+    told: list[str] = []
+
+    def hear() -> bool:
+        said = service.tend()
+        told.extend([said] if said else [])
+        return len(told) >= 4
+
+    service.start()
+    until(hear)
+    assert told[0].startswith("trial ended (exit status 7): no luck [log: ")
+    assert told[0].endswith("starting it again in 0.01 s")
+    assert told[1] == "trial started again"
+    assert told[2].endswith("starting it again in 0.02 s")
+    service.wait_stopped(10)
+
+
+def test_a_killed_service_is_named_by_its_signal(
+    make_service: Callable[[str], ServiceProcess],
+) -> None:
+    service = make_service("import time; time.sleep(60)")
+    service.start()
+    assert service.tend() is None
+    assert service._process is not None
+    service._process.send_signal(signal.SIGKILL)
+    until(lambda: service.exit_status is not None)
+    assert "killed by SIGKILL" in (service.tend() or "")
+
+
+def test_one_that_does_not_stop_is_killed(
+    make_service: Callable[[str], ServiceProcess], tmp_path: Path
+) -> None:
+    service = make_service(
+        "import signal, time\n"
+        "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+        "print('deaf', flush=True)\n"
+        "time.sleep(60)"
+    )
+    service.start()
+    log = tmp_path / "trial.log"
+    until(lambda: log.exists() and "deaf" in log.read_text())
+    service.ask_to_stop()
+    service.wait_stopped(0.1)
+    assert service.exit_status == -signal.SIGKILL
+
+
+def test_the_log_is_bounded_and_knows_the_last_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_file, "LARGEST_BYTES", 1000)
+    log = LogFile(tmp_path / "x.log")
+    lines = [b'{"level": "info", "event": "fine"}\n'] * 300
+    lines += [b'{"level": "error", "event": "no model", "cause": "it is broken"}\n', lines[0]]
+    log.follow(io.BytesIO(b"".join(lines)))
+    log.finish()
+    assert log.last_error == "no model: it is broken"
+    files = sorted(file.name for file in tmp_path.iterdir())
+    assert files == ["x.log", "x.log.1", "x.log.2", "x.log.3"]
+    assert all(file.stat().st_size < 1200 for file in tmp_path.iterdir())

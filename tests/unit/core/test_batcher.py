@@ -1,0 +1,250 @@
+"""What callers of the batcher notice: who is answered, in which order, and who is refused."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import pytest
+
+from slipway_core.errors import DeadlineExceeded, Draining, PayloadTooLarge, QueueFull
+from slipway_core.runtime.batcher import DEAD_ENTRIES_KEPT, Batcher, BatchReport
+from slipway_core.runtime.protocol import Item, Outcome
+
+
+class Engines:
+    """Stands for the engines: each batch is answered when the test says so."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[str]] = []
+        self.gates: list[asyncio.Event] = []
+        self.error: Exception | None = None
+
+    async def run(self, items: Sequence[Item]) -> list[Outcome]:
+        gate = asyncio.Event()
+        self.batches.append([item.value for item in items])
+        self.gates.append(gate)
+        await gate.wait()
+        if self.error:
+            raise self.error
+        return [Outcome(prediction={"echo": item.value}) for item in items]
+
+    async def finish(self, batch: int) -> None:
+        self.gates[batch].set()
+        await settle()
+
+
+async def settle() -> None:
+    """Let every task that can run, run."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def passed(seconds: float) -> None:
+    """Let that much of the batch's computing time go by."""
+    elapsed = asyncio.Event()
+    asyncio.get_running_loop().call_later(seconds, elapsed.set)
+    await elapsed.wait()
+
+
+def texts(*values: str) -> list[Item]:
+    return [Item("text", value) for value in values]
+
+
+def batcher_of(engines: Engines, **changes: object) -> Batcher:
+    options = {"concurrency": 1, "max_batch_tokens": 100, "max_queue_tokens": 1000} | changes
+    return Batcher(engines.run, **options)  # type: ignore[arg-type]
+
+
+def submit(
+    batcher: Batcher, *values: str, tokens: int = 10, timeout_seconds: float = 60
+) -> asyncio.Task[list[Outcome]]:
+    return asyncio.create_task(
+        batcher.submit(texts(*values), [tokens] * len(values), timeout_seconds=timeout_seconds)
+    )
+
+
+async def test_an_idle_engine_takes_a_request_at_once() -> None:
+    engines = Engines()
+    request = submit(batcher_of(engines), "a")
+    await settle()
+    assert engines.batches == [["a"]]
+    await engines.finish(0)
+    assert [outcome.prediction for outcome in await request] == [{"echo": "a"}]
+
+
+async def test_requests_that_wait_for_a_busy_engine_travel_together_in_order() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines)
+    requests = [submit(batcher, name) for name in "abcd"]
+    await settle()
+    await engines.finish(0)
+    assert engines.batches == [["a"], ["b", "c", "d"]]
+    await engines.finish(1)
+    assert [(await request)[0].prediction["echo"] for request in requests] == list("abcd")
+
+
+async def test_a_batch_keeps_the_token_budget_and_a_larger_item_still_runs_alone() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, max_batch_tokens=25)
+    first = submit(batcher, "first")
+    requests = [submit(batcher, name) for name in "abc"] + [submit(batcher, "huge", tokens=70)]
+    await settle()
+    for batch in range(4):
+        await engines.finish(batch)
+    assert engines.batches == [["first"], ["a", "b"], ["c"], ["huge"]]
+    await asyncio.gather(first, *requests)
+
+
+async def test_a_request_larger_than_a_batch_is_answered_whole_and_in_order() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, max_batch_tokens=20)
+    request = submit(batcher, *"abcde")
+    await settle()
+    for batch in range(3):
+        await engines.finish(batch)
+    assert [outcome.prediction["echo"] for outcome in await request] == list("abcde")
+
+
+async def test_idle_engines_share_a_burst() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, concurrency=2)
+    request = submit(batcher, *"abcd")
+    await settle()
+    assert engines.batches == [["a", "b"], ["c", "d"]]
+    await engines.finish(1)
+    await engines.finish(0)
+    assert [outcome.prediction["echo"] for outcome in await request] == list("abcd")
+
+
+async def test_over_the_queue_limit_a_request_is_refused_and_told_when_to_come_back() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, max_queue_tokens=30)
+    accepted = [submit(batcher, name) for name in "abcd"]
+    await settle()
+    with pytest.raises(QueueFull) as refusal:
+        await submit(batcher, "e")
+    assert refusal.value.retry_after_seconds == 1
+    await engines.finish(0)
+    await engines.finish(1)
+    await asyncio.gather(*accepted)
+    late = submit(batcher, "e")
+    await settle()
+    await engines.finish(2)
+    assert (await late)[0].prediction == {"echo": "e"}
+
+
+async def test_a_request_that_could_never_fit_says_so() -> None:
+    with pytest.raises(PayloadTooLarge, match="send fewer inputs"):
+        await batcher_of(Engines(), max_queue_tokens=30).submit(
+            texts(*"abcd"), [10] * 4, timeout_seconds=1
+        )
+
+
+async def test_a_request_that_would_miss_its_deadline_is_refused_at_once() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines)
+    measured = submit(batcher, "a")
+    await passed(0.02)  # the batch takes this long, so the rate is about 500 tokens a second
+    await engines.finish(0)
+    await measured
+    waiting = [submit(batcher, name) for name in "bcdefgh"]
+    await settle()
+    with pytest.raises(QueueFull):
+        await batcher.submit(texts("x"), [10], timeout_seconds=0.001)
+    for request in waiting:
+        request.cancel()
+    await engines.finish(1)
+
+
+async def test_a_request_past_its_deadline_is_not_computed() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines)
+    first = submit(batcher, "a")
+    await settle()
+    with pytest.raises(DeadlineExceeded):
+        await batcher.submit(texts("late"), [10], timeout_seconds=0.01)
+    await engines.finish(0)
+    await first
+    assert engines.batches == [["a"]]
+    assert batcher.queued_tokens == 0
+
+
+async def test_what_a_client_no_longer_waits_for_is_dropped_and_its_room_given_back() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, max_queue_tokens=20)
+    first = submit(batcher, "a")
+    gone = submit(batcher, "gone", tokens=20)
+    await settle()
+    gone.cancel()
+    await settle()
+    assert batcher.queued_tokens == 0
+    next_one = submit(batcher, "b", tokens=20)
+    await settle()
+    await engines.finish(0)
+    await engines.finish(1)
+    assert engines.batches == [["a"], ["b"]]
+    await asyncio.gather(first, next_one)
+
+
+async def test_an_error_of_the_engines_reaches_every_caller_of_the_batch_and_no_other() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines)
+    engines.error = RuntimeError("no engine")
+    failing = submit(batcher, "a")
+    await settle()
+    next_one = submit(batcher, "b")
+    await engines.finish(0)
+    engines.error = None
+    await engines.finish(1)
+    with pytest.raises(RuntimeError, match="no engine"):
+        await failing
+    assert (await next_one)[0].prediction == {"echo": "b"}
+
+
+async def test_draining_answers_what_was_accepted_and_refuses_the_rest() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines)
+    accepted = [submit(batcher, name) for name in "abc"]
+    await settle()
+    batcher.close()
+    with pytest.raises(Draining):
+        await batcher.submit(texts("d"), [10], timeout_seconds=1)
+    drained = asyncio.create_task(batcher.drain())
+    await engines.finish(0)
+    assert not drained.done()
+    await engines.finish(1)
+    await drained
+    assert [(await request)[0].prediction["echo"] for request in accepted] == list("abc")
+
+
+async def test_each_batch_is_reported_with_its_size() -> None:
+    engines = Engines()
+    reports: list[BatchReport] = []
+    batcher = batcher_of(engines, observe=reports.append)
+    request = submit(batcher, "a", "b", tokens=7)
+    await settle()
+    await engines.finish(0)
+    await request
+    assert [(report.items, report.tokens) for report in reports] == [(2, 14)]
+
+
+async def test_while_no_engine_answers_requests_that_gave_up_take_no_room() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines)
+    stuck = submit(batcher, "stuck")
+    await settle()
+    for _ in range(50):
+        gone = [submit(batcher, f"gone {number}") for number in range(20)]
+        await settle()
+        for request in gone:
+            request.cancel()
+        await settle()
+    assert batcher.queued_tokens == 0
+    assert len(batcher._queue) <= 2 * DEAD_ENTRIES_KEPT
+    waiting = submit(batcher, "b")
+    await settle()
+    await engines.finish(0)
+    await engines.finish(1)
+    assert engines.batches == [["stuck"], ["b"]]
+    await asyncio.gather(stuck, waiting)

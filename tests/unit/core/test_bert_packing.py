@@ -1,0 +1,52 @@
+"""How texts are laid into rows: all of them, once, whole, with little padding and few shapes."""
+
+from __future__ import annotations
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway_core.runtime.bert.packing import LENGTH_STEP, PIECE_TOKENS, SINGLE_ROW_STEP, pack
+
+lengths = st.lists(st.integers(1, 1200), max_size=80)
+
+
+@given(lengths)
+def test_each_text_is_in_one_row_and_rows_are_long_enough(lengths: list[int]) -> None:
+    pieces = pack(lengths)
+    members = [index for piece in pieces for row in piece.rows for index in row]
+    assert sorted(members) == list(range(len(lengths)))
+    for piece in pieces:
+        assert piece.rows
+        assert all(sum(lengths[i] for i in row) <= piece.length for row in piece.rows)
+
+
+@given(lengths)
+def test_a_piece_is_small_or_a_single_row(lengths: list[int]) -> None:
+    for piece in pack(lengths):
+        assert piece.length % SINGLE_ROW_STEP == 0
+        assert piece.tokens <= PIECE_TOKENS or len(piece.rows) == 1
+
+
+def test_little_is_padding_when_many_texts_wait() -> None:
+    rng = random.Random(3)
+    lengths = [min(256, max(3, round(rng.lognormvariate(3.13, 0.67)))) for _ in range(640)]
+    for window in (32, 64, 640):
+        computed = sum(
+            piece.tokens
+            for start in range(0, len(lengths), window)
+            for piece in pack(lengths[start : start + window])
+        )
+        assert sum(lengths) / computed > 0.88
+
+
+def test_the_number_of_shapes_is_bounded() -> None:
+    rng = random.Random(5)
+    shapes = set()
+    for _ in range(3000):
+        count = rng.randint(1, 40)
+        for piece in pack([rng.randint(3, 256) for _ in range(count)]):
+            shapes.add((len(piece.rows), piece.length))
+    assert len(shapes) < 160
+    assert len({rows * length for rows, length in shapes}) <= PIECE_TOKENS // LENGTH_STEP + 16

@@ -1,0 +1,161 @@
+"""Engine processes: what a server sees when models answer, fail, crash and hang."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from tests.fixtures.models import write_python_package
+
+from slipway_core.errors import ModelError, ModelIntegrityError, ModelLoadFailed
+from slipway_core.runtime.engine import EnginePool
+from slipway_core.runtime.protocol import Item, Outcome
+from slipway_core.settings import ServiceSettings
+
+
+@asynccontextmanager
+async def pool_of(package: Path, **settings: Any) -> AsyncIterator[EnginePool]:
+    configured = ServiceSettings(
+        model_uri=f"file://{package}", model_sha256="", log_level="error", **settings
+    )
+    pool = await EnginePool.start(configured)
+    try:
+        yield pool
+    finally:
+        await pool.close()
+
+
+def texts(*values: str) -> list[Item]:
+    return [Item("text", value) for value in values]
+
+
+def answers(outcomes: list[Outcome]) -> list[object]:
+    return [o.failure.code if o.failure else o.prediction["length"] for o in outcomes]
+
+
+def engine_processes() -> list[psutil.Process]:
+    return [
+        child
+        for child in psutil.Process().children()
+        if "slipway_core.runtime.engine_process" in child.cmdline()
+    ]
+
+
+async def test_a_failing_input_fails_alone(misbehaving_package: Path) -> None:
+    async with pool_of(misbehaving_package) as pool:
+        outcomes = await pool.run(texts("a", "raise", "bb", "refused", "ccc"))
+        assert answers(outcomes) == [1, "PredictionFailed", 2, "InvalidInput", 3]
+        assert outcomes[3].failure is not None
+        assert outcomes[3].failure.message == "this text is refused"
+
+
+async def test_an_input_that_kills_the_engine_fails_alone_and_the_engine_comes_back(
+    misbehaving_package: Path,
+) -> None:
+    async with pool_of(misbehaving_package) as pool:
+        assert answers(await pool.run(texts("a", "bb", "crash"))) == [1, 2, "EngineCrashed"]
+        assert answers(await pool.run(texts("dddd"))) == [4]
+
+
+async def test_an_engine_killed_from_outside_costs_no_answer(misbehaving_package: Path) -> None:
+    async with pool_of(misbehaving_package) as pool:
+        running = asyncio.create_task(pool.run(texts("sleep 0.2", "a")))
+        await asyncio.sleep(0)
+        os.kill(engine_processes()[0].pid, signal.SIGKILL)
+        assert answers(await running) == [len("sleep 0.2"), 1]
+
+
+async def test_an_engine_counts_as_alive_only_with_its_model_loaded(echo_package: Path) -> None:
+    async with pool_of(echo_package) as pool:
+        assert pool.alive == 1
+        os.kill(engine_processes()[0].pid, signal.SIGKILL)
+        answer = asyncio.create_task(pool.run(texts("a")))
+        seen = {pool.alive}
+        while not answer.done():
+            await asyncio.sleep(0.001)
+            seen.add(pool.alive)
+        assert seen == {0, 1}
+        assert pool.alive == 1
+        assert (await answer)[0].prediction == {"echo": "a"}
+
+
+async def test_a_package_that_may_not_be_read_is_said_so(tmp_path: Path) -> None:
+    package = write_python_package(tmp_path / "package", "", entrypoint="Echo")
+    (package / "weights").symlink_to(package / "weights")
+    with pytest.raises(ModelError):
+        async with pool_of(package):
+            pass
+
+
+async def test_an_engine_that_computes_for_too_long_is_replaced(misbehaving_package: Path) -> None:
+    async with pool_of(misbehaving_package, engine_timeout_seconds=0.5) as pool:
+        assert answers(await pool.run(texts("sleep 60"))) == ["EngineCrashed"]
+        assert answers(await pool.run(texts("a"))) == [1]
+
+
+async def test_a_caller_that_gives_up_leaves_the_engine_usable(misbehaving_package: Path) -> None:
+    async with pool_of(misbehaving_package) as pool:
+        abandoned = asyncio.create_task(pool.run(texts("sleep 0.1")))
+        await asyncio.sleep(0)
+        abandoned.cancel()
+        assert answers(await pool.run(texts("a", "bb"))) == [1, 2]
+
+
+async def test_several_engines_compute_at_once(misbehaving_package: Path) -> None:
+    async with pool_of(misbehaving_package, engines=2) as pool:
+        batches = await asyncio.gather(*(pool.run(texts(f"{'x' * n}")) for n in range(1, 9)))
+        assert [answers(batch) for batch in batches] == [[n] for n in range(1, 9)]
+        assert len(engine_processes()) == 2
+
+
+async def test_the_engine_is_given_no_secret_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_DATABASE_URL", "postgresql://user:hidden@localhost/slipway")
+    monkeypatch.setenv("SLIPWAY_SECRETS_DIR", "/run/secrets")
+    source = """
+        import os
+        from slipway_core.runtime import Model
+
+        class Environment(Model):
+            def predict(self, batch):
+                return [{"names": sorted(os.environ)} for _ in batch]
+    """
+    package = write_python_package(tmp_path, source, entrypoint="Environment")
+    async with pool_of(package) as pool:
+        (outcome,) = await pool.run(texts("a"))
+        assert not {"SLIPWAY_DATABASE_URL", "SLIPWAY_SECRETS_DIR"} & set(
+            outcome.prediction["names"]
+        )
+
+
+async def test_a_model_that_cannot_be_loaded_says_why(tmp_path: Path) -> None:
+    package = write_python_package(
+        tmp_path, "import a_module_that_is_not_installed", entrypoint="Echo"
+    )
+    with pytest.raises(ModelLoadFailed, match="a_module_that_is_not_installed"):
+        async with pool_of(package):
+            pass
+    assert engine_processes() == []
+
+
+async def test_a_package_with_another_digest_is_not_loaded(echo_package: Path) -> None:
+    settings = ServiceSettings(
+        model_uri=f"file://{echo_package}", model_sha256="0" * 64, log_level="error"
+    )
+    with pytest.raises(ModelIntegrityError, match="0" * 64):
+        await EnginePool.start(settings)
+    assert engine_processes() == []
+
+
+async def test_engines_end_with_the_pool(echo_package: Path) -> None:
+    async with pool_of(echo_package, engines=2):
+        started = engine_processes()
+    assert [process for process in started if process.is_running()] == []

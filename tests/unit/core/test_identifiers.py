@@ -1,0 +1,24 @@
+"""Identifiers are ordered by the time they were made, also within a millisecond."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from slipway_core.identifiers import first_uuid7, uuid7, uuid7_time
+
+
+def test_identifiers_are_in_the_order_they_were_made() -> None:
+    made = [uuid7() for _ in range(1000)]
+    assert made == sorted(made)
+    assert len(set(made)) == len(made)
+    assert {(identifier.version, identifier.variant) for identifier in made} == {
+        (7, "specified in RFC 4122")
+    }
+
+
+def test_an_identifier_tells_when_it_was_made() -> None:
+    before = datetime.now(UTC)
+    assert timedelta(milliseconds=-1) <= uuid7_time(uuid7()) - before < timedelta(minutes=1)
+    at = datetime(2026, 3, 4, 5, 6, 7, 891_000, tzinfo=UTC)
+    assert abs(uuid7_time(uuid7(at)) - at) <= timedelta(milliseconds=1)
+    assert first_uuid7(at) <= uuid7(at) < first_uuid7(at + timedelta(milliseconds=2))

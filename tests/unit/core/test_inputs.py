@@ -1,0 +1,186 @@
+"""What callers send becomes Items, or an error that names the field and the rule."""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from typing import Any
+
+import pytest
+
+from slipway_core.errors import InvalidInput, UnknownModality
+from slipway_core.runtime.inputs import (
+    LARGEST_IMAGE_BYTES,
+    estimate_tokens,
+    from_stored,
+    parse_input,
+    parse_rows,
+    to_stored,
+)
+from slipway_core.runtime.manifest import ImageInput, Manifest, TensorSpec
+from slipway_core.runtime.protocol import Item
+
+EMBEDDER = Manifest(name="e", task="text-embedding", runtime="bert", max_input_tokens=256)
+PEOPLE = Manifest(
+    name="p",
+    task="tensor",
+    runtime="torchscript",
+    inputs=[TensorSpec(name="x", shape=[-1, 2], columns=["age", "height"])],
+)
+TWO_INPUTS = Manifest(
+    name="t",
+    task="tensor",
+    runtime="torchscript",
+    inputs=[
+        TensorSpec(name="user", datatype="INT64", shape=[-1, 2]),
+        TensorSpec(name="seen", shape=[-1, -1, 3]),
+    ],
+)
+PICTURE = Manifest(
+    name="i",
+    task="tensor",
+    runtime="torchscript",
+    inputs=[TensorSpec(name="x", shape=[-1, 3, 8, 8], image=ImageInput())],
+)
+OPEN = Manifest(name="o", task="python", runtime="python", modalities=["text", "tabular"])
+
+
+def field_of(error: pytest.ExceptionInfo[InvalidInput]) -> str:
+    return error.value.errors[0].field
+
+
+# Texts
+
+
+def test_a_text_is_taken_as_it_is() -> None:
+    item = parse_input(EMBEDDER, "text", " Hello, 世界! ", field="input_text", labels=["a", "b"])
+    assert (item.value, item.labels) == (" Hello, 世界! ", ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        (None, "must be a text, not null"),
+        (True, "must be a text, not a boolean"),
+        (3, "must be a text, not a number"),
+        (["a"], "must be a text, not a list"),
+        ({"a": 1}, "must be a text, not an object"),
+        ("", "must not be empty"),
+        (" \n\t", "must not be empty"),
+        ("a" * 1_000_001, "must have at most 1000000 characters"),
+        ("a\0b", "NUL"),
+        ("a\ud800b", "surrogate"),
+    ],
+)
+def test_what_is_no_text_is_refused(raw: Any, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says) as error:
+        parse_input(EMBEDDER, "text", raw, field="inputs.3.input_text")
+    assert field_of(error) == "inputs.3.input_text"
+
+
+@pytest.mark.parametrize(
+    ("labels", "field"),
+    [
+        (["a", "a"], "labels.1"),
+        (["a", " "], "labels.1"),
+        (["a", 3], "labels.1"),
+        ([str(n) for n in range(101)], "labels"),
+        ("ab", "labels"),
+    ],
+)
+def test_labels_are_checked(labels: Any, field: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        parse_input(EMBEDDER, "text", "x", field="input_text", labels=labels)
+    assert field_of(error) == field
+
+
+def test_only_an_embedding_model_takes_labels() -> None:
+    fixed = Manifest(name="c", task="text-classification", runtime="torchscript", labels=["a", "b"])
+    for manifest in (fixed, OPEN):
+        with pytest.raises(InvalidInput, match="`labels` are not taken by this model"):
+            parse_input(manifest, "text", "x", field="input_text", labels=["q"])
+
+
+@pytest.mark.parametrize(
+    ("parameters", "field"),
+    [
+        ([1], "parameters"),
+        ({"a": math.nan}, "parameters.a"),
+        ({"a": [1, math.inf]}, "parameters.a.1"),
+        ({"a": "x\0"}, "parameters.a"),
+        ({"a\0": 1}, "parameters"),
+        ({"a": list(range(20_000))}, "parameters"),
+        (json.loads('{"a":' * 50 + "1" + "}" * 50), "parameters"),
+    ],
+)
+def test_parameters_that_cannot_be_stored_are_refused(parameters: Any, field: str) -> None:
+    with pytest.raises(InvalidInput) as error:
+        parse_input(EMBEDDER, "text", "x", field="input_text", parameters=parameters)
+    assert field_of(error) == field
+
+
+def test_an_unserved_modality_says_what_is_served() -> None:
+    with pytest.raises(UnknownModality, match="serves text, not 'image'"):
+        parse_input(EMBEDDER, "image", b"x", field="input")
+    with pytest.raises(UnknownModality, match="serves text, not 'tabular'"):
+        parse_rows(EMBEDDER, [[1]], field="inputs")
+
+
+# Pictures
+
+
+def test_a_picture_comes_as_bytes_or_base64() -> None:
+    encoded = base64.b64encode(b"\x89PNG").decode()
+    for raw in (b"\x89PNG", encoded, f"data:image/png;base64,{encoded}"):
+        assert parse_input(PICTURE, "image", raw, field="input_image").value == b"\x89PNG"
+
+
+@pytest.mark.parametrize(
+    ("raw", "says"),
+    [
+        ("", "must not be empty"),
+        (b"", "must not be empty"),
+        ("not base64!", "in base64"),
+        ("héllo", "in base64"),
+        ("abc", "in base64"),
+        (3, "must be a picture in base64, not a number"),
+        (bytes(LARGEST_IMAGE_BYTES + 1), "at most"),
+        ("A" * (LARGEST_IMAGE_BYTES * 2), "at most"),
+    ],
+)
+def test_what_is_no_picture_is_refused(raw: Any, says: str) -> None:
+    with pytest.raises(InvalidInput, match=says) as error:
+        parse_input(PICTURE, "image", raw, field="input_image")
+    assert field_of(error) == "input_image"
+
+
+# Stored inputs and their cost
+
+
+@pytest.mark.parametrize(
+    ("manifest", "modality", "raw"),
+    [
+        (EMBEDDER, "text", "hello"),
+        (PEOPLE, "tabular", [1, 2]),
+        (TWO_INPUTS, "tabular", {"user": [1, 2], "seen": [[1, 2, 3]]}),
+        (PICTURE, "image", b"\xff\xd8\xff"),
+    ],
+)
+def test_what_is_stored_comes_back(manifest: Manifest, modality: str, raw: Any) -> None:
+    item = parse_input(manifest, modality, raw, field="input", parameters={"a": 1})
+    stored = json.loads(json.dumps(to_stored(item)))
+    assert from_stored(modality, stored, item.labels, item.parameters) == item
+
+
+def test_the_estimate_grows_with_the_text_up_to_what_the_model_reads() -> None:
+    def cost(text: str, *labels: str) -> int:
+        item = parse_input(EMBEDDER, "text", text, field="input", labels=labels)
+        return estimate_tokens(EMBEDDER, item)
+
+    assert 1 <= cost("hi") < cost("a sentence of some length, not long") < 50
+    assert cost("word " * 10_000) == 256
+    assert cost("hi", "first", "second") > cost("hi")
+    assert estimate_tokens(PEOPLE, parse_input(PEOPLE, "tabular", [1, 2], field="x")) == 1
+    assert estimate_tokens(PEOPLE, Item("tabular", [[0.0] * 512] * 10)) == 11
+    assert estimate_tokens(PEOPLE, Item("image", bytes(40 * 4096))) == 41

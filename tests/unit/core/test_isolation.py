@@ -1,0 +1,95 @@
+"""An input on which a model fails takes no other input of its batch down."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway_core.runtime.isolation import run_isolated
+from slipway_core.runtime.protocol import Item, Model
+
+
+class Squares(Model):
+    """Squares numbers; raises for the batch when one is negative, refuses zero alone."""
+
+    calls = 0
+
+    def preprocess(self, value: Any, parameters: dict[str, Any]) -> Any:
+        if value == 0:
+            raise ValueError("zero is not taken")
+        return value
+
+    def predict(self, batch: Sequence[Any]) -> Sequence[Any]:
+        self.calls += 1
+        if any(value < 0 for value in batch):
+            raise ArithmeticError("negative")
+        return [value * value for value in batch]
+
+
+def items(values: Sequence[Any]) -> list[Item]:
+    return [Item("tabular", value) for value in values]
+
+
+@given(st.lists(st.integers(-3, 100), max_size=60))
+def test_each_input_gets_its_own_outcome(values: list[int]) -> None:
+    outcomes = run_isolated(Squares(), items(values))
+    expected = [
+        "InvalidInput" if value == 0 else "PredictionFailed" if value < 0 else value * value
+        for value in values
+    ]
+    assert [o.failure.code if o.failure else o.prediction["output"] for o in outcomes] == expected
+
+
+def test_one_bad_input_among_many_costs_few_calls() -> None:
+    model = Squares()
+    values = [*range(1, 512), -1, *range(512, 1024)]
+    outcomes = run_isolated(model, items(values))
+    assert sum(outcome.failure is not None for outcome in outcomes) == 1
+    assert model.calls <= 2 * 10 + 1
+
+
+class Returns(Model):
+    def __init__(self, output: Any) -> None:
+        self.output = output
+
+    def predict(self, batch: Sequence[Any]) -> Sequence[Any]:
+        return [self.output] * len(batch)
+
+
+@pytest.mark.parametrize(
+    ("output", "carried"),
+    [
+        ({"n": np.float32(0.5), "v": np.array([1, 2])}, {"n": 0.5, "v": [1, 2]}),
+        ({"bad": float("nan"), "far": np.float64("inf")}, {"bad": None, "far": None}),
+        ({"pair": (1, 2)}, {"pair": [1, 2]}),
+    ],
+)
+def test_predictions_are_carried_as_plain_json(output: Any, carried: Any) -> None:
+    (outcome,) = run_isolated(Returns(output), items([1]))
+    assert outcome.failure is None
+    assert outcome.prediction == carried
+
+
+def test_a_prediction_that_is_no_json_fails_its_own_input() -> None:
+    (outcome,) = run_isolated(Returns({"what": object()}), items([1]))
+    assert outcome.failure is not None
+    assert outcome.failure.code == "PredictionFailed"
+    assert "object has no JSON form" in outcome.failure.message
+
+
+class Forgets(Model):
+    def run(self, items: Sequence[Item]) -> list[Any]:
+        return []
+
+
+def test_a_model_that_gives_too_few_outputs_is_said_so() -> None:
+    outcomes = run_isolated(Forgets(), items([1, 2]))
+    assert [outcome.failure.code for outcome in outcomes if outcome.failure] == [
+        "PredictionFailed"
+    ] * 2
+    assert "0 outputs for 1 inputs" in (outcomes[0].failure.message if outcomes[0].failure else "")

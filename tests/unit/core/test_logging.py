@@ -1,0 +1,81 @@
+"""Log lines: one JSON object each, for our own and for libraries' lines."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+import structlog
+
+from slipway_core.logging import bind_request, configure_logging, read_trace_id
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+
+
+@pytest.fixture(autouse=True)
+def _configured() -> Iterator[None]:
+    configure_logging("info")
+    yield
+    structlog.contextvars.clear_contextvars()
+
+
+def _lines(captured: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
+    return [json.loads(line) for line in captured.readouterr().err.splitlines()]
+
+
+def test_a_line_has_the_request_and_the_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    bind_request("r-1", f"00-{TRACE}-00f067aa0ba902b7-01")
+    structlog.get_logger("slipway.test").warning("two\nlines", code="QueueFull")
+    (line,) = _lines(capsys)
+    assert line.pop("timestamp")
+    assert line == {
+        "level": "warning",
+        "event": "two\nlines",
+        "logger": "slipway.test",
+        "code": "QueueFull",
+        "request_id": "r-1",
+        "trace_id": TRACE,
+    }
+
+
+def test_libraries_lines_look_the_same(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info")  # takes the captured standard error
+    bind_request("r-2")
+    logging.getLogger("uvicorn.error").info("Started %d", 3)
+    logging.getLogger("some.library").debug("not wanted")
+    (line,) = _lines(capsys)
+    assert (line["event"], line["logger"]) == ("Started 3", "uvicorn.error")
+    assert line["request_id"] == "r-2"
+
+
+def test_an_exception_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        raise ValueError("wrong")
+    except ValueError:
+        structlog.get_logger("slipway.test").exception("failed")
+    (line,) = _lines(capsys)
+    assert "ValueError: wrong" in str(line["exception"])
+
+
+def test_passwords_in_addresses_are_hidden(capsys: pytest.CaptureFixture[str]) -> None:
+    log = structlog.get_logger("slipway.test")
+    log.info("connecting", url="postgresql://user:secret@host/db")
+    log.info("connecting", url="redis://:secret@host:6379/0")
+    assert "secret" not in capsys.readouterr().err
+
+
+def test_no_value_makes_logging_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    circular: list[object] = []
+    circular.append(circular)
+    for value in ("\ud800", object(), {1, 2}, circular, float("nan"), b"\xff"):
+        structlog.get_logger("slipway.test").info("odd", value=value)
+    assert len(_lines(capsys)) == 6
+
+
+@pytest.mark.parametrize(
+    "header", [None, "", "garbage", f"00-{'0' * 32}-00f067aa0ba902b7-01", f"00-{TRACE}"]
+)
+def test_what_is_no_traceparent_gives_no_trace(header: str | None) -> None:
+    assert read_trace_id(header) is None

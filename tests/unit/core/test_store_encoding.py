@@ -1,0 +1,117 @@
+"""Vectors and JSON as PostgreSQL takes them, and the cutting of jobs into chunks."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from slipway_core.store.float_array import decode_float_array, encode_float_array
+from slipway_core.store.json_text import has_nul, storable_json, storable_text
+from slipway_core.store.partitions import MONTHS_AHEAD, PARTITIONED, Month, create_statements
+from slipway_core.store.submission import ChunkCutter, SubmissionLimits
+from slipway_core.store.suspects import LAST_ATTEMPT, plan_split
+
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=10,
+)
+
+
+@given(st.lists(st.floats(width=32, allow_nan=False), max_size=400))
+def test_vectors_survive_the_way_to_postgres_and_back(values: list[float]) -> None:
+    vector = np.array(values, dtype="<f4").tobytes()
+    assert decode_float_array(encode_float_array(vector)) == vector
+
+
+@given(JSON_VALUES)
+def test_storable_json_is_what_jsonb_takes(value: object) -> None:
+    encoded = storable_json(value)
+    assert not has_nul(encoded.decode())
+    assert "\0" not in json.dumps(json.loads(encoded), ensure_ascii=False)
+
+
+@given(JSON_VALUES.filter(lambda value: "\\u0000" not in json.dumps(value)))
+def test_what_can_be_stored_is_not_changed(value: object) -> None:
+    assert json.loads(storable_json(value)) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [(r'"\u0000"', True), (r'"\\u0000"', False), (r'"\\\u0000"', True), ('"plain"', False)],
+)
+def test_only_an_escaped_nul_is_one(text: str, found: bool) -> None:
+    assert has_nul(text) is found
+
+
+def test_text_without_nul_and_surrogates() -> None:
+    assert storable_text("a\0b\ud800") == "a\ufffdb?"
+
+
+@given(st.lists(st.integers(1, 30_000), min_size=1, max_size=300))
+def test_chunks_hold_every_input_and_keep_to_both_limits(tokens: list[int]) -> None:
+    cutter = ChunkCutter(SubmissionLimits(chunk_tokens=16_384, chunk_items=20, max_items=1_000))
+    for cost in tokens:
+        cutter.add(cost, 1)
+    assert sum(cutter.counts) == len(tokens)
+    first = 0
+    for count in cutter.counts:
+        part = tokens[first : first + count]
+        assert 1 <= count <= 20
+        assert count == 1 or sum(part) <= 16_384
+        first += count
+
+
+def test_chunks_of_large_inputs_are_cut_by_their_size() -> None:
+    cutter = ChunkCutter(SubmissionLimits(chunk_tokens=16_384, chunk_items=20, max_items=1_000))
+    for megabytes in (20, 12, 1, 40, 1, 1):
+        cutter.add(1, megabytes * 1024 * 1024)
+    assert cutter.counts == [2, 1, 1, 2]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 50, 1_000])
+def test_the_guilty_input_is_alone_before_the_last_attempt(count: int) -> None:
+    size, attempts = count, 0
+    while attempts < LAST_ATTEMPT:
+        parts = plan_split(size, attempts)
+        assert sum(parts) == size
+        assert min(parts) >= 1
+        size = max(parts)
+        attempts += 1
+    assert size == 1
+
+
+def test_a_chunk_is_not_split_for_one_death() -> None:
+    assert plan_split(1_000, 0) == plan_split(1_000, 1) == [1_000]
+
+
+@pytest.mark.parametrize(
+    ("month", "added", "expected"),
+    [(Month(2026, 11), 1, Month(2026, 12)), (Month(2026, 12), 1, Month(2027, 1)),
+     (Month(2026, 1), -1, Month(2025, 12)), (Month(2026, 11), 14, Month(2028, 1))],
+)  # fmt: skip
+def test_months(month: Month, added: int, expected: Month) -> None:
+    assert month.plus(added) == expected
+
+
+def test_a_month_is_one_of_utc() -> None:
+    moment = datetime.fromisoformat("2026-12-31T23:30:00-02:00")
+    assert Month.of(moment) == Month(2027, 1)
+    assert Month.of(moment).start == datetime(2027, 1, 1, tzinfo=UTC)
+
+
+def test_only_missing_partitions_are_made() -> None:
+    now = datetime(2026, 11, 30, tzinfo=UTC)
+    everything = {
+        table + Month.of(now).plus(ahead).suffix
+        for table in PARTITIONED
+        for ahead in range(MONTHS_AHEAD + 1)
+    }
+    assert create_statements(everything, now) == []
+    assert len(create_statements(everything - {"predictions_2026_12"}, now)) == 2
+    assert len(create_statements(everything, now + timedelta(days=1))) == 2 * len(PARTITIONED)

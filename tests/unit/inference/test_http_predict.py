@@ -1,0 +1,174 @@
+"""POST /predict/{modality}: what comes back."""
+
+from __future__ import annotations
+
+import base64
+import json
+
+import httpx2
+import pytest
+from tests.fixtures.inference_app import DIGEST, open_app
+
+
+async def test_a_text_is_embedded(text_app: httpx2.AsyncClient) -> None:
+    response = await text_app.post("/predict/text", json={"input_text": "four"})
+    assert response.status_code == 200
+    body = response.json()
+    assert body.pop("latency_ms") > 0
+    assert len(body.pop("id")) == 36
+    assert body == {
+        "model": "mini",
+        "version": "1.2",
+        "model_digest": DIGEST,
+        "modality": "text",
+        "prediction": {"embedding": [4.0, 0.1]},
+    }
+    assert '"embedding":[4.0,0.1]' in response.text  # shortest digits of float32
+
+
+async def test_labels_make_it_a_classification(text_app: httpx2.AsyncClient) -> None:
+    asked = {"input_text": "goal", "labels": ["sports", "politics"]}
+    prediction = (await text_app.post("/predict/text", json=asked)).json()["prediction"]
+    assert prediction == {
+        "label": "sports",
+        "score": 0.5,
+        "scores": {"sports": 0.5, "politics": 0.5},
+    }
+
+
+@pytest.mark.parametrize(
+    "inputs",
+    [
+        [[1, 2], [3, 4]],
+        [{"height": 1, "width": 2}, {"width": 4, "height": 3}],
+        {"height": [1, 3], "width": [2, 4]},
+    ],
+    ids=["lists", "records", "columns"],
+)
+async def test_rows_are_answered_in_order(table_app: httpx2.AsyncClient, inputs: object) -> None:
+    response = await table_app.post("/predict/tabular", json={"inputs": inputs})
+    assert response.json()["prediction"] == {"rows": [{"sum": 3}, {"sum": 7}]}
+
+
+async def test_a_picture_comes_as_base64_or_as_a_form(table_app: httpx2.AsyncClient) -> None:
+    picture = b"\x89PNG not decoded here"
+    encoded = base64.b64encode(picture).decode()
+    as_json = await table_app.post("/predict/image", json={"image": encoded})
+    as_form = await table_app.post(
+        "/predict/image",
+        files={"file": ("a.png", picture, "image/png")},
+        data={"parameters": "{}"},
+    )
+    assert as_json.json()["prediction"] == {"bytes": len(picture)}
+    assert as_form.json()["prediction"] == {"bytes": len(picture)}
+
+
+async def test_everything_also_answers_below_the_models_name(
+    text_app: httpx2.AsyncClient,
+) -> None:
+    response = await text_app.post("/models/mini/predict/text", json={"input_text": "four"})
+    assert response.json()["prediction"] == {"embedding": [4.0, 0.1]}
+    assert (await text_app.get("/models/mini/readyz")).status_code == 200
+    other = await text_app.get("/models/other/readyz")
+    assert other.status_code == 404
+    assert other.json()["code"] == "UnknownModel"
+    assert "'mini'" in other.json()["detail"]
+
+
+async def test_the_callers_request_id_comes_back(text_app: httpx2.AsyncClient) -> None:
+    response = await text_app.get("/livez", headers={"X-Request-ID": "abc-1"})
+    assert response.headers["X-Request-ID"] == "abc-1"
+    made = (await text_app.get("/livez", headers={"X-Request-ID": "two words"})).headers
+    assert len(made["X-Request-ID"]) == 32
+    assert made["X-Content-Type-Options"] == "nosniff"
+    assert "server" not in made
+
+
+async def test_what_the_model_says_of_an_input_names_the_field(
+    text_app: httpx2.AsyncClient,
+) -> None:
+    refused = await text_app.post("/predict/text", json={"input_text": "refused"})
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [{"field": "input_text", "message": "this text is refused"}]
+    broken = await text_app.post("/predict/text", json={"input_text": "broken"})
+    assert broken.status_code == 500
+    assert broken.json()["code"] == "PredictionFailed"
+
+
+async def test_every_request_is_counted_by_how_it_ended(text_app: httpx2.AsyncClient) -> None:
+    async def count(status: str) -> float:
+        wanted = f'prediction_requests_total{{modality="text",status="{status}"}} '
+        lines = (await text_app.get("/metrics")).text.splitlines()
+        return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
+
+    before = [await count(status) for status in ("ok", "InvalidInput", "MalformedBody")]
+    await text_app.post("/predict/text", json={"input_text": "four"})
+    await text_app.post("/predict/text", json={"input_text": 4})
+    await text_app.post("/predict/text", content=b"{")
+    after = [await count(status) for status in ("ok", "InvalidInput", "MalformedBody")]
+    assert [new - old for old, new in zip(before, after, strict=True)] == [1, 1, 1]
+
+
+async def test_health_says_what_the_model_takes(
+    text_app: httpx2.AsyncClient, table_app: httpx2.AsyncClient
+) -> None:
+    text, table = [(await app.get("/health")).json() for app in (text_app, table_app)]
+    assert (text["modalities"], text["columns"]) == (["text"], [])
+    assert "tabular" in table["modalities"]
+    assert table["columns"] == ["height", "width"]
+
+
+async def test_without_a_database_predictions_work_and_the_rest_says_why() -> None:
+    async with open_app() as (client, _):
+        assert (await client.post("/predict/text", json={"input_text": "a"})).status_code == 200
+        health = (await client.get("/health")).json()
+        assert health["status"] == "degraded"
+        assert health["database"] == "not configured"
+        for response in (
+            await client.post("/predict/text/batch", json={"inputs": ["a"]}),
+            await client.get("/predictions"),
+        ):
+            assert response.status_code == 503
+            assert response.json()["code"] == "StoreUnavailable"
+            assert "SLIPWAY_DATABASE_URL" in response.json()["detail"]
+
+
+async def test_an_unexpected_error_tells_no_internals() -> None:
+    class Failing:
+        size = 1
+        alive = 1
+
+        def __init__(self, info: object) -> None:
+            self.info = info
+
+        async def run(self, items: object) -> object:
+            raise KeyError("secret detail")
+
+        async def close(self) -> None:
+            """Nothing is held."""
+
+    from tests.fixtures.inference_app import TEXT_MODEL, InstantEngines
+
+    failing = Failing(InstantEngines(TEXT_MODEL).info)
+    async with open_app(engines=failing) as (client, _):
+        response = await client.post("/predict/text", json={"input_text": "a"})
+    assert response.status_code == 500
+    assert response.json()["code"] == "InternalError"
+    assert "secret" not in response.text
+    assert json.loads(response.text)["request_id"] == response.headers["X-Request-ID"]
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/predict/status/0199d2a4-7c1e-7b3a-9f00-2b6d1c4e8a55", "DELETE, GET"),
+        ("/predict/text", "POST"),
+        ("/health", "GET"),
+    ],
+)
+async def test_the_methods_of_a_path_are_named(
+    text_app: httpx2.AsyncClient, path: str, allowed: str
+) -> None:
+    response = await text_app.put(path)
+    assert response.status_code == 405
+    assert response.headers["Allow"] == allowed

@@ -1,0 +1,67 @@
+"""`python -m slipway_inference`: its options, and what it says of wrong settings."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from slipway_inference.settings import InferenceSettings
+
+
+def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith("SLIPWAY_")}
+    return subprocess.run(
+        [sys.executable, "-m", "slipway_inference", *arguments],
+        env=clean | environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_every_setting_is_printed_and_secrets_are_not() -> None:
+    shown = _run("--print-settings", SLIPWAY_DATABASE_URL="postgresql://u:secret@h/d")
+    assert shown.returncode == 0
+    assert "secret" not in shown.stdout
+    for name, setting in InferenceSettings.model_fields.items():
+        assert f"SLIPWAY_{name.upper()}=" in shown.stdout
+        assert setting.description
+        assert setting.description in shown.stdout
+
+
+@pytest.mark.parametrize("scheme", ["https", "wrong"])
+def test_what_is_secret_in_the_models_address_is_not_printed(scheme: str) -> None:
+    address = f"{scheme}://me:hush@models.example.com/mine.zip?Signature=hush"
+    shown = InferenceSettings(model_uri=address).describe()
+    assert "hush" not in shown
+    assert ("SLIPWAY_MODEL_URI=https://models.example.com/mine.zip  #" in shown) == (
+        scheme == "https"
+    )
+
+
+def test_a_wrong_setting_is_named() -> None:
+    refused = _run(SLIPWAY_PORT="high", SLIPWAY_ENGINES="0")
+    assert refused.returncode == 2
+    assert "SLIPWAY_PORT" in refused.stderr
+    assert "SLIPWAY_ENGINES" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_the_server_starts_without_torch() -> None:
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, slipway_inference.server; "
+            "print({'torch', 'sqlalchemy', 'tokenizers'} & sys.modules.keys())",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert loaded.stdout.strip() == "set()"

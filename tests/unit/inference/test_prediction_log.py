@@ -1,0 +1,112 @@
+"""The background writer of the prediction log, with a store that fails as told."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime
+
+from slipway_core.errors import StoreUnavailable
+from slipway_core.identifiers import uuid7
+from slipway_core.store.records import PredictionRecord
+from slipway_inference.prediction_log import PredictionLog
+
+
+def _row(text: str) -> PredictionRecord:
+    return PredictionRecord(
+        id=uuid7(),
+        created_at=datetime.now(UTC),
+        request_id="r",
+        model="m",
+        version="1",
+        model_digest="",
+        modality="text",
+        status="ok",
+        input=text,
+        prediction=None,
+        embedding=b"",
+        latency_ms=1.0,
+        tokens=1,
+    )
+
+
+class Store:
+    """Keeps rows; refuses `poison`, and everything while `away`."""
+
+    def __init__(self) -> None:
+        self.rows: list[object] = []
+        self.away = False
+        self.asked = asyncio.Event()
+
+    async def insert(self, records: list[PredictionRecord]) -> None:
+        self.asked.set()
+        if self.away:
+            raise StoreUnavailable("away")
+        if any(record.input == "poison" for record in records):
+            raise ValueError("this row is refused")
+        self.rows += [record.input for record in records]
+
+
+async def test_a_row_that_is_refused_is_dropped_alone() -> None:
+    store = Store()
+    log = PredictionLog(store.insert, max_rows=100)
+    log.start()
+    for text in ("a", "b", "poison", "c", "d"):
+        log.offer(_row(text), 10)
+    await log.close()
+    assert store.rows == ["a", "b", "c", "d"]
+    assert (log.written, log.dropped, log.waiting) == (4, 1, 0)
+
+
+async def test_rows_beyond_the_bounds_are_dropped_and_counted() -> None:
+    store = Store()
+    log = PredictionLog(store.insert, max_rows=2, max_bytes=100)
+    for size in (50, 60, 40, 1):
+        log.offer(_row(str(size)), size)
+    assert (log.waiting, log.dropped) == (2, 2)
+    log.start()
+    await log.close()
+    assert store.rows == ["50", "40"]
+
+
+async def test_rows_wait_while_the_store_is_away() -> None:
+    store = Store()
+    store.away = True
+    log = PredictionLog(store.insert, max_rows=100)
+    log.start()
+    log.offer(_row("a"), 10)
+    await store.asked.wait()
+    store.away = False
+    log.offer(_row("b"), 10)
+    async with asyncio.timeout(10):
+        await log.flushed()
+    assert store.rows == ["a", "b"]
+    await log.close()
+
+
+async def test_closing_does_not_wait_for_a_store_that_stays_away() -> None:
+    store = Store()
+    store.away = True
+    log = PredictionLog(store.insert, max_rows=100)
+    log.start()
+    log.offer(_row("a"), 10)
+    await log.close(flush_seconds=0.2)
+    assert log.dropped == 1
+
+
+async def test_closing_does_not_hang_when_a_cancellation_is_lost() -> None:
+    writing = asyncio.Event()
+
+    async def insert(_: list[PredictionRecord]) -> None:
+        with contextlib.suppress(asyncio.CancelledError):  # as a driver does once in a while
+            writing.set()
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    log = PredictionLog(insert, max_rows=100)
+    log.start()
+    log.offer(_row("a"), 10)
+    await writing.wait()
+    async with asyncio.timeout(30):
+        await log.close(flush_seconds=0.1)
+    assert (log.written, log.dropped, log.waiting) == (0, 1, 0)

@@ -1,0 +1,186 @@
+"""Rules that hold for every object that the operator builds, whatever the ModelDeployment says."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.fixtures.modeldeployments import (
+    GoldenCase,
+    golden_cases,
+    model_deployment,
+    platform,
+)
+
+from slipway_operator.api.v1alpha1.model_deployment import LONGEST_NAME
+from slipway_operator.configuration import Capabilities
+from slipway_operator.desired import build
+from slipway_operator.desired.routing import url_of
+
+EVERYTHING = Capabilities(keda=True, service_monitors=True, http_routes=True)
+NAMES = st.from_regex(rf"[a-z]([-a-z0-9]{{0,{LONGEST_NAME - 2}}}[a-z0-9])?", fullmatch=True)
+
+
+def _objects(**spec: Any) -> dict[tuple[str, str], dict[str, Any]]:
+    built = build(model_deployment(**spec), platform(), EVERYTHING)
+    return {(each["kind"], each["metadata"]["name"]): each for each in built}
+
+
+def _pod_specs(case: GoldenCase) -> list[dict[str, Any]]:
+    return [
+        each["spec"]["template"]["spec"] for each in case.objects if each["kind"] == "Deployment"
+    ]
+
+
+CASES = pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.folder.name)
+
+
+@given(NAMES)
+def test_names_and_labels_fit_whatever_the_name(name: str) -> None:
+    for each in build(model_deployment(name, batch={}), platform(), EVERYTHING):
+        assert len(each["metadata"]["name"]) <= 63
+        assert all(len(value) <= 63 for value in each["metadata"]["labels"].values())
+
+
+@given(NAMES)
+def test_building_is_deterministic_and_changes_no_input(name: str) -> None:
+    md = model_deployment(
+        name, batch={}, podTemplate={"spec": {"containers": [{"name": "server"}]}}
+    )
+    before = copy.deepcopy(md)
+    first = build(md, platform(), EVERYTHING)
+    assert build(md, platform(), EVERYTHING) == first
+    assert md == before
+
+
+@CASES
+def test_every_object_is_owned_and_labelled(case: GoldenCase) -> None:
+    for each in case.objects:
+        meta = each["metadata"]
+        (owner,) = meta["ownerReferences"]
+        assert owner["kind"] == "ModelDeployment"
+        assert owner["controller"] is True
+        assert owner["blockOwnerDeletion"] is False
+        assert meta["labels"]["app.kubernetes.io/managed-by"] == "slipway-operator"
+        assert meta["labels"]["serving.slipway.dev/model"] == owner["name"]
+        assert "finalizers" not in meta
+
+
+@CASES
+def test_pods_meet_the_restricted_standard(case: GoldenCase) -> None:
+    for spec in _pod_specs(case):
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert spec["automountServiceAccountToken"] is False
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            if container["name"] == "sidecar":
+                continue  # the user's own
+            security = container["securityContext"]
+            assert security["allowPrivilegeEscalation"] is False
+            assert security["capabilities"] == {"drop": ["ALL"]}
+            assert security["readOnlyRootFilesystem"] is True
+        allowed = {"emptyDir", "projected", "secret", "persistentVolumeClaim"}
+        assert all(set(volume) - {"name"} <= allowed for volume in spec["volumes"])
+
+
+@CASES
+def test_no_secret_is_in_the_environment(case: GoldenCase) -> None:
+    for spec in _pod_specs(case):
+        for container in [*spec["containers"], *spec.get("initContainers", [])]:
+            for variable in container.get("env", []):
+                assert "valueFrom" not in variable
+                assert not variable["name"].endswith(("_DATABASE_URL", "_REDIS_URL", "PASSWORD"))
+
+
+def test_replicas_are_left_to_the_autoscaler() -> None:
+    fixed = _objects(replicas=3)["Deployment", "minilm"]
+    scaled = _objects(autoscaling={"maxReplicas": 5})["Deployment", "minilm"]
+    workers = _objects(batch={})["Deployment", "minilm-batch"]
+    assert fixed["spec"]["replicas"] == 3
+    assert "replicas" not in scaled["spec"]
+    assert "replicas" not in workers["spec"]
+
+
+def test_user_labels_do_not_change_what_selects_the_pods() -> None:
+    labels = {"serving.slipway.dev/model": "other", "team": "search"}
+    deployment = _objects(podTemplate={"metadata": {"labels": labels}})["Deployment", "minilm"]
+    selector = deployment["spec"]["selector"]["matchLabels"]
+    found = deployment["spec"]["template"]["metadata"]["labels"]
+    assert selector.items() <= found.items()
+    assert found["team"] == "search"
+
+
+def test_selectors_do_not_depend_on_the_spec() -> None:
+    plain = _objects(batch={})
+    changed = _objects(
+        batch={}, model={"uri": "https://x/y", "version": "2"}, podTemplate={"metadata": {}}
+    )
+    for key in (("Deployment", "minilm"), ("Deployment", "minilm-batch")):
+        assert plain[key]["spec"]["selector"] == changed[key]["spec"]["selector"]
+
+
+def test_an_unchanged_wish_has_the_same_hash_and_a_changed_one_another() -> None:
+    def digest(**spec: Any) -> str:
+        annotations = _objects(**spec)["Deployment", "minilm"]["metadata"]["annotations"]
+        return str(annotations["serving.slipway.dev/applied"])
+
+    assert digest() == digest()
+    assert digest() != digest(runtime={"engines": 2})
+
+
+def test_a_model_in_the_image_needs_no_download() -> None:
+    spec = _objects()["Deployment", "minilm"]["spec"]["template"]["spec"]
+    assert "initContainers" not in spec
+
+
+def test_only_the_download_sees_its_credentials() -> None:
+    model = {"uri": "s3://bucket/model.tar.gz", "credentialsSecretRef": {"name": "aws"}}
+    spec = _objects(model=model)["Deployment", "minilm"]["spec"]["template"]["spec"]
+    (server,), (fetch,) = spec["containers"], spec["initContainers"]
+    assert "credentials" not in {mount["name"] for mount in server["volumeMounts"]}
+    assert "credentials" in {mount["name"] for mount in fetch["volumeMounts"]}
+    assert "secrets" not in {mount["name"] for mount in fetch["volumeMounts"]}
+
+
+def test_public_routes_lead_to_no_probe_metric_or_log() -> None:
+    ingress = _objects(route={"default": True})["Ingress", "minilm"]
+    paths = {each["path"] for each in ingress["spec"]["rules"][0]["http"]["paths"]}
+    assert {"/predict", "/models/minilm/predict", "/v1", "/v2"} <= paths
+    for private in ("/metrics", "/livez", "/readyz", "/predictions"):
+        assert private not in paths
+        assert f"/models/minilm{private}" not in paths
+
+
+@pytest.mark.parametrize(
+    ("route", "settings", "url"),
+    [
+        ({}, {}, "http://minilm.models.svc"),
+        ({"enabled": False}, {"default_host": "h.example"}, "http://minilm.models.svc"),
+        ({}, {"default_host": "h.example"}, "http://h.example/models/minilm"),
+        ({"default": True}, {"external_url": "http://localhost:8080/"}, "http://localhost:8080"),
+        ({"host": "a.example", "tlsSecretName": "t"}, {}, "https://a.example/models/minilm"),
+        (
+            {"default": True},
+            {"default_host": "h.example", "default_tls_secret": "t"},
+            "https://h.example",
+        ),
+    ],
+)
+def test_url_says_where_the_model_answers(
+    route: dict[str, Any], settings: dict[str, Any], url: str
+) -> None:
+    assert url_of(model_deployment(route=route), platform(**settings)) == url
+
+
+def test_without_gateway_api_there_is_no_route() -> None:
+    built = build(model_deployment(), platform(routing="gateway"), Capabilities())
+    assert not {"Ingress", "HTTPRoute"} & {each["kind"] for each in built}
+
+
+def test_without_a_database_there_are_no_workers() -> None:
+    md = model_deployment(batch={})
+    built = build(md, platform(database_secret=""), EVERYTHING)
+    assert [each for each in built if each["metadata"]["name"].endswith("-batch")] == []

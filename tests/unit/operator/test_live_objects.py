@@ -1,0 +1,136 @@
+"""What the operator knows of the cluster between its watches and its listings."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.fixtures.modeldeployments import manifest, platform
+
+from slipway_operator.deployments import ModelDeployments
+from slipway_operator.kinds import AUTOSCALER, DEPLOYMENT, POD, SERVICE
+from slipway_operator.live import Key, LiveObjects
+from slipway_operator.mount_failures import MountFailures
+
+KEY = Key("models", "minilm")
+Object = dict[str, Any]
+
+
+def child(name: str = "minilm", **body: Any) -> Object:
+    labels = {"serving.slipway.dev/model": "minilm"}
+    meta = {"name": name, "namespace": "models", "labels": labels, "managedFields": [{"big": 1}]}
+    return {"metadata": meta, **body}
+
+
+def test_only_news_is_news() -> None:
+    live = LiveObjects()
+    assert live.put(DEPLOYMENT, child())
+    assert not live.put(DEPLOYMENT, child())
+    assert live.put(DEPLOYMENT, child(spec={}))
+
+
+def test_figures_that_change_all_the_time_are_no_news() -> None:
+    live = LiveObjects()
+    assert live.put(AUTOSCALER, child(status={"currentReplicas": 1, "currentMetrics": [1]}))
+    assert not live.put(AUTOSCALER, child(status={"currentReplicas": 1, "currentMetrics": [2]}))
+    assert live.put(AUTOSCALER, child(status={"currentReplicas": 2, "currentMetrics": [2]}))
+
+
+def test_objects_are_found_by_their_modeldeployment() -> None:
+    live = LiveObjects()
+    live.put(DEPLOYMENT, child())
+    live.put(POD, child("minilm-1"))
+    found = live.get(KEY, DEPLOYMENT, "minilm")
+    assert found is not None
+    assert "managedFields" not in found["metadata"]
+    assert (found["kind"], found["apiVersion"]) == ("Deployment", "apps/v1")
+    assert [pod["metadata"]["name"] for pod in live.of(KEY, POD)] == ["minilm-1"]
+    assert live.owner_of_pod("models", "minilm-1") == KEY
+    assert live.count() == {DEPLOYMENT: 1, POD: 1}
+
+
+def test_what_is_gone_is_forgotten() -> None:
+    live = LiveObjects()
+    live.put(POD, child("minilm-1"))
+    live.drop(POD, child("minilm-1"))
+    live.drop(POD, child("minilm-1"))
+    assert live.names(KEY) == []
+    assert live.owner_of_pod("models", "minilm-1") is None
+
+
+def test_a_listing_replaces_what_was_known_of_its_kind() -> None:
+    live = LiveObjects()
+    live.put(SERVICE, child())
+    live.put(DEPLOYMENT, child("gone"))
+    live.start_listing(DEPLOYMENT)
+    live.replace(DEPLOYMENT, [child("there")])
+    assert live.names(KEY) == [(SERVICE, "minilm"), (DEPLOYMENT, "there")]
+
+
+def test_events_during_a_listing_win_over_the_listing() -> None:
+    live = LiveObjects()
+    live.put(DEPLOYMENT, child("deleted"))
+    live.start_listing(DEPLOYMENT)
+    live.drop(DEPLOYMENT, child("deleted"))
+    live.put(DEPLOYMENT, child("created"))
+    live.put(DEPLOYMENT, child("changed", spec={"new": 1}))
+    live.replace(DEPLOYMENT, [child("deleted"), child("changed", spec={"old": 1})])
+    assert {name for _, name in live.names(KEY)} == {"created", "changed"}
+    changed = live.get(KEY, DEPLOYMENT, "changed")
+    assert changed is not None
+    assert changed["spec"] == {"new": 1}
+
+
+def known(
+    name: str, version: int = 1, created: str = "2026-01-01T00:00:00Z", **spec: Any
+) -> Object:
+    body = manifest(name, **spec)
+    body["metadata"] |= {"resourceVersion": str(version), "creationTimestamp": created}
+    return body
+
+
+def test_an_older_state_is_no_news() -> None:
+    deployments = ModelDeployments(platform())
+    assert deployments.put(known("minilm", 5))
+    assert not deployments.put(known("minilm", 4, replicas=7))
+    body = deployments.get(KEY)
+    assert body is not None
+    assert "replicas" not in body["spec"]
+
+
+def test_the_older_of_two_keeps_the_place() -> None:
+    deployments = ModelDeployments(platform(default_host="h.example"))
+    deployments.put(known("first", route={"default": True}))
+    deployments.put(known("second", created="2026-02-01T00:00:00Z", route={"default": True}))
+    deployments.put(
+        known("elsewhere", created="2026-02-01T00:00:00Z", route={"default": True, "host": "o.ex"})
+    )
+    assert deployments.rival(Key("models", "first")) == ""
+    assert deployments.rival(Key("models", "second")) == "models/first"
+    assert deployments.rival(Key("models", "elsewhere")) == ""
+    assert deployments.neighbours(Key("models", "first")) == {Key("models", "second")}
+    deployments.drop(Key("models", "first"))
+    assert deployments.rival(Key("models", "second")) == ""
+
+
+def test_a_listing_of_modeldeployments_forgets_those_that_are_gone() -> None:
+    deployments = ModelDeployments(platform())
+    deployments.put(known("gone"))
+    deployments.put(known("deleted-meanwhile"))
+    deployments.start_listing()
+    deployments.drop(Key("models", "deleted-meanwhile"))
+    deployments.put(known("created-meanwhile"))
+    deployments.replace([known("there"), known("deleted-meanwhile")])
+    assert {key.name for key in deployments.keys()} == {"there", "created-meanwhile"}  # noqa: SIM118
+    assert deployments.count_by_ready() == {"Unknown": 2}
+
+
+def test_mount_failures_are_kept_by_pod() -> None:
+    failures = MountFailures()
+    event = {
+        "involvedObject": {"namespace": "models", "name": "minilm-1"},
+        "message": "secret not found",
+    }
+    assert failures.put(event) == ("models", "minilm-1")
+    assert failures.of("models", ["minilm-1", "minilm-2"]) == {"minilm-1": "secret not found"}
+    failures.drop(event)
+    assert failures.of("models", ["minilm-1"]) == {}

@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from slipway_operator.desired.merge import merged
+
+
+@pytest.mark.parametrize(
+    ("original", "patch", "expected"),
+    [
+        ({"a": 1}, {"b": 2}, {"a": 1, "b": 2}),
+        ({"a": {"b": 1, "c": 2}}, {"a": {"b": 3}}, {"a": {"b": 3, "c": 2}}),
+        ({"a": 1, "b": 2}, {"a": None}, {"b": 2}),
+        ({"a": [1, 2]}, {"a": [3]}, {"a": [3]}),
+        (
+            {"containers": [{"name": "server", "image": "a"}]},
+            {"containers": [{"name": "server", "env": [{"name": "X", "value": "1"}]}]},
+            {
+                "containers": [
+                    {"name": "server", "image": "a", "env": [{"name": "X", "value": "1"}]}
+                ]
+            },
+        ),
+        (
+            {"containers": [{"name": "server"}]},
+            {"containers": [{"name": "sidecar", "image": "b", "command": None}]},
+            {"containers": [{"name": "server"}, {"name": "sidecar", "image": "b"}]},
+        ),
+        (
+            {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "2"}]},
+            {"env": [{"name": "B", "value": "3"}]},
+            {"env": [{"name": "A", "value": "1"}, {"name": "B", "value": "3"}]},
+        ),
+        ({"tolerations": [{"key": "a"}]}, {"tolerations": []}, {"tolerations": []}),
+        ({}, {"a": {"b": None, "c": 1}}, {"a": {"c": 1}}),
+    ],
+)
+def test_merges_by_name_and_replaces_the_rest(original: Any, patch: Any, expected: Any) -> None:
+    before = repr(original)
+    assert merged(original, patch) == expected
+    assert repr(original) == before

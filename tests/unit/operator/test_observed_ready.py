@@ -1,0 +1,165 @@
+"""The condition Ready: one row for each way in which a ModelDeployment can be or not be ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.fixtures.observations import CRASHED, INGRESS, PENDING, SCALING, deployment, look
+
+from slipway_operator.api.v1alpha1.reasons import Reason
+from slipway_operator.observed import Observed
+from slipway_operator.observed.finding import fault
+
+Object = dict[str, Any]
+
+
+def test_all_is_well() -> None:
+    found, conditions = look(Observed(inference=deployment(), route=INGRESS))
+    assert {kind: c["status"] for kind, c in conditions.items()} == {
+        "Ready": "True",
+        "Reconciled": "True",
+        "Available": "True",
+        "Progressing": "True",
+        "RouteReady": "True",
+    }
+    assert conditions["Ready"]["reason"] == "Serving"
+    assert conditions["Ready"]["message"] == "1/1 replicas ready"
+    assert found.status["modelVersion"] == "1.0"
+    assert found.status["selector"] == (
+        "app.kubernetes.io/component=inference,serving.slipway.dev/model=minilm"
+    )
+    assert found.recheck_seconds is None
+
+
+READINESS = [
+    ("nothing exists yet", Observed(), {}, Reason.STARTING),
+    ("pods start", Observed(inference=deployment(1, 0)), {}, Reason.STARTING),
+    (
+        "a pod crashes",
+        Observed(inference=deployment(1, 0), inference_pods=[CRASHED]),
+        {},
+        Reason.CRASH_LOOP_BACK_OFF,
+    ),
+    (
+        "one of two pods crashes while the other serves",
+        Observed(inference=deployment(2, 1), inference_pods=[CRASHED]),
+        {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}},
+        Reason.CRASH_LOOP_BACK_OFF,
+    ),
+    (
+        "an extra pod of the autoscaler has no room",
+        Observed(
+            inference=deployment(2, 1),
+            inference_pods=[PENDING],
+            inference_autoscaler=SCALING,
+            route=INGRESS,
+        ),
+        {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}},
+        Reason.SERVING,
+    ),
+    (
+        "a declared pod has no room",
+        Observed(inference=deployment(2, 1), inference_pods=[PENDING]),
+        {"replicas": 2},
+        Reason.UNSCHEDULABLE,
+    ),
+    (
+        "the new version rolls out",
+        Observed(inference=deployment(2, 2, updatedReplicas=1)),
+        {"replicas": 2},
+        Reason.ROLLING_OUT,
+    ),
+    (
+        "the Deployment has not seen its new spec",
+        Observed(inference=deployment(observedGeneration=0)),
+        {},
+        Reason.ROLLING_OUT,
+    ),
+    (
+        "quota leaves no room",
+        Observed(
+            inference=deployment(
+                0,
+                conditions=[
+                    {
+                        "type": "ReplicaFailure",
+                        "status": "True",
+                        "message": 'pods "x" is forbidden: exceeded quota: q, requested: cpu=1',
+                    }
+                ],
+            )
+        ),
+        {},
+        Reason.QUOTA_EXCEEDED,
+    ),
+    (
+        "the namespace's policy refuses the pods",
+        Observed(
+            inference=deployment(
+                0,
+                conditions=[
+                    {"type": "ReplicaFailure", "status": "True", "message": "violates PodSecurity"}
+                ],
+            )
+        ),
+        {},
+        Reason.POD_REFUSED,
+    ),
+    (
+        "the rollout takes too long",
+        Observed(
+            inference=deployment(
+                1, 0, conditions=[{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]
+            )
+        ),
+        {},
+        Reason.ROLLOUT_DEADLINE_EXCEEDED,
+    ),
+    ("stopped by the user", Observed(inference=deployment(0)), {"replicas": 0}, Reason.STOPPED),
+    (
+        "an object was refused",
+        Observed(inference=deployment(), problem=fault(Reason.APPLY_REJECTED, "no")),
+        {},
+        Reason.APPLY_REJECTED,
+    ),
+    (
+        "another has the route",
+        Observed(inference=deployment(), route=INGRESS, rival="models/older"),
+        {},
+        Reason.ROUTE_CONFLICT,
+    ),
+    (
+        "batch workers crash",
+        Observed(
+            inference=deployment(), batch=deployment(1, 0), batch_pods=[CRASHED], route=INGRESS
+        ),
+        {"batch": {}},
+        Reason.CRASH_LOOP_BACK_OFF,
+    ),
+    (
+        "the autoscaler cannot scale",
+        Observed(
+            inference=deployment(),
+            inference_autoscaler={
+                "spec": {},
+                "status": {"conditions": [{"type": "AbleToScale", "status": "False"}]},
+            },
+        ),
+        {"autoscaling": {"maxReplicas": 3}},
+        Reason.AUTOSCALER_FAILED,
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("seen", "spec", "reason"),
+    [row[1:] for row in READINESS],
+    ids=[str(row[0]) for row in READINESS],
+)
+def test_ready_says_why(seen: Observed, spec: Object, reason: Reason) -> None:
+    _, conditions = look(seen, **spec)
+    ready = conditions["Ready"]
+    assert ready["reason"] == reason
+    assert ready["status"] == ("True" if reason is Reason.SERVING else "False")
+    assert ready["message"]

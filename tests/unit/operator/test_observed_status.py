@@ -1,0 +1,180 @@
+"""The other conditions, and what becomes of them over time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from tests.fixtures.modeldeployments import model_deployment, platform
+from tests.fixtures.observations import (
+    CRASHED,
+    INGRESS,
+    KEDA,
+    NGINX,
+    NOW,
+    SCALING,
+    deployment,
+    hpa,
+    look,
+)
+
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment, ModelDeploymentStatus
+from slipway_operator.configuration import Capabilities
+from slipway_operator.events import ready_event
+from slipway_operator.observed import Observed, observe
+
+Object = dict[str, Any]
+
+
+def test_the_route_needs_its_ingress_class() -> None:
+    _, conditions = look(Observed(inference=deployment(), route=INGRESS), Capabilities())
+    assert conditions["RouteReady"]["reason"] == "IngressClassNotFound"
+    assert "`nginx`" in conditions["RouteReady"]["message"]
+    assert conditions["Ready"]["status"] == "False"
+
+
+@pytest.mark.parametrize(
+    ("message", "since", "status", "reason", "recheck"),
+    [
+        ("no metrics returned", "2026-01-01T11:59:40Z", "Unknown", "WaitingForMetrics", 70),
+        ("no metrics returned", "2026-01-01T11:58:00Z", "False", "MetricsUnavailable", None),
+        (
+            "the server could not find the requested resource (get pods.metrics.k8s.io)",
+            "2026-01-01T11:59:59Z",
+            "False",
+            "MetricsUnavailable",
+            None,
+        ),
+    ],
+)
+def test_an_autoscaler_without_metrics_has_a_while(
+    message: str, since: str, status: str, reason: str, recheck: float | None
+) -> None:
+    broken = hpa(status="False", reason="FailedGetResourceMetric", message=message)
+    broken["status"]["conditions"][0]["lastTransitionTime"] = since
+    seen = Observed(inference=deployment(), inference_autoscaler=broken, route=INGRESS)
+    found, conditions = look(seen, autoscaling={"maxReplicas": 3})
+    assert conditions["AutoscalingReady"]["status"] == status
+    assert conditions["AutoscalingReady"]["reason"] == reason
+    assert conditions["Ready"]["status"] == ("False" if status == "False" else "True")
+    assert found.recheck_seconds == recheck
+
+
+def test_without_keda_the_condition_says_so_and_ready_stays() -> None:
+    seen = Observed(
+        inference=deployment(), batch=deployment(), batch_autoscaler=SCALING, route=INGRESS
+    )
+    _, conditions = look(seen, batch={})
+    assert conditions["AutoscalingReady"]["reason"] == "KEDANotInstalled"
+    assert conditions["BatchReady"]["reason"] == "Working"
+    assert conditions["Ready"]["status"] == "True"
+
+
+@pytest.mark.parametrize(
+    ("conditions", "status"),
+    [
+        ([], "Unknown"),
+        ([{"type": "Ready", "status": "True"}], "True"),
+        ([{"type": "Ready", "status": "False", "message": "no such secret"}], "False"),
+    ],
+)
+def test_keda_reports_on_the_workers(conditions: list[Object], status: str) -> None:
+    seen = Observed(
+        inference=deployment(),
+        batch=deployment(0),
+        batch_scaled_object={"status": {"conditions": conditions}},
+        route=INGRESS,
+    )
+    _, found = look(seen, KEDA, batch={})
+    assert found["AutoscalingReady"]["status"] == status
+    assert found["BatchReady"]["reason"] == "WaitingForWork"
+
+
+def test_batch_without_a_database_says_so() -> None:
+    md = model_deployment(batch={})
+    seen = Observed(inference=deployment(), route=INGRESS)
+    found = observe(md, platform(redis_secret=""), NGINX, seen, NOW)
+    ready = found.status["conditions"][0]
+    assert ready["reason"] == "DatabaseNotConfigured"
+
+
+@pytest.mark.parametrize(
+    ("parents", "status", "reason"),
+    [
+        (None, "Unknown", "WaitingForController"),
+        ([{"conditions": [{"type": "Accepted", "status": "True"}]}], "True", "Routed"),
+        (
+            [{"conditions": [{"type": "Accepted", "status": "False", "message": "not allowed"}]}],
+            "False",
+            "RouteNotAccepted",
+        ),
+    ],
+)
+def test_a_gateway_answers_for_its_route(
+    parents: list[Object] | None, status: str, reason: str
+) -> None:
+    live: Object | None = None if parents is None else {"status": {"parents": parents}}
+    md = model_deployment(route={"rateLimit": {"requestsPerSecond": 5}})
+    settings = platform(routing="gateway", default_host="h.example")
+    seen = Observed(inference=deployment(), route=live)
+    found = observe(md, settings, Capabilities(http_routes=True), seen, NOW)
+    route = found.status["conditions"][-1]
+    assert (route["type"], route["status"], route["reason"]) == ("RouteReady", status, reason)
+
+
+def again(md: ModelDeployment, status: Object) -> ModelDeployment:
+    return md.model_copy(update={"status": ModelDeploymentStatus.model_validate(status)})
+
+
+def test_transition_times_move_only_with_the_status() -> None:
+    md = model_deployment()
+    well = Observed(inference=deployment(), route=INGRESS)
+    first = observe(md, platform(), NGINX, well, NOW)
+    later = NOW + timedelta(minutes=5)
+    second = observe(again(md, first.status), platform(), NGINX, well, later)
+    assert second.status == first.status
+    third = observe(again(md, second.status), platform(), NGINX, replace(well, route=None), later)
+    times = {c["type"]: c["lastTransitionTime"] for c in third.status["conditions"]}
+    assert times["RouteReady"] == "2026-01-01T12:05:00Z"
+    assert times["Available"] == "2026-01-01T12:00:00Z"
+
+
+def test_an_autoscaler_that_adds_pods_is_no_rollout() -> None:
+    md = model_deployment(autoscaling={"maxReplicas": 3})
+    well = Observed(inference=deployment(), inference_autoscaler=SCALING, route=INGRESS)
+    first = observe(md, platform(), NGINX, well, NOW)
+    lagging = deployment()
+    lagging["metadata"]["generation"] = 2
+    second = observe(
+        again(md, first.status), platform(), NGINX, replace(well, inference=lagging), NOW
+    )
+    assert second.status["conditions"][0]["status"] == "True"
+
+
+def test_events_mark_transitions_only() -> None:
+    md = model_deployment()
+    starting = observe(md, platform(), NGINX, Observed(), NOW).status
+    event = ready_event(md, starting, NOW)
+    assert event is not None
+    assert (event["type"], event["reason"]) == ("Normal", "Starting")
+    assert ready_event(again(md, starting), starting, NOW) is None
+
+    crashed = Observed(inference=deployment(1, 0), inference_pods=[CRASHED])
+    broken = observe(again(md, starting), platform(), NGINX, crashed, NOW).status
+    event = ready_event(again(md, starting), broken, NOW)
+    assert event is not None
+    assert (event["type"], event["reason"]) == ("Warning", "CrashLoopBackOff")
+
+
+def test_the_version_changes_when_the_new_one_serves() -> None:
+    served = observe(
+        model_deployment(), platform(), NGINX, Observed(inference=deployment()), NOW
+    ).status
+    assert served["modelVersion"] == "1.0"
+    md = again(model_deployment(model={"uri": "package://x", "version": "2.0"}), served)
+    rolling = Observed(inference=deployment(2, 2, updatedReplicas=1))
+    assert observe(md, platform(), NGINX, rolling, NOW).status["modelVersion"] == "1.0"
+    done = Observed(inference=deployment())
+    assert observe(md, platform(), NGINX, done, NOW).status["modelVersion"] == "2.0"

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import asyncio
+
+from slipway_operator.live import Key
+from slipway_operator.work_queue import WorkQueue
+
+A, B = Key("models", "a"), Key("models", "b")
+
+
+async def test_a_key_waits_at_most_once() -> None:
+    queue = WorkQueue()
+    for key in (A, B, A, A):
+        queue.add(key)
+    assert queue.depth == 2
+    assert await queue.get() == A
+    assert await queue.get() == B
+
+
+async def test_a_key_added_while_worked_on_is_worked_on_again_afterwards() -> None:
+    queue = WorkQueue()
+    queue.add(A)
+    assert await queue.get() == A
+    queue.add(A)
+    assert queue.depth == 1
+    queue.done(A)
+    assert await asyncio.wait_for(queue.get(), 1) == A
+
+
+async def test_a_failed_key_comes_back_later_and_later() -> None:
+    queue = WorkQueue()
+    loop = asyncio.get_running_loop()
+    pauses = []
+    for _ in range(10):
+        queue.add(A)
+        await queue.get()
+        before = loop.time()
+        queue.failed(A)
+        pauses.append(round(queue.next_time(A) - before, 1))
+    queue.close()
+    assert pauses[0] < 1
+    assert pauses == sorted(pauses)
+    assert 59 < pauses[-1] < 61
+
+
+async def test_an_earlier_time_wins() -> None:
+    queue = WorkQueue()
+    queue.add(A, 600)
+    queue.add(A, 0.01)
+    queue.add(A, 300)
+    assert await asyncio.wait_for(queue.get(), 5) == A
+
+
+async def test_adding_now_replaces_a_time_to_come() -> None:
+    queue = WorkQueue()
+    queue.add(A, 0.05)
+    queue.add(A)
+    await queue.get()
+    queue.done(A)
+    assert queue.depth == 0
+    assert queue.next_time(A) == 0
