@@ -192,8 +192,10 @@ def test_events_tell_each_turn_once(kube: Kube, operator: RunningOperator) -> No
     kube.patch("deployment", "minilm", {"metadata": {"annotations": {"touched": "yes"}}})
 
     def reasons() -> list[str]:
+        # The API server has events of its own to tell, about addresses of Services for one.
         events = kube.list("events")
-        return sorted(each["reason"] for each in events)
+        ours = [each for each in events if each["involvedObject"]["kind"] == "ModelDeployment"]
+        return sorted(each["reason"] for each in ours)
 
     kube.wait_for(lambda: len(reasons()) >= 2)
     assert reasons() == ["Serving", "Starting"]

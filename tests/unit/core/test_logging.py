@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -79,3 +82,19 @@ def test_no_value_makes_logging_fail(capsys: pytest.CaptureFixture[str]) -> None
 )
 def test_what_is_no_traceparent_gives_no_trace(header: str | None) -> None:
     assert read_trace_id(header) is None
+
+
+def test_a_log_that_nobody_reads_stops_nobody() -> None:
+    code = (
+        "import structlog; from slipway_core.logging import configure_logging\n"
+        "configure_logging('info')\n"
+        "structlog.get_logger('slipway.test').info('draining')\n"
+        "print('drained')"
+    )
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=writer, check=False
+    )
+    os.close(writer)
+    assert done.stdout == b"drained\n"

@@ -7,6 +7,7 @@ A line has `timestamp`, `level`, `logger`, `event`, whatever the caller adds, an
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -98,8 +99,11 @@ class _LineWriter:
         self.name = name
 
     def msg(self, line: str) -> None:
-        # One write for the whole line: lines of several processes on one pipe stay whole.
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        # Whoever read the log may be gone, and its end is often what is being logged: a service
+        # that could not say "draining" would never drain.
+        with contextlib.suppress(OSError, ValueError):
+            # One write for the whole line: lines of several processes on one pipe stay whole.
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
 
     log = debug = info = warn = warning = error = critical = fatal = exception = err = failure = msg
