@@ -12,6 +12,10 @@ import json
 import logging
 import re
 import sys
+from collections.abc import Mapping
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 import msgspec
@@ -25,11 +29,19 @@ _NO_TRACE = "0" * 32
 _CHATTY = ("httpx", "httpx2", "httpcore", "httpcore2", "asyncio", "botocore", "urllib3", "arq.jobs")
 
 
+# What this context's lines say of the request they belong to.
+_request: ContextVar[Mapping[str, str]] = ContextVar(
+    "slipway_request", default=MappingProxyType({})
+)
+_threshold = logging.INFO
+
+
 def configure_logging(level: str) -> None:
     """Write lines of at least `level` (debug, info, warning, error) as JSON; call it first."""
-    threshold = logging.getLevelNamesMapping()[level.upper()]
+    global _threshold
+    threshold = _threshold = logging.getLevelNamesMapping()[level.upper()]
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
+        _add_request,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
@@ -60,12 +72,22 @@ def configure_logging(level: str) -> None:
 
 def bind_request(request_id: str, traceparent: str | None = None) -> None:
     """Add the request's id, and the trace id of a W3C traceparent, to this context's lines."""
-    structlog.contextvars.clear_contextvars()
     trace_id = read_trace_id(traceparent)
-    if trace_id:
-        structlog.contextvars.bind_contextvars(request_id=request_id, trace_id=trace_id)
-    else:
-        structlog.contextvars.bind_contextvars(request_id=request_id)
+    _request.set(
+        {"request_id": request_id, "trace_id": trace_id} if trace_id else {"request_id": request_id}
+    )
+
+
+def write_request_line(level: int, logger: str, event: str, fields: dict[str, Any]) -> None:
+    """A line as any logger writes it, in a tenth of the time: for the one that every request has.
+
+    level: of the standard library's `logging`.
+    """
+    if level < _threshold:
+        return
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    line = {"timestamp": f"{now}Z", "level": logging.getLevelName(level).lower(), "event": event}
+    _write_line(_encode({**line, **fields, **_request.get(), "logger": logger}))
 
 
 def read_trace_id(traceparent: str | None) -> str | None:
@@ -77,12 +99,20 @@ def read_trace_id(traceparent: str | None) -> str | None:
 def render_json(logger: WrappedLogger, method: str, event: EventDict) -> str:
     """The last processor: the event as one line of JSON, with passwords inside URLs hidden."""
     event = {"timestamp": event.pop("timestamp", None), "level": event.pop("level", None), **event}
+    return _encode(event)
+
+
+def _encode(event: EventDict) -> str:
     try:
         line = msgspec.json.encode(event, enc_hook=repr).decode()
     except (UnicodeEncodeError, TypeError, ValueError, RecursionError):
         # A line must never be the reason of a failure: odd values are shown as Python shows them.
         line = json.dumps({str(k): v if isinstance(v, str) else repr(v) for k, v in event.items()})
     return _PASSWORD_IN_URL.sub(r"\1***@", line) if "://" in line else line
+
+
+def _add_request(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    return {**_request.get(), **event}
 
 
 def _name_as_logger(logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
@@ -99,11 +129,15 @@ class _LineWriter:
         self.name = name
 
     def msg(self, line: str) -> None:
-        # Whoever read the log may be gone, and its end is often what is being logged: a service
-        # that could not say "draining" would never drain.
-        with contextlib.suppress(OSError, ValueError):
-            # One write for the whole line: lines of several processes on one pipe stay whole.
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+        _write_line(line)
 
     log = debug = info = warn = warning = error = critical = fatal = exception = err = failure = msg
+
+
+def _write_line(line: str) -> None:
+    # Whoever read the log may be gone, and its end is often what is being logged: a service that
+    # could not say "draining" would never drain.
+    with contextlib.suppress(OSError, ValueError):
+        # One write for the whole line: lines of several processes on one pipe stay whole.
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()

@@ -7,15 +7,14 @@ from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from prometheus_fastapi_instrumentator import Instrumentator
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.routing import Match
 
 from slipway_core.errors import SlipwayError
-from slipway_inference import openapi
-from slipway_inference.edge import Edge
+from slipway_inference import http_metrics, openapi
+from slipway_inference.edge import CLIENT_GONE_STATUS, Edge
 from slipway_inference.health import HealthCheck
 from slipway_inference.problem import render_problem
 from slipway_inference.routes import batch, docs, health, predict, predictions, status
@@ -56,7 +55,7 @@ def create_routes(service: Service) -> FastAPI:
     for kind in (SlipwayError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answer_with_problem)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    Instrumentator(excluded_handlers=["^/livez$", "^/readyz$", "^/metrics$"]).instrument(app)
+    http_metrics.instrument(app)
     openapi.install(app)
     return app
 
@@ -80,4 +79,4 @@ def _methods_of_path(request: Request) -> set[str]:
 
 async def _answer_nobody(request: Request, error: Exception) -> Response:
     """The client has gone: nothing is sent, but the request ends in order and is counted as 4xx."""
-    return Response(status_code=499)
+    return Response(status_code=CLIENT_GONE_STATUS)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from typing import Self
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
@@ -16,6 +16,7 @@ from slipway_core.errors import (
     RequestTimeout,
     UnsupportedMediaType,
 )
+from slipway_inference.request_context import context_of
 from slipway_inference.settings import InferenceSettings
 
 JSON = "application/json"
@@ -31,27 +32,42 @@ class BodyMemory:
         self._limit = limit
         self._held = 0
 
-    @contextmanager
-    def account(self) -> Iterator[Callable[[int], None]]:
-        """Gives a function that takes more bytes for this body (raises QueueFull when there is no
-        room); all are given back at the end of the `with`.
-        """
-        held = 0
+    def account(self) -> BodyAccount:
+        """What one body takes; use it as a context that gives all back at its end."""
+        return BodyAccount(self)
 
-        def take(count: int) -> None:
-            nonlocal held
-            if self._held + count > self._limit:
-                raise QueueFull(
-                    "too many large bodies are being read; send the request again",
-                    retry_after_seconds=1,
-                )
-            held += count
-            self._held += count
+    def take(self, count: int) -> None:
+        """Raises QueueFull when there is no room."""
+        if self._held + count > self._limit:
+            raise QueueFull(
+                "too many large bodies are being read; send the request again",
+                retry_after_seconds=1,
+            )
+        self._held += count
 
-        try:
-            yield take
-        finally:
-            self._held -= held
+    def give_back(self, count: int) -> None:
+        self._held -= count
+
+
+class BodyAccount:
+    """The bytes of one body within the memory for all."""
+
+    __slots__ = ("_held", "_memory")
+
+    def __init__(self, memory: BodyMemory) -> None:
+        self._memory = memory
+        self._held = 0
+
+    def take(self, count: int) -> None:
+        """Raises QueueFull when there is no room."""
+        self._memory.take(count)
+        self._held += count
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._memory.give_back(self._held)
 
 
 def media_type(request: Request, *accepted: str) -> str:
@@ -59,7 +75,7 @@ def media_type(request: Request, *accepted: str) -> str:
 
     A missing Content-Type is taken for the first one.
     """
-    given = request.headers.get("content-type", "")
+    given = context_of(request.scope).header(b"content-type")
     found = given.partition(";")[0].strip().lower() or accepted[0]
     if found not in accepted:
         shown = found[:64].encode("ascii", "replace").decode()
@@ -72,8 +88,8 @@ def media_type(request: Request, *accepted: str) -> str:
 
 def declared_length(request: Request, limit: int) -> int | None:
     """Content-Length, None when there is none; raises PayloadTooLarge before a byte is read."""
-    header = request.headers.get("content-length")
-    if header is None:
+    header = context_of(request.scope).header(b"content-length")
+    if not header:
         return None
     if not (header.isascii() and header.isdigit()):
         raise MalformedBody("Content-Length must be a number of bytes")
@@ -88,9 +104,9 @@ async def read_body(request: Request, settings: InferenceSettings, memory: BodyM
     limit = settings.max_body_bytes
     declared_length(request, limit)
     chunks = []
-    with memory.account() as take:
+    with memory.account() as account:
         async for chunk in stream_body(request, settings, limit):
-            take(len(chunk))
+            account.take(len(chunk))
             chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

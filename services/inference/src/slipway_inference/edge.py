@@ -3,19 +3,25 @@
 It gives the request its id, finds the model's name in the path, bounds the headers, adds the
 security headers, closes connections while the server drains, writes the access line, and answers
 whatever nobody else caught. It never reads bodies.
+
+Routes at fixed paths, the predictions among them, are called from here: what FastAPI does for each
+request costs as much as all of the rest.
 """
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable
 
 import structlog
+from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slipway_core.errors import HeadersTooLarge, SlipwayError, UnknownModel
-from slipway_core.logging import bind_request
+from slipway_core.logging import bind_request, write_request_line
+from slipway_inference.http_metrics import QUIET_PATHS, count_request
+from slipway_inference.lean_route import direct_routes
 from slipway_inference.problem import render_problem
 from slipway_inference.request_context import RequestContext, open_context
 from slipway_inference.service import Service
@@ -24,16 +30,17 @@ from slipway_inference.settings import InferenceSettings
 log = structlog.get_logger("slipway.access")
 
 CLIENT_DISCONNECTED = "ClientDisconnected"
+CLIENT_GONE_STATUS = 499  # counted and logged, never sent: nobody is there to read it
 _MODEL_PATH = re.compile(r"/models/([^/]+)(/.*)?")
-_QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 _LONGEST_LOGGED_PATH = 256
 
 
 class Edge:
     """Wraps the application; `service` says which model is served and whether it drains."""
 
-    def __init__(self, app: ASGIApp, settings: InferenceSettings, service: Service) -> None:
+    def __init__(self, app: FastAPI, settings: InferenceSettings, service: Service) -> None:
         self._app = app
+        self._direct = direct_routes(app.routes)
         self._settings = settings
         self._service = service
 
@@ -42,9 +49,9 @@ class Edge:
             await self._app(scope, receive, send)
             return
         context = open_context(scope, self._settings.root_path)
-        traceparent = next((v for n, v in scope["headers"] if n == b"traceparent"), None)
-        bind_request(context.request_id, traceparent.decode("latin-1") if traceparent else None)
+        bind_request(context.request_id, context.header(b"traceparent"))
         status = 0
+        route: ASGIApp | None = None
 
         async def send_decorated(message: Message) -> None:
             nonlocal status
@@ -56,9 +63,15 @@ class Edge:
         try:
             self._check_headers(scope)
             self._enter_model(scope, context)
-            await self._app(scope, receive, send_decorated)
+            route = self._direct.get((scope["method"], scope["path"]))
+            if route is None:
+                await self._app(scope, receive, send_decorated)
+            else:
+                scope["app"] = self._app
+                await route(scope, receive, send_decorated)
         except ClientDisconnect:
             context.code = CLIENT_DISCONNECTED
+            status = status or CLIENT_GONE_STATUS
         except Exception as error:
             if not isinstance(error, SlipwayError):
                 log.exception("unhandled error", code="InternalError")
@@ -67,6 +80,8 @@ class Edge:
             # Otherwise the answer has begun or been given. When it is not whole, uvicorn closes the
             # connection, so that nobody takes it for a whole one.
         finally:
+            if route is not None and scope["path"] not in QUIET_PATHS:
+                count_request(scope["path"], scope["method"], status, context.elapsed_seconds)
             self._write_access_line(scope, context, status)
 
     def _headers(self, context: RequestContext) -> list[tuple[bytes, bytes]]:
@@ -101,27 +116,24 @@ class Edge:
         scope["raw_path"] = rest.encode()
 
     def _write_access_line(self, scope: Scope, context: RequestContext, status: int) -> None:
-        write = self._line_writer(scope["path"], status)
-        if write is None:
+        level = self._line_level(scope["path"], status)
+        if level is None:
             return
-        extra = {"code": context.code} if context.code else {}
-        write(
-            "request",
-            method=scope["method"],
-            path=(context.prefix + scope["path"])[:_LONGEST_LOGGED_PATH],
-            status=status,
-            milliseconds=round(context.elapsed_seconds * 1000, 2),
-            client=(scope.get("client") or ("",))[0],
-            **extra,
-        )
+        line = {
+            "method": scope["method"],
+            "path": (context.prefix + scope["path"])[:_LONGEST_LOGGED_PATH],
+            "status": status,
+            "milliseconds": round(context.elapsed_seconds * 1000, 2),
+            "client": (scope.get("client") or ("",))[0],
+        }
+        if context.code:
+            line["code"] = context.code
+        write_request_line(level, "slipway.access", "request", line)
 
-    def _line_writer(self, path: str, status: int) -> Callable[..., None] | None:
-        """Where this line goes: server errors always, the rest as `access_log` says."""
-        writer: Callable[..., None]
-        if status >= 500 and path not in _QUIET_PATHS:
-            writer = log.error
-        elif not self._settings.access_log:
+    def _line_level(self, path: str, status: int) -> int | None:
+        """How this line is written: server errors always, the rest as `access_log` says."""
+        if status >= 500 and path not in QUIET_PATHS:
+            return logging.ERROR
+        if not self._settings.access_log:
             return None
-        else:
-            writer = log.debug if path in _QUIET_PATHS else log.info
-        return writer
+        return logging.DEBUG if path in QUIET_PATHS else logging.INFO

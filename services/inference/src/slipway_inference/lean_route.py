@@ -4,17 +4,19 @@ parameter handling on the path that every prediction takes.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from fastapi.routing import APIRoute
 from starlette.requests import Request
-from starlette.types import Receive, Scope, Send
+from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 
 class LeanRoute(APIRoute):
     """Answers with `await endpoint(request)`; what it takes is documented by `openapi_extra`.
 
-    Errors go to the application's handlers, as from any route.
+    Errors go to whoever called it: the application's handlers, as from any route, or the edge.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -24,3 +26,13 @@ class LeanRoute(APIRoute):
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         response = await self.endpoint(Request(scope, receive, send))
         await response(scope, receive, send)
+
+
+def direct_routes(routes: Iterable[BaseRoute]) -> dict[tuple[str, str], ASGIApp]:
+    """The lean routes at fixed paths, by method and path: they need no router to be found."""
+    return {
+        (method, route.path): route.app
+        for route in routes
+        if isinstance(route, LeanRoute) and not route.param_convertors
+        for method in route.methods or ()
+    }

@@ -33,6 +33,7 @@ from slipway_inference.request_context import RequestContext, context_of
 from slipway_inference.service import Service
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
+_TIMEOUT_HEADER = TIMEOUT_HEADER.lower().encode()
 _FAILURES: dict[str, type[SlipwayError]] = {
     kind.__name__: kind for kind in (InvalidInput, PredictionFailed, EngineCrashed)
 }
@@ -78,8 +79,8 @@ async def predict(
 
 def read_timeout(service: Service, request: Request) -> float:
     """The request's deadline in seconds after its arrival; raises InvalidInput."""
-    header = request.headers.get(TIMEOUT_HEADER)
-    if header is None:
+    header = context_of(request.scope).header(_TIMEOUT_HEADER)
+    if not header:
         return service.settings.request_timeout_seconds
     longest = int(service.settings.max_request_timeout_seconds * 1000)
     if not (header.isascii() and header.isdigit() and len(header) < 10 and int(header) > 0):

@@ -24,25 +24,28 @@ class RequestContext:
     """Path before our own routes as the client sees it: a proxy's prefix and /models/<name>."""
     started: float
     """`time.perf_counter()` when the headers had arrived."""
+    headers: dict[bytes, bytes]
+    """By their names in lower case; of one that came several times, the last."""
     code: str = ""
 
     @property
     def elapsed_seconds(self) -> float:
         return time.perf_counter() - self.started
 
+    def header(self, name: bytes) -> str:
+        """A header's value; empty when it did not come."""
+        return self.headers.get(name, b"").decode("latin-1")
+
 
 def open_context(scope: Scope, root_path: str) -> RequestContext:
     """Keep in the scope: the caller's X-Request-ID (or a new one) and X-Forwarded-Prefix."""
-    given_id = given_prefix = b""
-    for name, value in scope["headers"]:
-        if name == b"x-request-id":
-            given_id = value
-        elif name == b"x-forwarded-prefix":
-            given_prefix = value
+    headers = dict(scope["headers"])
+    given_id = headers.get(b"x-request-id", b"")
     context = RequestContext(
         request_id=given_id.decode() if _REQUEST_ID.fullmatch(given_id) else uuid4().hex,
-        prefix=_read_prefix(given_prefix) + root_path,
+        prefix=_read_prefix(headers.get(b"x-forwarded-prefix", b"")) + root_path,
         started=time.perf_counter(),
+        headers=headers,
     )
     scope[_KEY] = context
     return context
@@ -56,5 +59,7 @@ def context_of(scope: Scope) -> RequestContext:
 
 def _read_prefix(header: bytes) -> str:
     """A proxy's prefix without a slash at its end; anything that is not a plain path is ignored."""
+    if not header:
+        return ""
     prefix = header.decode("latin-1").rstrip("/")
     return prefix if len(prefix) <= _LONGEST_PREFIX and _PREFIX.fullmatch(prefix) else ""

@@ -1,0 +1,40 @@
+"""http_requests_total: every request is counted once, under its route and never under its path."""
+
+from __future__ import annotations
+
+import httpx2
+import pytest
+
+
+async def count(client: httpx2.AsyncClient, labels: str) -> float:
+    lines = (await client.get("/metrics")).text.splitlines()
+    found = [line for line in lines if line.startswith(f"http_requests_total{{{labels}}}")]
+    return float(found[0].split()[-1]) if found else 0.0
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "handler", "status"),
+    [
+        ("POST", "/predict/text", '{"input_text": "a"}', "/predict/text", "2xx"),
+        ("POST", "/models/mini/predict/text", '{"input_text": "a"}', "/predict/text", "2xx"),
+        ("POST", "/predict/text", '{"input_text": 1}', "/predict/text", "4xx"),
+        ("POST", "/predict/sound", "{}", "/predict/{modality}", "4xx"),
+        ("GET", "/health", None, "/health", "2xx"),
+        ("GET", "/predict/text", None, "/predict/text", "4xx"),
+        ("GET", "/made/up/0815", None, "none", "4xx"),
+        ("GET", "/livez", None, "/livez", None),
+    ],
+)
+async def test_a_request_is_counted_by_its_route(
+    text_app: httpx2.AsyncClient,
+    method: str,
+    path: str,
+    body: str | None,
+    handler: str,
+    status: str | None,
+) -> None:
+    labels = f'handler="{handler}",method="{method}",status="{status or "2xx"}"'
+    before = await count(text_app, labels)
+    await text_app.request(method, path, content=body, headers={"content-type": "application/json"})
+    assert await count(text_app, labels) - before == (1 if status else 0)
+    assert "0815" not in (await text_app.get("/metrics")).text
