@@ -37,7 +37,7 @@ async def test_readiness_follows_the_worker(client: httpx2.AsyncClient) -> None:
 async def test_metrics_are_prometheus_text(client: httpx2.AsyncClient) -> None:
     answer = await client.get("/metrics")
     assert answer.headers["content-type"].startswith("text/plain")
-    assert "slipway_batch_queue_depth" in answer.text
+    assert "process_cpu_seconds_total" in answer.text
 
 
 async def test_other_requests_are_refused(client: httpx2.AsyncClient) -> None:

@@ -1,8 +1,8 @@
-"""Prometheus metrics of a batch worker."""
+"""Prometheus metrics of a batch worker; those of its queue are in slipway_core.backlog."""
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Histogram
 
 ITEMS = Counter(
     "slipway_batch_job_items",
@@ -18,13 +18,6 @@ CHUNK_SECONDS = Histogram(
     "slipway_batch_chunk_seconds",
     "From the claim of a chunk to its stored results, waiting for an engine included.",
     buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300),
-)
-QUEUE_DEPTH = Gauge("slipway_batch_queue_depth", "Rings that wait or are worked on.")
-CHUNKS_WAITING = Gauge("slipway_batch_chunks_waiting", "Chunks of this queue that nobody computes.")
-CHUNKS_RUNNING = Gauge("slipway_batch_chunks_running", "Chunks of this queue that are computed.")
-OLDEST_CHUNK_SECONDS = Gauge(
-    "slipway_batch_oldest_chunk_age_seconds",
-    "Age of the oldest chunk that waits; 0 when none does.",
 )
 
 # A rate needs a series to begin with: alerts look for chunks that are not done.

@@ -12,23 +12,17 @@ import structlog
 
 from slipway_batch.chunk_runner import ChunkRunner
 from slipway_batch.health import HealthServer
-from slipway_batch.metrics import (
-    CHUNKS_RUNNING,
-    CHUNKS_WAITING,
-    OLDEST_CHUNK_SECONDS,
-    QUEUE_DEPTH,
-)
 from slipway_batch.settings import BatchSettings
 from slipway_batch.slices import in_slices
 from slipway_core.cancelling import cancel_and_wait
-from slipway_core.errors import QueueUnavailable, SlipwayError, StoreUnavailable
+from slipway_core.errors import SlipwayError
 from slipway_core.queue.client import ArqDoorbell
 from slipway_core.queue.worker import QueueWorker
 from slipway_core.runtime.engine import EnginePool
 from slipway_core.runtime.inputs import estimate_tokens
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.database import Database
-from slipway_core.sweeper import Sweeper
+from slipway_core.sweeper import keep_sweeping
 
 log = structlog.get_logger("slipway.batch")
 
@@ -68,7 +62,9 @@ class BatchWorker:
         pool = await self._start_engines()
         if pool is None:
             return
-        sweeping = asyncio.create_task(self._keep_sweeping(database, doorbell))
+        sweeping = asyncio.create_task(
+            keep_sweeping(database, doorbell, self._settings, self._settings.sweep_seconds)
+        )
         try:
             await self._answer_rings(database, pool)
         finally:
@@ -116,27 +112,6 @@ class BatchWorker:
             ring_timeout_seconds=2 * self._settings.chunk_timeout_seconds + 60,
         )
         await worker.run(self._stop, self._settings.drain_seconds)
-
-    async def _keep_sweeping(self, database: Database, doorbell: ArqDoorbell) -> None:
-        chunks = ChunkRepository(database, self._settings.queue_name)
-        sweeper = Sweeper(database, doorbell, self._settings)
-        while True:
-            try:
-                await sweeper.sweep()
-                await _measure(chunks, doorbell)
-            except (StoreUnavailable, QueueUnavailable) as error:
-                log.warning("sweeping waits", code=error.code, cause=error.message)
-            except Exception:
-                log.exception("sweeping failed")
-            await asyncio.sleep(self._settings.sweep_seconds)
-
-
-async def _measure(chunks: ChunkRepository, doorbell: ArqDoorbell) -> None:
-    backlog = await chunks.backlog()
-    CHUNKS_WAITING.set(backlog.waiting)
-    CHUNKS_RUNNING.set(backlog.running)
-    OLDEST_CHUNK_SECONDS.set(backlog.oldest_seconds)
-    QUEUE_DEPTH.set(await doorbell.depth())
 
 
 def serve(settings: BatchSettings) -> int:

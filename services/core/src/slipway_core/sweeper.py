@@ -6,12 +6,15 @@ any of them lives. All of it may run in several processes at once.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import structlog
 
-from slipway_core.errors import QueueUnavailable
+from slipway_core.backlog import measure
+from slipway_core.errors import QueueUnavailable, SlipwayError
 from slipway_core.queue.contract import Doorbell
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.chunks import ChunkRepository
@@ -28,6 +31,27 @@ PARTITIONS_SECONDS = 3_600
 """Pause of one process between looks at the partitions."""
 # Whoever stored or gave back a chunk rings for it at once: this is the time to let that happen.
 _QUIET = timedelta(seconds=5)
+
+
+async def keep_sweeping(
+    database: Database,
+    doorbell: Doorbell | None,
+    settings: ServiceSettings,
+    pause_seconds: float,
+) -> None:
+    """Sweep, and measure the backlog, until cancelled; what fails is logged and tried again."""
+    sweeper = Sweeper(database, doorbell, settings)
+    chunks = ChunkRepository(database, settings.queue_name)
+    while True:
+        # Measured first: a sweep of stores that are away takes its time to find that out.
+        for work in (partial(measure, chunks, doorbell), sweeper.sweep):
+            try:
+                await work()
+            except SlipwayError as error:
+                log.warning("sweeping waits", code=error.code, cause=error.message)
+            except Exception:
+                log.exception("sweeping failed", code="InternalError")
+        await asyncio.sleep(pause_seconds)
 
 
 class Sweeper:

@@ -30,7 +30,6 @@ from slipway_core.runtime.protocol import Item, ModelInfo, Outcome
 from slipway_inference.bodies import BodyMemory
 from slipway_inference.prediction_log import PredictionLog
 from slipway_inference.settings import InferenceSettings
-from slipway_inference.sweeping import keep_sweeping
 
 if TYPE_CHECKING:
     from slipway_core.store.database import Database
@@ -38,6 +37,9 @@ if TYPE_CHECKING:
     from slipway_core.store.predictions import PredictionRepository
 
 log = structlog.get_logger("slipway.service")
+
+SWEEP_SECONDS = 10.0
+"""Pause between looks after the store, which is done here too: batch workers scale to zero."""
 
 
 class Engines(Protocol):
@@ -160,7 +162,9 @@ class Service:
                 self.settings.redis_url.get_secret_value(), self.settings.queue_name
             )
         if self.database:
-            self._run(keep_sweeping(self.database, self.doorbell, self.settings))
+            from slipway_core.sweeper import keep_sweeping  # it imports the database driver
+
+            self._run(keep_sweeping(self.database, self.doorbell, self.settings, SWEEP_SECONDS))
         self._run(self._load_model())
 
     async def _open_store(self) -> None:

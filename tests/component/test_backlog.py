@@ -1,0 +1,82 @@
+"""The backlog of a queue, and its stores, as Prometheus sees them when no worker runs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from math import isnan, nan
+from pathlib import Path
+
+import httpx2
+import pytest
+from pydantic import SecretStr
+from tests.fixtures.batch import Batch
+from tests.fixtures.inference_app import open_app
+from tests.fixtures.services import StartInference
+
+from slipway_core.backlog import CHUNKS_WAITING, DEPENDENCY_UP, QUEUE_DEPTH, measure
+from slipway_core.embedded.valkey import ValkeyServer
+from slipway_core.store.chunks import ChunkRepository
+from slipway_core.store.database import Database
+
+pytestmark = pytest.mark.component
+
+
+def values(text: str) -> dict[str, float]:
+    """The series of the backlog and the dependencies in a page of metrics."""
+    lines = re.findall(r"^(slipway_(?:batch_queue|batch_chunks|dep)\S+) (\S+)$", text, re.M)
+    return {name: float(value) for name, value in lines}
+
+
+def value_of(gauge: object) -> float:
+    (metric,) = gauge.collect()  # type: ignore[attr-defined]
+    return next((float(sample.value) for sample in metric.samples), nan)
+
+
+async def test_an_inference_server_alone_tells_of_the_backlog(batch: Batch) -> None:
+    await batch.submit(["a"] * 170)
+    settings = batch.settings.model_dump(
+        include={"namespace", "deployment", "database_url", "redis_url"}
+    )
+    async with open_app(**settings) as (client, _), asyncio.timeout(20):
+        while True:
+            found = values((await client.get("/metrics")).text)
+            if found["slipway_batch_chunks_waiting"] == found["slipway_batch_queue_depth"] == 4:
+                break
+            await asyncio.sleep(0.05)
+    assert found["slipway_batch_chunks_running"] == 0
+    assert found['slipway_dependency_up{dependency="database"}'] == 1
+    assert found['slipway_dependency_up{dependency="queue"}'] == 1
+
+
+async def test_a_store_that_is_away_is_down_and_its_figures_are_unknown(
+    batch: Batch, valkey_server: ValkeyServer
+) -> None:
+    await measure(batch.chunks, batch.doorbell)
+    assert value_of(QUEUE_DEPTH) == value_of(CHUNKS_WAITING) == 0
+    valkey_server.kill()
+    await measure(batch.chunks, batch.doorbell)
+    assert isnan(value_of(QUEUE_DEPTH))
+    assert value_of(DEPENDENCY_UP.labels("queue")) == 0
+    assert value_of(DEPENDENCY_UP.labels("database")) == 1
+
+    valkey_server.start()
+    away = batch.settings.model_copy(
+        update={
+            "database_url": SecretStr("postgresql://nobody@127.0.0.1:1/none"),
+            "database_timeout_seconds": 0.5,
+        }
+    )
+    database = await Database.open(away)
+    await measure(ChunkRepository(database, away.queue_name), batch.doorbell)
+    await database.close()
+    assert isnan(value_of(CHUNKS_WAITING))
+    assert value_of(DEPENDENCY_UP.labels("queue")) == 1
+    assert value_of(DEPENDENCY_UP.labels("database")) == 0
+
+
+def test_a_server_without_stores_says_nothing_of_them(
+    start_inference: StartInference, deadly_package: Path
+) -> None:
+    server = start_inference(deadly_package)
+    assert values(httpx2.get(server.url + "/metrics").text) == {}
