@@ -104,6 +104,27 @@ def test_alerts_and_dashboards_ask_for_metrics_that_exist() -> None:
     assert asked <= declared
 
 
+def test_alerts_need_no_metrics_but_our_own() -> None:
+    """Those of kube-state-metrics and the like are not in every cluster."""
+    grouping = re.compile(r"\b(?:by|on|without|ignoring|unless on) \([^)]*\)")
+    for alert in ALERTS:
+        expression = re.sub(r"\{[^}]*\}|\[[^]]*\]", "", alert["expr"])
+        words = set(re.findall(r"\b[a-z_]+\b(?!\s*\()", grouping.sub("", expression)))
+        foreign = {word for word in words if not word.startswith(("slipway_", "prediction_"))}
+        assert foreign <= {"and", "or", "unless", "up"}, alert["alert"]
+
+
+def test_gauges_that_several_pods_tell_of_one_queue_are_never_summed() -> None:
+    shared = r"slipway_(?:batch_(?:queue_depth|chunks_(?:waiting|running)|oldest\w+)|dependency_up)"
+    uses = 0
+    for path in [*CHART.glob("rules/*"), *CHART.glob("dashboards/*")]:
+        text = path.read_text()
+        for use in re.finditer(shared, text):
+            assert re.search(r"\bmax by \([^)]*\) \($", text[: use.start()]), (path, use)
+            uses += 1
+    assert uses >= 6
+
+
 def test_alerts_name_errors_that_exist() -> None:
     known = set(re.findall(r"^class (\w+)", (REPOSITORY / ERRORS).read_text(), re.MULTILINE))
     named = re.findall(r'status=~?"([\w|]+)"', "".join(alert["expr"] for alert in ALERTS))
