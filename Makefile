@@ -46,8 +46,8 @@ demo: $(VENV)/.services ## Show all of it, checked and by itself: predictions, a
 	@$(BIN)/slipway demo
 
 .PHONY: test
-test: $(VENV)/.tools ## Run the whole test suite
-	$(BIN)/pytest -n $(JOBS) --dist loadfile tests
+test: $(VENV)/.tools ## Run the whole test suite, but for what needs a cluster
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 ##@ Develop
 
@@ -148,6 +148,11 @@ up: ## From nothing to a prediction on a local Kubernetes cluster (kind)
 .PHONY: down
 down: ## Remove that cluster and all that is in it
 	@scripts/cluster-down
+
+# In the order of the files: each builds on what the ones before it left running.
+.PHONY: test-e2e
+test-e2e: $(VENV)/.tools ## Install Slipway on a kind cluster of its own, and try all it promises there
+	$(BIN)/pytest -v -p no:randomly --durations 10 tests/e2e $(ARGS)
 
 .PHONY: dev
 dev: ## Bring each change of the sources and the chart to that cluster, until Ctrl-C

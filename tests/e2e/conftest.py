@@ -1,0 +1,54 @@
+"""One cluster for the whole suite, made at its start; the files run in the order of their names.
+
+KEEP_CLUSTER=1 leaves the cluster, and takes one that is there: for work on the tests.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+
+import pytest
+from tests.fixtures.kind_cluster import KindCluster, require_tools
+
+HERE = Path(__file__).parent
+TEST_SECONDS = 600
+FIRST_TEST_SECONDS = 1800
+"""The first test makes the cluster, and on a new machine builds the images."""
+
+CLUSTER = KindCluster("slipway-e2e")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[KindCluster]:
+    """A cluster with Slipway and the demo model, Ready."""
+    require_tools()
+    keep = os.environ.get("KEEP_CLUSTER") == "1"
+    if not keep:
+        CLUSTER.delete()
+    try:
+        CLUSTER.up()
+        yield CLUSTER
+    finally:
+        if not keep:
+            CLUSTER.delete()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of this folder, and give them more time than others have."""
+    ours = [item for item in items if item.path.is_relative_to(HERE)]
+    for number, item in enumerate(ours):
+        item.add_marker(pytest.mark.e2e)
+        item.add_marker(pytest.mark.timeout(TEST_SECONDS if number else FIRST_TEST_SECONDS))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    call: pytest.CallInfo[None],
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the state of the cluster beside each failure."""
+    report = yield
+    if report.failed and call.when != "teardown" and CLUSTER.steps:
+        report.sections.append(("cluster", CLUSTER.report()))
+    return report

@@ -1,0 +1,35 @@
+"""From an empty cluster to a prediction by one command."""
+
+from __future__ import annotations
+
+from tests.fixtures.kind_cluster import KindCluster
+
+FIRST_PREDICTION_SECONDS = 300
+STEPS = ("helm upgrade --install", "waiting for modeldeployment", "a prediction")
+
+
+def test_the_first_prediction_comes_within_five_minutes(cluster: KindCluster) -> None:
+    answer = cluster.ask("/predict/text", {"input_text": "The first one."})
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json()["prediction"]["embedding"]) == 384
+    took = [seconds for title, seconds in cluster.steps.items() if title.startswith(STEPS)]
+    assert len(took) == len(STEPS), cluster.steps
+    assert sum(took) < FIRST_PREDICTION_SECONDS, cluster.steps
+
+
+def test_helm_test_predicts(cluster: KindCluster) -> None:
+    assert "Phase:          Succeeded" in cluster.helm("test", "slipway", "--timeout", "5m")
+
+
+def test_all_pods_meet_the_restricted_standard(cluster: KindCluster) -> None:
+    level = "pod-security.kubernetes.io/enforce"
+    namespace = cluster.get("namespace", cluster.namespace)
+    assert namespace["metadata"]["labels"][level] == "restricted"
+    # The API server warns of each pod that a changed level would not let in any more; another
+    # version of the same level is a change.
+    label = ("label", "--overwrite", "--dry-run=server", "namespace", cluster.namespace)
+    done = cluster.kubectl(*label, f"{level}-version=v1.31")
+    assert (done.returncode, done.stderr) == (0, "")
+    phases = {each["metadata"]["name"]: each["status"]["phase"] for each in cluster.find("pods")}
+    assert len(phases) >= 4  # the two stores, the operator, the model
+    assert set(phases.values()) <= {"Running", "Succeeded"}, phases
