@@ -219,6 +219,13 @@ def test_metrics_and_probes_answer(kube: Kube, operate_with: Operate, free_port:
         start(kube)
         assert read("/readyz") == "ok"
         text = read("/metrics")
+        series = 'slipway_operator_modeldeployment_ready{name="minilm",namespace="%s"}'
+        series %= kube.namespace
+        assert f"{series} 0.0" in text
+        kube.become_ready("minilm")
+        kube.wait_for(lambda: f"{series} 1.0" in read("/metrics"))
+        kube.run("delete", "md", "minilm")
+        kube.wait_for(lambda: series not in read("/metrics"))
     for gauge in ('managed_objects{kind="Deployment"}', 'model_deployments{ready="False"}'):
         line = next(
             line for line in text.splitlines() if line.startswith(f"slipway_operator_{gauge}")

@@ -132,6 +132,11 @@ def test_what_needs_the_prometheus_operator_waits_for_it(render: Render) -> None
     assert not {"ServiceMonitor", "PrometheusRule"} & kinds(without)
 
 
+def test_the_operators_metrics_keep_the_namespaces_that_they_name(render: Render) -> None:
+    monitor = find(render(), "ServiceMonitor", "slipway-operator")
+    assert monitor["spec"]["endpoints"][0]["honorLabels"] is True
+
+
 def test_rights_end_at_the_namespaces_that_are_served(render: Render) -> None:
     bound = [
         m for m in render() if m["kind"] == "RoleBinding" and "operator" in m["metadata"]["name"]

@@ -20,6 +20,7 @@ from slipway_operator.kinds import CHILDREN, MODEL_DEPLOYMENT, POD, Kind
 from slipway_operator.live import Key, LiveObjects, key_of
 from slipway_operator.metrics import (
     MANAGED_OBJECTS,
+    MODEL_DEPLOYMENT_READY,
     MODEL_DEPLOYMENTS,
     QUEUE_DEPTH,
     RECONCILE_ERRORS,
@@ -121,6 +122,10 @@ class Controller:
         ready = self._deployments.count_by_ready()
         for status in ("True", "False", "Unknown"):
             MODEL_DEPLOYMENTS.labels(status).set(ready[status])
+        # Anew each time, so that no series outlives its ModelDeployment.
+        MODEL_DEPLOYMENT_READY.clear()
+        for key, is_ready in self._deployments.readiness():
+            MODEL_DEPLOYMENT_READY.labels(*key).set(is_ready)
 
     async def _work(self) -> None:
         while True:

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from slipway_operator.api.v1alpha1.reasons import Reason
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.names import model_path
 from slipway_operator.live import Key
@@ -23,7 +24,7 @@ class ModelDeployments:
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._encoded: dict[Key, bytes] = {}
-        self._ready: dict[Key, str] = {}
+        self._ready: dict[Key, tuple[str, str]] = {}
         self._age: dict[Key, tuple[str, str, str]] = {}
         self._places: dict[Key, frozenset[Place]] = {}
         self._claims: dict[Place, set[Key]] = defaultdict(set)
@@ -43,7 +44,7 @@ class ModelDeployments:
         self._touch(key)
         self._encoded[key], self._versions[key] = encoded, version
         self._age[key] = (meta.get("creationTimestamp", ""), *key)
-        self._ready[key] = _ready_status(body)
+        self._ready[key] = _ready_of(body)
         self._claim(key, self._places_of(body))
         return is_news
 
@@ -93,7 +94,15 @@ class ModelDeployments:
 
     def count_by_ready(self) -> Counter[str]:
         """How many there are by the status of their condition Ready."""
-        return Counter(self._ready.values())
+        return Counter(status for status, _ in self._ready.values())
+
+    def readiness(self) -> list[tuple[Key, bool]]:
+        """Whether each is ready; those that are stopped on purpose are left out."""
+        return [
+            (key, status == "True")
+            for key, (status, reason) in self._ready.items()
+            if reason != Reason.STOPPED
+        ]
 
     def _touch(self, key: Key) -> None:
         if self._touched is not None:
@@ -125,6 +134,9 @@ def _version(meta: Object) -> int:
     return int(text) if text.isdecimal() else 0
 
 
-def _ready_status(body: Object) -> str:
-    conditions = body.get("status", {}).get("conditions") or []
-    return next((each["status"] for each in conditions if each.get("type") == "Ready"), "Unknown")
+def _ready_of(body: Object) -> tuple[str, str]:
+    """Status and reason of the condition Ready."""
+    for each in body.get("status", {}).get("conditions") or []:
+        if each.get("type") == "Ready":
+            return each["status"], each.get("reason", "")
+    return "Unknown", ""

@@ -21,6 +21,11 @@ QUEUE_DEPTH = Gauge(
 MANAGED_OBJECTS = Gauge(
     "slipway_operator_managed_objects", "Objects that the operator keeps.", ["kind"]
 )
+MODEL_DEPLOYMENT_READY = Gauge(
+    "slipway_operator_modeldeployment_ready",
+    "1 when Ready is True, else 0; none of a ModelDeployment that is stopped (no replica wanted).",
+    ["namespace", "name"],
+)
 MODEL_DEPLOYMENTS = Gauge(
     "slipway_operator_model_deployments", "ModelDeployments by the state of Ready.", ["ready"]
 )

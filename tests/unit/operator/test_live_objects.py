@@ -124,6 +124,26 @@ def test_a_listing_of_modeldeployments_forgets_those_that_are_gone() -> None:
     assert deployments.count_by_ready() == {"Unknown": 2}
 
 
+def test_readiness_is_known_of_each_that_is_not_stopped() -> None:
+    def with_ready(name: str, status: str, reason: str) -> Object:
+        ready = {"type": "Ready", "status": status, "reason": reason}
+        return {**known(name), "status": {"conditions": [{"type": "Available"}, ready]}}
+
+    deployments = ModelDeployments(platform())
+    deployments.put(with_ready("well", "True", "Serving"))
+    deployments.put(with_ready("broken", "False", "CrashLoopBackOff"))
+    deployments.put(with_ready("stopped", "False", "Stopped"))
+    deployments.put(known("new"))
+    assert {key.name: ready for key, ready in deployments.readiness()} == {
+        "well": True,
+        "broken": False,
+        "new": False,
+    }
+    deployments.drop(Key("models", "broken"))
+    assert {key.name for key, _ in deployments.readiness()} == {"well", "new"}
+    assert deployments.count_by_ready() == {"True": 1, "False": 1, "Unknown": 1}
+
+
 def test_mount_failures_are_kept_by_pod() -> None:
     failures = MountFailures()
     event = {
