@@ -62,4 +62,9 @@ MODEL_INFO = Gauge(
     "1, with the model that is served as labels.",
     ["model", "version", "digest", "device", "precision"],
 )
+MODEL_PRECISION_INFO = Gauge(
+    "slipway_model_precision_info",
+    "1, with the number format that the model computes in and why, in a few fixed phrases.",
+    ["precision", "reason"],
+)
 MODEL_LOAD = Gauge("slipway_model_load_seconds", "How long an engine took to load the model.")

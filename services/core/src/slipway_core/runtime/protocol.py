@@ -81,6 +81,13 @@ class ModelInfo(msgspec.Struct, frozen=True):
     max_input_tokens: int
     load_seconds: float
 
+    @property
+    def precision_cause(self) -> str:
+        """Why it has that precision, without what was measured: one of a few fixed phrases, which
+        stand before the first colon of `precision_reason`.
+        """
+        return self.precision_reason.partition(":")[0][:100]
+
 
 # The messages. Parent to engine: Load, then Run. Engine to parent: Loaded or LoadFailed, then one
 # Done for each Run.

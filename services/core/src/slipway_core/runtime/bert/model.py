@@ -18,6 +18,7 @@ from slipway_core.runtime.bert.config import (
 )
 from slipway_core.runtime.bert.embedder import Embedder, Head, Vectors
 from slipway_core.runtime.bert.encoder import Encoder, Slots
+from slipway_core.runtime.bert.lanes import Lanes
 from slipway_core.runtime.bert.pooling import first_tokens, mean_of_tokens, normalize
 from slipway_core.runtime.bert.precision import CHECK_TEXTS, choose_precision
 from slipway_core.runtime.bert.tokenizing import TextTokenizer
@@ -59,6 +60,7 @@ class BertModel(Model):
         self._labels = LabelVectors()
         self._device = choose_device(self.options.device)
         weights = read_encoder_weights(file, config)
+        lanes = Lanes(self.options.threads if self._device.type == "cpu" else 1)
 
         def make(dtype: torch.dtype) -> Embedder:
             encoder = Encoder(weights, config, dtype, self._device)
@@ -66,8 +68,9 @@ class BertModel(Model):
             return Embedder(
                 encoder,
                 _make_head(config, output, head, self._device),
-                width,
-                config.pad_token_id or 0,
+                lanes,
+                width=width,
+                pad_id=config.pad_token_id or 0,
             )
 
         self._choice = choose_precision(
