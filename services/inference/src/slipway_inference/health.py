@@ -35,7 +35,8 @@ class HealthCheck:
         reasons = self._reasons()
         status = "unavailable" if not service.ready or service.draining else "degraded"
         writer = service.prediction_log
-        manifest = service.manifest if service.loaded else None
+        info = service.info if service.loaded else None
+        manifest = info.manifest if info else None
         return {
             "status": status if reasons else "ok",
             "reasons": reasons,
@@ -44,6 +45,9 @@ class HealthCheck:
             "model_digest": manifest.digest if manifest else "",
             "modalities": manifest.served_modalities() if manifest else [],
             "columns": _columns(manifest) if manifest else [],
+            "device": info.device if info else "",
+            "precision": info.precision if info else "",
+            "precision_reason": info.precision_reason if info else "",
             "queue": {
                 "tokens": service.batcher.queued_tokens if service.loaded else 0,
                 "max_tokens": service.settings.max_queue_tokens,

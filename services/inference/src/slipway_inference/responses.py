@@ -192,6 +192,9 @@ class Health(msgspec.Struct, frozen=True):
     columns: Annotated[
         list[str], Meta(description="Names of the numbers of a tabular row, where there are any.")
     ]
+    device: Annotated[str, Meta(description="Where the model computes; empty while it loads.")]
+    precision: Annotated[str, Meta(description="The model's number format; empty while it loads.")]
+    precision_reason: Annotated[str, Meta(description="Why it has that format, with figures.")]
     queue: QueueHealth
     database: Dependency
     redis: Dependency

@@ -248,6 +248,7 @@ def _publish(info: ModelInfo, batcher: Batcher) -> None:
     telemetry.MODEL_INFO.labels(
         manifest.name, manifest.version, manifest.digest, info.device, info.precision
     ).set(1)
+    telemetry.MODEL_PRECISION_INFO.labels(info.precision, info.precision_cause).set(1)
     telemetry.MODEL_LOAD.set(info.load_seconds)
     telemetry.QUEUE_TOKENS.set_function(lambda: batcher.queued_tokens)
     telemetry.REQUESTS_IN_FLIGHT.set_function(lambda: batcher.inflight)
