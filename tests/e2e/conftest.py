@@ -18,6 +18,7 @@ FIRST_TEST_SECONDS = 1800
 """The first test makes the cluster, and on a new machine builds the images."""
 
 CLUSTER = KindCluster("slipway-e2e")
+FIGURES: dict[str, str] = {}
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,20 @@ def cluster() -> Iterator[KindCluster]:
     finally:
         if not keep:
             CLUSTER.delete()
+
+
+@pytest.fixture
+def figures() -> dict[str, str]:
+    """What was measured, shown at the end of the run."""
+    return FIGURES
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Show the figures."""
+    if FIGURES:
+        terminalreporter.section("figures")
+        for name, figure in FIGURES.items():
+            terminalreporter.line(f"{name}: {figure}")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
