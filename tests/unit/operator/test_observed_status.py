@@ -168,6 +168,24 @@ def test_events_mark_transitions_only() -> None:
     assert (event["type"], event["reason"]) == ("Warning", "CrashLoopBackOff")
 
 
+def test_a_version_that_the_spec_leaves_open_is_what_the_server_tells() -> None:
+    def version(md: ModelDeployment, seen: Observed) -> Any:
+        return observe(md, platform(), NGINX, seen, NOW).status["modelVersion"]
+
+    md = model_deployment(model={"uri": "package://x"})
+    silent = Observed(inference=deployment(), route=INGRESS)
+    assert version(md, silent) == ""
+    pinned = model_deployment(model={"uri": "package://x", "sha256": "ab" * 32})
+    assert version(pinned, silent) == "ab" * 6
+
+    told = replace(silent, served_version="3.1")
+    assert version(md, told) == version(pinned, told) == "3.1"
+    known = again(md, observe(md, platform(), NGINX, told, NOW).status)
+    assert version(known, silent) == "3.1", "a new operator has not asked yet"
+    rolling = Observed(inference=deployment(2, 2, updatedReplicas=1), served_version="4.0")
+    assert version(known, rolling) == "3.1", "the earlier one still answers"
+
+
 def test_the_version_changes_when_the_new_one_serves() -> None:
     served = observe(
         model_deployment(), platform(), NGINX, Observed(inference=deployment()), NOW

@@ -14,6 +14,8 @@ METRICS_PORT = 9000
 LIVENESS_PATH = "/livez"
 READINESS_PATH = "/readyz"
 METRICS_PATH = "/metrics"
+SUMMARY_PATH = "/health"
+"""Says, among other things, which `version` is served."""
 
 CACHE_FOLDER = "/var/cache/slipway/models"
 SECRETS_FOLDER = "/var/run/slipway/secrets"

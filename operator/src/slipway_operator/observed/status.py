@@ -38,6 +38,8 @@ class Observed:
     batch_scaled_object: Object | None = None
     route: Object | None = None
     rival: str = ""
+    served_version: str = ""
+    """What the newest ready server said that it serves, if it was asked and has answered."""
     problem: Finding | None = None
     """What the operator met when it applied the objects."""
 
@@ -74,17 +76,26 @@ def observe(
         findings["RouteReady"] = route(md, platform, capabilities, seen.route, seen.rival)
     findings = {"Ready": _ready(findings, workload), **findings}
     rechecks = [each.recheck_seconds for each in findings.values() if each.recheck_seconds]
-    served = workload.is_rolled_out() and workload.ready > 0
     status = {
         "observedGeneration": md.generation,
         "url": url_of(md, platform),
         "replicas": workload.replicas,
         "readyReplicas": workload.ready,
         "selector": ",".join(f"{k}={v}" for k, v in sorted(selector(md, INFERENCE).items())),
-        "modelVersion": model_version(md) if served else md.status.model_version,
+        "modelVersion": _served_version(md, workload, seen.served_version),
         "conditions": _conditions(md, findings, now),
     }
     return Observation(status, min(rechecks, default=None))
+
+
+def _served_version(md: ModelDeployment, workload: Workload, told: str) -> str:
+    """Of the model that answers: during a rollout the earlier one; after it what the spec says,
+    else what a server told. Until one did, what was reported of this rollout before.
+    """
+    if not workload.is_rolled_out() or workload.ready == 0:
+        return md.status.model_version
+    reported = md.status.model_version if _was_rolled_out(md) else ""
+    return md.spec.model.version or told or reported or model_version(md)
 
 
 def _needed(md: ModelDeployment) -> int:

@@ -96,7 +96,11 @@ class ModelDeploymentStatus(ApiModel):
     replicas: int = Field(0, ge=0, description="Inference pods that exist.")
     ready_replicas: int = Field(0, ge=0, description="Inference pods that answer.")
     selector: str = Field("", description="Labels of the inference pods, for autoscalers.")
-    model_version: str = Field("", description="Version of the model that answers.")
+    model_version: str = Field(
+        "",
+        description="Version of the model that answers: as the spec has it, else as a pod reports "
+        "it.",
+    )
     conditions: list[Condition] = Field(
         [],
         description="Facts, one of each type: Ready, Available, Progressing, Reconciled, and "

@@ -1,0 +1,115 @@
+"""Which server is asked for its version, and what is taken from strangers."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from slipway_operator.live import Key
+from slipway_operator.served_versions import ServedVersions, ask, newest_start
+
+KEY = Key("models", "minilm")
+Object = dict[str, Any]
+
+
+def pod(
+    name: str = "minilm-1",
+    started: str = "2026-01-01T00:00:00Z",
+    ready: str = "True",
+    ip: str = "127.0.0.1",
+    **meta: Any,
+) -> Object:
+    running = {"running": {"startedAt": started}}
+    return {
+        "metadata": {"name": name, **meta},
+        "status": {
+            "podIP": ip,
+            "conditions": [{"type": "Ready", "status": ready}],
+            "containerStatuses": [{"name": "sidecar"}, {"name": "server", "state": running}],
+        },
+    }
+
+
+@asynccontextmanager
+async def answering(body: str) -> AsyncIterator[tuple[int, asyncio.Queue[str]]]:
+    """A server on 127.0.0.1 that answers anything with `body`: its port and what was asked."""
+    asked: asyncio.Queue[str] = asyncio.Queue()
+
+    async def answer(request: web.Request) -> web.Response:
+        asked.put_nowait(request.path)
+        return web.Response(text=body)
+
+    application = web.Application()
+    application.router.add_get("/{anything:.*}", answer)
+    runner = web.AppRunner(application, access_log=None)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield runner.addresses[0][1], asked
+    finally:
+        await runner.cleanup()
+
+
+def test_the_newest_ready_server_is_asked() -> None:
+    old, new = pod("a"), pod("b", started="2026-01-02T00:00:00Z")
+    late = "2026-01-03T00:00:00Z"
+    leaving = pod("c", started=late, deletionTimestamp=late)
+    found = newest_start([new, old, leaving, pod("d", late, ready="False"), pod("e", late, ip="")])
+    assert found is not None
+    assert found.pod == "b"
+    assert newest_start([leaving, {"metadata": {"name": "pending"}}]) is None
+
+
+async def test_each_start_is_asked_once() -> None:
+    learned: asyncio.Queue[Key] = asyncio.Queue()
+    async with answering('{"version": "1.0"}') as (port, asked):
+        versions = ServedVersions(learned.put_nowait, port)
+        assert versions.of(KEY, [pod()]) == versions.of(KEY, [pod()]) == ""
+        assert await asyncio.wait_for(learned.get(), 10) == KEY
+        assert versions.of(KEY, [pod()]) == versions.of(KEY, [pod()]) == "1.0"
+        assert (asked.get_nowait(), asked.qsize()) == ("/health", 0)
+        restarted = pod(started="2026-01-02T00:00:00Z")
+        assert versions.of(KEY, [restarted]) == ""
+        await asyncio.wait_for(learned.get(), 10)
+        assert versions.of(KEY, [restarted]) == "1.0"
+        assert asked.qsize() == 1
+        versions.drop(KEY)
+        assert versions.of(KEY, []) == ""
+        await versions.close()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "not JSON", "[]", "{}", '{"version": 1}', '{"version": ""}', '{"version": "a\\nb"}',
+        '{"version": "%s"}' % ("9" * 65), '{"version": "1", "more": "%s"}' % ("x" * 100_000),
+        "[" * 60_000,
+    ],
+)  # fmt: skip
+async def test_nonsense_is_no_version(body: str) -> None:
+    async with answering(body) as (port, _):
+        assert await ask("127.0.0.1", port) == ""
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+async def test_a_server_that_cannot_be_reached_is_no_error(address: str) -> None:
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        assert await ask(address, nobody.getsockname()[1]) == ""
+
+
+async def test_a_server_without_a_version_is_left_alone_for_a_while() -> None:
+    learned: list[Key] = []
+    async with answering("{}") as (port, asked):
+        versions = ServedVersions(learned.append, port)
+        versions.of(KEY, [pod()])
+        await asyncio.wait_for(asked.get(), 10)
+        assert versions.of(KEY, [pod()]) == ""
+        await versions.close()
+        assert (asked.qsize(), learned) == (0, [])
