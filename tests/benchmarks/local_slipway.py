@@ -36,8 +36,13 @@ class RunningSlipway:
 
     @property
     def target(self) -> Target:
-        """Where single texts go."""
-        return Target("Slipway", f"{self.url}/predict/text", lambda text: {"input_text": text})
+        """Where texts go, one by one or in lists."""
+        return Target(
+            "Slipway",
+            f"{self.url}/predict/text",
+            lambda text: {"input_text": text},
+            lambda texts: {"inputs": list(texts)},
+        )
 
     def describe(self) -> str:
         """The configuration that it chose."""

@@ -26,6 +26,15 @@ async def test_a_text_is_embedded(text_app: httpx2.AsyncClient) -> None:
     assert '"embedding":[4.0,0.1]' in response.text  # shortest digits of float32
 
 
+@pytest.mark.parametrize("texts", [["four"], ["four", "three"]])
+async def test_several_texts_are_answered_in_order(
+    text_app: httpx2.AsyncClient, texts: list[str]
+) -> None:
+    response = await text_app.post("/predict/text", json={"inputs": texts})
+    expected = [{"embedding": [float(len(text)), 0.1]} for text in texts]
+    assert response.json()["prediction"] == {"rows": expected}
+
+
 async def test_labels_make_it_a_classification(text_app: httpx2.AsyncClient) -> None:
     asked = {"input_text": "goal", "labels": ["sports", "politics"]}
     prediction = (await text_app.post("/predict/text", json=asked)).json()["prediction"]

@@ -18,6 +18,7 @@ from slipway_inference.problem import MEDIA_TYPE, describe
 
 VERSION = "1.0"
 _REF = "#/components/schemas/"
+Kinds = tuple[type[msgspec.Struct], ...]
 _DESCRIPTION = """\
 Predictions of one PyTorch model, at once or as durable batch jobs.
 
@@ -35,11 +36,13 @@ _BODY: tuple[type[SlipwayError], ...] = (
 )
 _COMPONENTS = (
     requests.TextRequest,
+    requests.TextsRequest,
     requests.TabularRequest,
     requests.ImageRequest,
     requests.BatchRequest,
     responses.Problem,
     responses.TextAnswer,
+    responses.TextsAnswer,
     responses.TabularAnswer,
     responses.ImageAnswer,
     responses.JobAccepted,
@@ -79,9 +82,10 @@ def _build(app: FastAPI) -> dict[str, Any]:
     return document
 
 
-def reference(kind: type[msgspec.Struct]) -> dict[str, str]:
-    """A `$ref` to the schema of a class."""
-    return {"$ref": _REF + kind.__name__}
+def reference(*kinds: type[msgspec.Struct]) -> dict[str, Any]:
+    """A `$ref` to the schema of a class, or to any of several."""
+    found = [{"$ref": _REF + kind.__name__} for kind in kinds]
+    return found[0] if len(found) == 1 else {"anyOf": found}
 
 
 def problems(*kinds: type[SlipwayError]) -> dict[int | str, dict[str, Any]]:
@@ -110,10 +114,13 @@ def _empty_problem(status: int) -> dict[str, Any]:
 
 
 def success(
-    description: str, kind: type[msgspec.Struct], example: Any = None, **more: Any
+    description: str,
+    kind: type[msgspec.Struct] | Kinds,
+    example: Any = None,
+    **more: Any,
 ) -> dict[str, Any]:
     """A JSON response; `more` are further members of the response object."""
-    content: dict[str, Any] = {"schema": reference(kind)}
+    content: dict[str, Any] = {"schema": reference(*(kind if isinstance(kind, tuple) else [kind]))}
     if example is not None:
         content["example"] = example
     return {"description": description, "content": {JSON: content}, **more}
@@ -125,10 +132,13 @@ _TIMEOUT_PARAMETER = {
     "description": "Deadline of this request in milliseconds.",
     "schema": {"type": "integer", "minimum": 1, "maximum": 300_000},
 }
-_KINDS: dict[str, tuple[type[msgspec.Struct], type[msgspec.Struct]]] = {
-    "text": (requests.TextRequest, responses.TextAnswer),
-    "tabular": (requests.TabularRequest, responses.TabularAnswer),
-    "image": (requests.ImageRequest, responses.ImageAnswer),
+_KINDS: dict[str, tuple[Kinds, Kinds]] = {
+    "text": (
+        (requests.TextRequest, requests.TextsRequest),
+        (responses.TextAnswer, responses.TextsAnswer),
+    ),
+    "tabular": ((requests.TabularRequest,), (responses.TabularAnswer,)),
+    "image": ((requests.ImageRequest,), (responses.ImageAnswer,)),
 }
 _INPUTS: dict[str, dict[str, Any]] = {
     "text": {
@@ -136,6 +146,7 @@ _INPUTS: dict[str, dict[str, Any]] = {
         "classification": {
             "value": {"input_text": "The match ended 2:1.", "labels": ["sports", "politics"]}
         },
+        "several": {"value": {"inputs": ["first text", "second text"]}},
     },
     "tabular": {
         "rows": {"value": {"inputs": [[5.1, 3.5, 1.4, 0.2], [6.2, 2.9, 4.3, 1.3]]}},
@@ -153,7 +164,7 @@ _PREDICTIONS: dict[str, Any] = {
 def describe_prediction(modality: str) -> dict[str, Any]:
     """The documentation of POST /predict/<modality>, as arguments of the route's decorator."""
     request, answer = _KINDS[modality]
-    content: dict[str, Any] = {JSON: {"schema": reference(request), "examples": _INPUTS[modality]}}
+    content: dict[str, Any] = {JSON: {"schema": reference(*request), "examples": _INPUTS[modality]}}
     if modality == "image":
         content[MULTIPART] = {"schema": _IMAGE_FORM}
     example = {

@@ -56,9 +56,7 @@ async def predict(
     ModelNotReady, Draining, ClientDisconnect, or what the model says of the first refused input.
     """
     context = context_of(request.scope)
-    most = service.settings.max_items_per_request
-    if len(items) > most:
-        raise PayloadTooLarge(f"`{field}` has {len(items)} inputs; send at most {most}, or a batch")
+    check_count(service, items, field)
     deadline = read_timeout(service, request)
     remaining = deadline - context.elapsed_seconds
     costs = [estimate_tokens(service.manifest, item) for item in items]
@@ -75,6 +73,15 @@ async def predict(
     _log(service, context, identifier, modality, items, outcomes, "ok")
     telemetry.PREDICTION_LATENCY.labels(modality).observe(context.elapsed_seconds)
     return Answer(identifier, outcomes)
+
+
+def check_count(service: Service, inputs: Sequence[object], field: str) -> None:
+    """Raises PayloadTooLarge for more inputs than one realtime request may have."""
+    most = service.settings.max_items_per_request
+    if len(inputs) > most:
+        raise PayloadTooLarge(
+            f"`{field}` has {len(inputs)} inputs; send at most {most}, or a batch"
+        )
 
 
 def read_timeout(service: Service, request: Request) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from slipway_core.runtime.inputs import MOST_LABELS
 from slipway_core.webhook_policy import LONGEST_URL
@@ -37,18 +37,39 @@ WebhookUrl = Annotated[
 ]
 
 
+Text = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=1_000_000,
+        description="The text; what exceeds the model's longest input is cut off.",
+        examples=["A ship slides down the slipway."],
+    ),
+]
+Texts = Annotated[list[Text], Meta(min_length=1, examples=[["first text", "second text"]])]
+
+
 class TextRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One text to embed or to classify."""
 
-    input_text: Annotated[
-        str,
-        Meta(
-            min_length=1,
-            max_length=1_000_000,
-            description="The text; what exceeds the model's longest input is cut off.",
-            examples=["A ship slides down the slipway."],
-        ),
-    ]
+    input_text: Text
+    labels: Labels = []
+    parameters: Parameters = {}
+
+
+class TextsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Several texts at once; the answer has a row for each."""
+
+    inputs: Texts
+    labels: Labels = []
+    parameters: Parameters = {}
+
+
+class TextOrTextsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What /predict/text reads: one of the two above."""
+
+    input_text: Text | UnsetType = UNSET
+    inputs: Texts | UnsetType = UNSET
     labels: Labels = []
     parameters: Parameters = {}
 

@@ -44,6 +44,12 @@ class TextPrediction(msgspec.Struct, frozen=True, omit_defaults=True):
     scores: dict[str, float] = {}
 
 
+class TextsPrediction(msgspec.Struct, frozen=True):
+    """One prediction for each text, in order."""
+
+    rows: list[TextPrediction]
+
+
 class TabularPrediction(msgspec.Struct, frozen=True):
     """One prediction for each row, in order."""
 
@@ -63,6 +69,12 @@ class TextAnswer(_Answer, frozen=True):
     """What /predict/text answers."""
 
     prediction: TextPrediction
+
+
+class TextsAnswer(_Answer, frozen=True):
+    """What /predict/text answers to several texts."""
+
+    prediction: TextsPrediction
 
 
 class TabularAnswer(_Answer, frozen=True):
