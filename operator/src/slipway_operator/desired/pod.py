@@ -9,7 +9,7 @@ from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.model_runtime import Resources
 from slipway_operator.api.v1alpha1.pod_template import PodTemplate
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.environment import Environment, download_environment
+from slipway_operator.desired.environment import Environment, download_environment, needs_download
 from slipway_operator.desired.labels import VERSION_ANNOTATION, labels, selector
 from slipway_operator.desired.merge import merged
 from slipway_operator.desired.names import FETCH_CONTAINER
@@ -17,7 +17,6 @@ from slipway_operator.desired.resources import gpu_tolerations, resolved
 from slipway_operator.desired.security import container_security, pod_security
 from slipway_operator.desired.volumes import download_mounts, server_mounts, volumes
 
-DOWNLOADED_SCHEMES = frozenset({"http", "https", "s3", "hf"})
 FETCH_COMMAND = ["python", "-m", "slipway_core.package", "fetch"]
 """Fetches and verifies the package that SLIPWAY_MODEL_URI names into SLIPWAY_MODEL_CACHE."""
 
@@ -65,11 +64,6 @@ def pod_template(md: ModelDeployment, platform: Platform, workload: Workload) ->
 def model_version(md: ModelDeployment) -> str:
     """How the declared model is told from others: its version, else the start of its sha256."""
     return md.spec.model.version or (md.spec.model.sha256 or "")[:12]
-
-
-def needs_download(md: ModelDeployment) -> bool:
-    """Whether the package comes over the network, and not with the image or a volume."""
-    return md.spec.model.uri.partition("://")[0] in DOWNLOADED_SCHEMES
 
 
 def _pod_spec(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:

@@ -54,6 +54,10 @@ class ServiceSettings(BaseSettings):
     model_cache: Path = Field(
         Path("~/.cache/slipway/models"), description="Folder that keeps downloaded packages."
     )
+    model_offline: bool = Field(
+        False,
+        description="Take the package as the cache has it from the last download; ask nobody.",
+    )
     allow_pickle: bool = Field(
         False,
         description="Load pickled weights (.bin, .pth). Loading them runs code from the package.",

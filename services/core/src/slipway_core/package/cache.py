@@ -21,7 +21,12 @@ from pathlib import Path
 import structlog
 from filelock import FileLock, Timeout
 
-from slipway_core.errors import ModelDownloadFailed, ModelIntegrityError, ModelInvalid
+from slipway_core.errors import (
+    ModelDownloadFailed,
+    ModelIntegrityError,
+    ModelInvalid,
+    ModelNotFound,
+)
 from slipway_core.package.archive import unpack
 from slipway_core.package.digest import file_digest, folder_digest
 from slipway_core.package.limits import Limits
@@ -35,7 +40,7 @@ class PackageCache:
 
     def __init__(self, root: Path, limits: Limits) -> None:
         self._root = root.expanduser().absolute()
-        self._limits = limits
+        self.limits = limits
 
     def obtain(self, source: Source, sha256: str) -> tuple[Path, str]:
         """The folder of the source's package and its digest, from the cache when it is there.
@@ -52,6 +57,16 @@ class PackageCache:
             if not sha256 and (known := self._unchanged(source)):
                 return known
             return self._fetch(source, sha256, work)
+
+    def kept(self, identity: str, shown: str, sha256: str) -> tuple[Path, str]:
+        """What `obtain` has left here of a source, without asking anybody; raises ModelNotFound."""
+        digest = sha256 or self._remembered(identity)[1]
+        if digest and (folder := self._entry(digest)):
+            return folder, digest
+        raise ModelNotFound(
+            f"{shown} is not in the cache {self._root}, and SLIPWAY_MODEL_OFFLINE forbids to ask "
+            "for it: fetch it with `python -m slipway_core.package fetch`"
+        )
 
     def unpacked(self, archive: Path, sha256: str) -> tuple[Path, str]:
         """The unpacked folder of a local archive and the archive's digest."""
@@ -84,7 +99,7 @@ class PackageCache:
         staging = work / "staging"
         shutil.rmtree(staging, ignore_errors=True)
         if fetched.path.is_file():
-            unpack(fetched.path, staging / "content", self._limits)
+            unpack(fetched.path, staging / "content", self.limits)
         else:
             staging.mkdir(parents=True)
             fetched.path.replace(staging / "content")
@@ -117,12 +132,8 @@ class PackageCache:
 
     def _unchanged(self, source: Source) -> tuple[Path, str] | None:
         """What the cache has of this source, unless the source has something else by now."""
-        try:
-            known = json.loads(self._known_path(source).read_text(encoding="utf-8"))
-            state, digest = str(known["state"]), str(known["digest"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-        folder = self._entry(digest)
+        state, digest = self._remembered(source.identity)
+        folder = self._entry(digest) if digest else None
         if folder is None:
             return None
         try:
@@ -134,21 +145,29 @@ class PackageCache:
             )
         return folder, digest
 
+    def _remembered(self, identity: str) -> tuple[str, str]:
+        """State and digest of what was last fetched from a source; empty when nothing was."""
+        try:
+            known = json.loads(self._known_path(identity).read_text(encoding="utf-8"))
+            return str(known["state"]), str(known["digest"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return "", ""
+
     def _remember(self, source: Source, state: str, digest: str) -> None:
-        path = self._known_path(source)
+        path = self._known_path(source.identity)
         path.parent.mkdir(parents=True, exist_ok=True)
         draft = path.with_suffix(".draft")
         draft.write_text(json.dumps({"state": state, "digest": digest}), encoding="utf-8")
         draft.replace(path)
 
-    def _known_path(self, source: Source) -> Path:
-        return self._root / "known" / f"{_key(source.identity)}.json"
+    def _known_path(self, identity: str) -> Path:
+        return self._root / "known" / f"{_key(identity)}.json"
 
     @contextlib.contextmanager
     def _locked(self, identity: str, shown: str) -> Iterator[Path]:
         """Hold the right to fetch one URI; yields its work folder."""
         work = self._root / "work" / _key(identity)
-        seconds = self._limits.total_timeout_seconds
+        seconds = self.limits.total_timeout_seconds
         try:
             work.parent.mkdir(parents=True, exist_ok=True)
             lock = FileLock(f"{work}.lock", timeout=seconds, fallback_to_soft=False)

@@ -53,7 +53,8 @@ class HubSource:
 
     def is_still(self, state: str) -> bool:
         """Compares commits."""
-        return state == self._listing()[0]
+        # Asked once and not for long: the caller has a copy to go on with.
+        return state == self._ask(self._limits.connect_timeout_seconds)[0]
 
     def fetch(self, work: Path) -> Fetched:
         """The files of the commit that the revision stands for."""
@@ -70,15 +71,20 @@ class HubSource:
 
     def _listing(self) -> tuple[str, dict[str, int]]:
         """The commit that the revision stands for, and the sizes of its files."""
-        return with_retries(self._ask, progress=lambda: 0, limits=self._limits, shown=self.shown)
+        return with_retries(
+            lambda: self._ask(self._limits.read_timeout_seconds),
+            progress=lambda: 0,
+            limits=self._limits,
+            shown=self.shown,
+        )
 
-    def _ask(self) -> tuple[str, dict[str, int]]:
+    def _ask(self, timeout_seconds: float) -> tuple[str, dict[str, int]]:
         try:
             info = self._hub.model_info(
                 self._repository,
                 revision=self._revision,
                 files_metadata=True,
-                timeout=self._limits.read_timeout_seconds,
+                timeout=timeout_seconds,
             )
         except Exception as error:
             raise self._translated(error) from error

@@ -38,17 +38,20 @@ def resolve_package(
     name: str = "",
     version: str = "",
     allow_pickle: bool = False,
+    offline: bool = False,
     limits: Limits | None = None,
 ) -> Package:
     """Find, fetch and verify the package at `uri`; blocks, so call it in a thread.
 
     `sha256` is what the package must have; empty accepts any. `name` and `version` replace the
-    package's own. Raises ModelError subclasses: ModelAddressInvalid, ModelNotFound,
-    ModelAccessDenied, ModelDownloadFailed (worth another try later), ModelIntegrityError,
-    ModelInvalid and PickleRefused.
+    package's own; `offline` takes what would be downloaded from the cache alone. Raises ModelError
+    subclasses: ModelAddressInvalid, ModelNotFound, ModelAccessDenied, ModelDownloadFailed (worth
+    another try later), ModelIntegrityError, ModelInvalid and PickleRefused.
     """
     address = parse_address(uri)
-    folder, digest, own_version = _locate(address, sha256, cache, limits or Limits())
+    folder, digest, own_version = _locate(
+        address, sha256, PackageCache(cache, limits or Limits()), offline=offline
+    )
     folder = _package_root(folder)
     if (folder / MANIFEST_NAME).exists():
         manifest = read_manifest(folder)
@@ -64,11 +67,15 @@ def resolve_package(
     return Package(folder, _named(manifest, name, version, digest))
 
 
-def _locate(address: Address, sha256: str, cache: Path, limits: Limits) -> tuple[Path, str, str]:
+def _locate(
+    address: Address, sha256: str, packages: PackageCache, *, offline: bool
+) -> tuple[Path, str, str]:
     """The folder, its digest, and the version that its source gives it (may be empty)."""
-    packages = PackageCache(cache, limits)
     if address.scheme in _SOURCES:
-        return *packages.obtain(_SOURCES[address.scheme](address, limits), sha256), ""
+        if offline:
+            return *packages.kept(address.uri, address.shown, sha256), ""
+        source = _SOURCES[address.scheme](address, packages.limits)
+        return *packages.obtain(source, sha256), ""
     version = ""
     if address.scheme == "package":
         path, version = find_installed(address.rest)

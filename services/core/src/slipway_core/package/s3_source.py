@@ -43,7 +43,8 @@ class S3Source:
 
     def is_still(self, state: str) -> bool:
         """Compares ETags and sizes of all objects."""
-        return _state_of(self._call(self._list)) == state
+        # Asked once: the caller has a copy to go on with.
+        return _state_of(self._translated(self._list)) == state
 
     def fetch(self, work: Path) -> Fetched:
         """The archive, or a folder with every object below the prefix."""

@@ -193,6 +193,7 @@ async def _resolve(settings: ServiceSettings) -> Package:
                 name=settings.model_name,
                 version=settings.model_version,
                 allow_pickle=settings.allow_pickle,
+                offline=settings.model_offline,
             )
         )
     except OSError as error:
