@@ -1,0 +1,80 @@
+"""What `helm install` prints: the next commands, for the model and the address that there are."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import yaml
+from tests.fixtures.chart import CHART
+
+Notes = Callable[..., str]
+
+
+AS_AN_OBJECT = """notes: {{ include (print .Template.BasePath "/NOTES.txt") . | toJson }}"""
+
+
+@pytest.fixture
+def notes(helm: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> Notes:
+    """The notes with some settings. `helm template` leaves them out, so a copy has them twice."""
+    copy = tmp_path / "slipway"
+    shutil.copytree(CHART, copy)
+    (copy / "templates/notes.yaml").write_text(AS_AN_OBJECT)
+
+    def render(*settings: str) -> str:
+        values = [part for setting in settings for part in ("--set", setting)]
+        where = ("--namespace", "models", "--show-only", "templates/notes.yaml")
+        done = helm("template", "mine", copy, "--kube-version", "1.34", *where, *values)
+        assert done.returncode == 0, done.stderr
+        return str(yaml.safe_load(done.stdout)["notes"])
+
+    return render
+
+
+def commands(notes: str) -> list[str]:
+    return re.findall(r"^   ((?:kubectl|helm|curl) .+)$", notes, re.MULTILINE)
+
+
+def test_every_command_names_the_namespace_and_the_model(notes: Notes) -> None:
+    printed = commands(notes())
+    assert len(printed) == 5
+    for command in printed:
+        assert command.startswith("curl ") or " -n models " in command
+    assert "service/minilm 8000:80" in printed[2]
+    assert printed[-1] == "helm -n models test mine"
+
+
+def test_the_model_is_the_one_that_helm_test_asks(notes: Notes) -> None:
+    text = notes("models.aaa.model.uri=package://x", "test.model=minilm")
+    assert "modeldeployment/minilm" in text
+    assert "aaa" not in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "address"),
+    [
+        ([], ""),
+        (["routing.provider=none"], ""),
+        (["routing.externalUrl=http://h:8080"], "http://h:8080/predict/text"),
+        (
+            ["routing.externalUrl=http://h", "models.minilm.route.default=false"],
+            "http://h/models/minilm/predict/text",
+        ),
+    ],
+)
+def test_the_address_outside_is_named_where_it_is_known(
+    notes: Notes, settings: list[str], address: str
+) -> None:
+    found = re.search(r"through the ingress, at (\S+)", notes(*settings))
+    assert (found[1] if found else "") == address
+
+
+def test_without_a_model_they_say_how_to_serve_one(notes: Notes) -> None:
+    text = notes("models.minilm=null", "postgresql.external.existingSecret=database")
+    assert "--set models.minilm.model.uri=package://" in text
+    assert "without backups" not in text
+    assert "without backups" in notes()
