@@ -134,6 +134,7 @@ CASES = [
     Case(TEXT_BATCH + "?labels=", b'"a"', 422, "labels.0", NDJSON),
     Case(TEXT_BATCH, b'["a"]', 422, "line 1", NDJSON),
     Case(TEXT, b'{"input_text":"a"}', 422, "X-Request-Timeout-Ms", {"X-Request-Timeout-Ms": "x"}),
+    Case(TEXT, b'{"input_text":"a"}', 422, "X-Request-Timeout-Ms", {"X-Request-Timeout-Ms": ""}),
     Case(TEXT, b'{"input_text":"a"}', 422, "X-Request-Timeout-Ms", {"X-Request-Timeout-Ms": "0"}),
     Case(
         TEXT, b'{"input_text":"a"}', 422, "X-Request-Timeout-Ms", {"X-Request-Timeout-Ms": "9" * 8}

@@ -55,5 +55,10 @@ def test_the_server_keeps_what_its_document_promises(
         timeout=280,
         check=False,
     )
-    assert finished.returncode == 0, finished.stdout[-12_000:] + finished.stderr[-2_000:]
+    assert finished.returncode == 0, _shortened(finished.stdout) + finished.stderr[-2_000:]
     assert [line for line in server.lines() if "exception" in line] == []
+
+
+def _shortened(output: str) -> str:
+    """The end of what was printed, without the megabytes of a body that was sent."""
+    return "\n".join(line[:400] for line in output.splitlines())[-12_000:]

@@ -75,7 +75,7 @@ def media_type(request: Request, *accepted: str) -> str:
 
     A missing Content-Type is taken for the first one.
     """
-    given = context_of(request.scope).header(b"content-type")
+    given = context_of(request.scope).header(b"content-type") or ""
     found = given.partition(";")[0].strip().lower() or accepted[0]
     if found not in accepted:
         shown = found[:64].encode("ascii", "replace").decode()
@@ -89,7 +89,7 @@ def media_type(request: Request, *accepted: str) -> str:
 def declared_length(request: Request, limit: int) -> int | None:
     """Content-Length, None when there is none; raises PayloadTooLarge before a byte is read."""
     header = context_of(request.scope).header(b"content-length")
-    if not header:
+    if header is None:
         return None
     if not (header.isascii() and header.isdigit()):
         raise MalformedBody("Content-Length must be a number of bytes")

@@ -87,7 +87,7 @@ def check_count(service: Service, inputs: Sequence[object], field: str) -> None:
 def read_timeout(service: Service, request: Request) -> float:
     """The request's deadline in seconds after its arrival; raises InvalidInput."""
     header = context_of(request.scope).header(_TIMEOUT_HEADER)
-    if not header:
+    if header is None:
         return service.settings.request_timeout_seconds
     longest = int(service.settings.max_request_timeout_seconds * 1000)
     if not (header.isascii() and header.isdigit() and len(header) < 10 and int(header) > 0):

@@ -32,9 +32,10 @@ class RequestContext:
     def elapsed_seconds(self) -> float:
         return time.perf_counter() - self.started
 
-    def header(self, name: bytes) -> str:
-        """A header's value; empty when it did not come."""
-        return self.headers.get(name, b"").decode("latin-1")
+    def header(self, name: bytes) -> str | None:
+        """A header's value; None when it did not come."""
+        value = self.headers.get(name)
+        return None if value is None else value.decode("latin-1")
 
 
 def open_context(scope: Scope, root_path: str) -> RequestContext:
