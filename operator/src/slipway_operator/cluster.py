@@ -5,7 +5,8 @@ Server-side apply throughout: the operator states what it wishes and owns just t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from functools import cache
 from types import TracebackType
 from typing import Any, Self
@@ -77,7 +78,7 @@ class Cluster:
         `apply` would keep even where they make the object invalid.
         """
         meta = manifest["metadata"]
-        try:
+        with _translating():
             await self._client.patch(
                 _resource(kind),
                 meta["name"],
@@ -85,8 +86,6 @@ class Cluster:
                 namespace=meta["namespace"],
                 patch_type=PatchType.MERGE,
             )
-        except httpx2.HTTPError as error:
-            raise _translated(error) from error
 
     async def hand_over_replicas(self, kind: Kind, namespace: str, name: str, count: int) -> None:
         """Keep `spec.replicas` as it is while the operator gives it up."""
@@ -160,58 +159,45 @@ class Cluster:
 
     async def list_ingress_classes(self) -> list[str]:
         """Names of the cluster's ingress classes."""
-        try:
+        with _translating():
             return [
                 each["metadata"]["name"]
                 async for each in self._client.list(_resource(INGRESS_CLASS))
             ]
-        except httpx2.HTTPError as error:
-            raise _translated(error) from error
-
-    async def apply_global(self, kind: Kind, manifest: Object) -> Object:
-        """Make an object that has no namespace so."""
-        try:
-            return dict(
-                await self._client.patch(
-                    _resource(kind),
-                    manifest["metadata"]["name"],
-                    manifest,
-                    patch_type=PatchType.APPLY,
-                    force=True,
-                )
-            )
-        except httpx2.HTTPError as error:
-            raise _translated(error) from error
 
     async def create_event(self, event: Object) -> None:
         """Record an event; `kubectl describe` shows it."""
-        try:
+        with _translating():
             resource = _resource(EVENT)
             await self._client.create(resource(event))
-        except httpx2.HTTPError as error:
-            raise _translated(error) from error
 
     async def _patch(self, kind: Kind, manifest: Object, manager: str) -> Object:
         meta = manifest["metadata"]
-        try:
+        with _translating():
             return dict(
                 await self._client.patch(
                     _resource(kind),
                     meta["name"],
                     manifest,
-                    namespace=meta["namespace"],
+                    namespace=meta.get("namespace"),
                     patch_type=PatchType.APPLY,
                     field_manager=manager,
                     force=True,
                 )
             )
-        except httpx2.HTTPError as error:
-            raise _translated(error) from error
 
 
 def is_status(error: httpx2.HTTPError, code: int) -> bool:
     """Whether the API server answered with this HTTP status."""
     return isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == code
+
+
+@contextmanager
+def _translating() -> Iterator[None]:
+    try:
+        yield
+    except httpx2.HTTPError as error:
+        raise _translated(error) from error
 
 
 def _translated(error: httpx2.HTTPError) -> Exception:

@@ -12,6 +12,7 @@ from slipway_operator.api.v1alpha1.reasons import Reason
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.names import model_path
 from slipway_operator.live import Key
+from slipway_operator.observed.finding import condition
 
 Object = dict[str, Any]
 Place = tuple[str, str]
@@ -136,7 +137,5 @@ def _version(meta: Object) -> int:
 
 def _ready_of(body: Object) -> tuple[str, str]:
     """Status and reason of the condition Ready."""
-    for each in body.get("status", {}).get("conditions") or []:
-        if each.get("type") == "Ready":
-            return each["status"], each.get("reason", "")
-    return "Unknown", ""
+    ready = condition(body, "Ready")
+    return ready.get("status", "Unknown"), ready.get("reason", "")

@@ -10,6 +10,7 @@ from slipway_operator.api.v1alpha1 import API_VERSION, KIND
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
 from slipway_operator.desired.labels import MANAGER
+from slipway_operator.observed.finding import timestamp
 
 LONGEST_MESSAGE = 1024
 
@@ -26,7 +27,7 @@ def ready_event(
 
 
 def _event(md: ModelDeployment, reason: str, message: str, now: datetime) -> dict[str, Any]:
-    time = now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    time = timestamp(now)
     return {
         "apiVersion": "v1",
         "kind": "Event",

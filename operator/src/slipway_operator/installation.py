@@ -26,7 +26,7 @@ async def install_crd(cluster: Cluster) -> None:
     if is_newer(version, __version__):
         log.info("the installed CRD is of version %s, this operator of %s", version, __version__)
         return
-    await cluster.apply_global(CUSTOM_RESOURCE, custom_resource_definition())
+    await cluster.apply(CUSTOM_RESOURCE, custom_resource_definition())
     for _ in range(int(ESTABLISHED_SECONDS / POLL_SECONDS)):
         live = await cluster.get(CUSTOM_RESOURCE, "", CRD_NAME) or {}
         if condition(live, "Established").get("status") == "True":

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.observed.finding import fault
+from slipway_operator.observed.finding import as_condition, condition, fault
 
 
 def invalid_status(raw: dict[str, Any], error: ValidationError, now: datetime) -> dict[str, Any]:
@@ -19,19 +19,6 @@ def invalid_status(raw: dict[str, Any], error: ValidationError, now: datetime) -
     found = fault(Reason.INVALID_SPEC, fields)
     before = raw.get("status", {})
     generation = raw["metadata"].get("generation", 0)
-    earlier: dict[str, Any] = next(
-        (c for c in before.get("conditions") or [] if c["type"] == "Ready"), {}
-    )
-    same = earlier.get("status") == "False"
-    ready = {
-        "type": "Ready",
-        "status": found.status,
-        "reason": found.reason.value,
-        "message": found.message,
-        "lastTransitionTime": earlier["lastTransitionTime"]
-        if same
-        else now.strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "observedGeneration": generation,
-    }
-    others = [c for c in before.get("conditions") or [] if c["type"] != "Ready"]
+    ready = as_condition("Ready", found, condition(raw, "Ready"), generation, now)
+    others = [each for each in before.get("conditions") or [] if each["type"] != "Ready"]
     return {**before, "observedGeneration": generation, "conditions": [ready, *others]}

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Any
 
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.environment import WORKER_DRAIN_SECONDS, batch_environment
-from slipway_operator.desired.inference import DOWNLOAD_SECONDS, STARTUP_PROBE_SECONDS
+from slipway_operator.desired.inference import DOWNLOAD_SECONDS
 from slipway_operator.desired.labels import BATCH, metadata, selector
 from slipway_operator.desired.names import (
-    LIVENESS_PATH,
     METRICS_PORT,
     METRICS_PORT_NAME,
-    READINESS_PATH,
     WORKER_CONTAINER,
     batch_name,
 )
 from slipway_operator.desired.pod import Workload, pod_template
+from slipway_operator.desired.probes import liveness, startup
 from slipway_operator.desired.resources import batch_resources, uses_gpu
 
 
@@ -55,24 +53,11 @@ def _workload(md: ModelDeployment, platform: Platform, batch: Batch) -> Workload
         environment=batch_environment(md, platform),
         port_name=METRICS_PORT_NAME,
         port=METRICS_PORT,
-        probes=_probes(md.spec.runtime.startup_timeout_seconds),
+        probes={
+            "startupProbe": startup(METRICS_PORT_NAME, md.spec.runtime.startup_timeout_seconds),
+            "livenessProbe": liveness(METRICS_PORT_NAME, period_seconds=15, failures=4),
+        },
         resources=batch_resources(md),
         grace_seconds=WORKER_DRAIN_SECONDS + 10,
         pod_template=batch.pod_template,
     )
-
-
-def _probes(startup_seconds: int) -> dict[str, Any]:
-    ready = {"httpGet": {"path": READINESS_PATH, "port": METRICS_PORT_NAME}}
-    alive = {"httpGet": {"path": LIVENESS_PATH, "port": METRICS_PORT_NAME}}
-    return {
-        "startupProbe": {
-            **ready,
-            "periodSeconds": STARTUP_PROBE_SECONDS,
-            "timeoutSeconds": 5,
-            "failureThreshold": ceil(startup_seconds / STARTUP_PROBE_SECONDS),
-        },
-        "livenessProbe": {
-            **alive, "periodSeconds": 15, "timeoutSeconds": 10, "failureThreshold": 4,
-        },
-    }  # fmt: skip

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from math import ceil
 from typing import Any
 
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
@@ -17,14 +16,12 @@ from slipway_operator.desired.labels import (
 from slipway_operator.desired.names import (
     HTTP_PORT,
     HTTP_PORT_NAME,
-    LIVENESS_PATH,
-    READINESS_PATH,
     SERVER_CONTAINER,
 )
 from slipway_operator.desired.pod import Workload, pod_template
+from slipway_operator.desired.probes import liveness, readiness, startup
 from slipway_operator.desired.resources import uses_gpu
 
-STARTUP_PROBE_SECONDS = 2
 DOWNLOAD_SECONDS = 1800
 """How long a download may take before the rollout counts as stuck."""
 
@@ -67,27 +64,12 @@ def _workload(md: ModelDeployment, platform: Platform) -> Workload:
         environment=inference_environment(md, platform),
         port_name=HTTP_PORT_NAME,
         port=HTTP_PORT,
-        probes=_probes(runtime.startup_timeout_seconds),
+        probes={
+            "startupProbe": startup(HTTP_PORT_NAME, runtime.startup_timeout_seconds),
+            "readinessProbe": readiness(HTTP_PORT_NAME),
+            "livenessProbe": liveness(HTTP_PORT_NAME, period_seconds=10, failures=3),
+        },
         resources=runtime.resources,
         grace_seconds=DRAIN_DELAY_SECONDS + runtime.request_timeout_seconds + 10,
         pod_template=md.spec.pod_template,
     )
-
-
-def _probes(startup_seconds: int) -> dict[str, Any]:
-    ready = {"httpGet": {"path": READINESS_PATH, "port": HTTP_PORT_NAME}}
-    alive = {"httpGet": {"path": LIVENESS_PATH, "port": HTTP_PORT_NAME}}
-    return {
-        "startupProbe": {
-            **ready,
-            "periodSeconds": STARTUP_PROBE_SECONDS,
-            "timeoutSeconds": 5,
-            "failureThreshold": ceil(startup_seconds / STARTUP_PROBE_SECONDS),
-        },
-        "readinessProbe": {
-            **ready, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 2,
-        },
-        "livenessProbe": {
-            **alive, "periodSeconds": 10, "timeoutSeconds": 10, "failureThreshold": 3,
-        },
-    }  # fmt: skip

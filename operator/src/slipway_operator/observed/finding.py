@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Literal
 
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
 
 Object = dict[str, Any]
 
+LONGEST_MESSAGE = 2048
 LONGEST_FACT = 700
 """Characters that are quoted of somebody else's message."""
 
@@ -51,3 +53,23 @@ def condition(live: Object, kind: str) -> Object:
     """A condition of any object by its type; empty when it is not there."""
     conditions = live.get("status", {}).get("conditions") or []
     return next((each for each in conditions if each.get("type") == kind), {})
+
+
+def as_condition(
+    kind: str, found: Finding, earlier: Object, generation: int, now: datetime
+) -> Object:
+    """The condition that a finding becomes; `earlier` is the one of that type before, or empty."""
+    same = earlier.get("status") == found.status
+    return {
+        "type": kind,
+        "status": found.status,
+        "reason": found.reason.value,
+        "message": found.message[:LONGEST_MESSAGE],
+        "lastTransitionTime": earlier["lastTransitionTime"] if same else timestamp(now),
+        "observedGeneration": generation,
+    }
+
+
+def timestamp(now: datetime) -> str:
+    """A time in UTC as Kubernetes writes it."""
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -16,7 +16,14 @@ from slipway_operator.desired.labels import INFERENCE, selector
 from slipway_operator.desired.pod import model_version
 from slipway_operator.desired.routing import url_of
 from slipway_operator.observed.autoscalers import autoscaler, scaled_object
-from slipway_operator.observed.finding import Finding, Object, fault, holds, waiting
+from slipway_operator.observed.finding import (
+    Finding,
+    Object,
+    as_condition,
+    fault,
+    holds,
+    waiting,
+)
 from slipway_operator.observed.routes import route
 from slipway_operator.observed.workloads import Workload
 
@@ -182,27 +189,9 @@ def _autoscaling(
     return findings[0]
 
 
-def _conditions(
-    md: ModelDeployment, findings: dict[str, Finding], now: datetime
-) -> list[dict[str, Any]]:
-    before = {each.type: each for each in md.status.conditions}
-    result = []
-    for kind, found in findings.items():
-        earlier = before.get(kind)
-        same = earlier is not None and earlier.status == found.status
-        since = earlier.last_transition_time if earlier and same else _timestamp(now)
-        result.append(
-            {
-                "type": kind,
-                "status": found.status,
-                "reason": found.reason.value,
-                "message": found.message[:2048],
-                "lastTransitionTime": since,
-                "observedGeneration": md.generation,
-            }
-        )
-    return result
-
-
-def _timestamp(now: datetime) -> str:
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+def _conditions(md: ModelDeployment, findings: dict[str, Finding], now: datetime) -> list[Object]:
+    before = {each.type: each.model_dump(by_alias=True) for each in md.status.conditions}
+    return [
+        as_condition(kind, found, before.get(kind, {}), md.generation, now)
+        for kind, found in findings.items()
+    ]
