@@ -1,0 +1,62 @@
+"""Alerts fire when they should, as Prometheus itself judges them (its `promtool`)."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.fixtures.chart import CHART
+from tests.fixtures.tiers import miss
+
+CASES = Path(__file__).with_name("alert_cases.yaml")
+IMAGE = "quay.io/prometheus/prometheus"
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Path:
+    """A folder with all rules of the chart as one file of Prometheus, and the cases."""
+    groups: list[dict[str, Any]] = [
+        {"name": path.stem, "rules": yaml.safe_load(path.read_text())}
+        for path in sorted((CHART / "rules").glob("*.yaml"))
+    ]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}))
+    shutil.copy(CASES, tmp_path / "cases.yaml")
+    return tmp_path
+
+
+@pytest.fixture
+def promtool(rules: Path) -> list[str]:
+    """promtool in that folder: the one on the PATH, else that of an image that Docker has."""
+    if found := shutil.which("promtool"):
+        return [found]
+    docker = shutil.which("docker")
+    if docker is None or not (image := _image(docker)):
+        miss("alerts", f"needs promtool, or Docker with an image {IMAGE}")
+    rules.chmod(0o755)
+    mount = ["--volume", f"{rules}:/rules:ro", "--workdir", "/rules"]
+    return [docker, "run", "--rm", "--network", "none", *mount, "--entrypoint", "promtool", image]
+
+
+def _image(docker: str) -> str:
+    done = subprocess.run(
+        [docker, "images", "--format", "{{.Repository}}:{{.Tag}}", IMAGE],
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    return next(iter(done.stdout.split()), "")
+
+
+@pytest.mark.parametrize(
+    "arguments", [["check", "rules", "rules.yaml"], ["test", "rules", "cases.yaml"]]
+)
+def test_prometheus_agrees(rules: Path, promtool: list[str], arguments: list[str]) -> None:
+    done = subprocess.run(
+        [*promtool, *arguments], cwd=rules, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
