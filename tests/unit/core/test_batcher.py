@@ -84,6 +84,23 @@ async def test_requests_that_wait_for_a_busy_engine_travel_together_in_order() -
     assert [(await request)[0].prediction["echo"] for request in requests] == list("abcd")
 
 
+async def test_the_next_batch_is_under_way_before_anybody_works_on_answers() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines)
+    under_way: list[int] = []
+
+    async def ask(text: str) -> None:
+        await submit(batcher, text)
+        under_way.append(len(engines.batches))
+
+    first, second = asyncio.create_task(ask("a")), asyncio.create_task(ask("b"))
+    await settle()
+    await engines.finish(0)
+    assert under_way == [2]
+    await engines.finish(1)
+    await asyncio.gather(first, second)
+
+
 async def test_a_batch_keeps_the_token_budget_and_a_larger_item_still_runs_alone() -> None:
     engines = Engines()
     batcher = batcher_of(engines, max_batch_tokens=25)

@@ -12,6 +12,8 @@ from typing import Any
 
 import psutil
 import pytest
+import uvloop
+from tests.fixtures.local_platform import wait_until
 from tests.fixtures.models import write_python_package
 
 from slipway_core.errors import ModelError, ModelIntegrityError, ModelLoadFailed
@@ -70,6 +72,22 @@ async def test_an_engine_killed_from_outside_costs_no_answer(misbehaving_package
         await asyncio.sleep(0)
         os.kill(engine_processes()[0].pid, signal.SIGKILL)
         assert answers(await running) == [len("sleep 0.2"), 1]
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_an_engine_that_died_while_idle_costs_no_answer(
+    misbehaving_package: Path, loop: str
+) -> None:
+    async def use() -> None:
+        async with pool_of(misbehaving_package) as pool:
+            (engine,) = engine_processes()
+            engine.kill()
+            wait_until(lambda: engine.status() == psutil.STATUS_ZOMBIE, "the end of the engine")
+            assert answers(await pool.run(texts("dddd"))) == [4]
+
+    runner = uvloop.new_event_loop if loop == "uvloop" else asyncio.new_event_loop
+    with asyncio.Runner(loop_factory=runner) as running:
+        running.run(use())
 
 
 async def test_an_engine_counts_as_alive_only_with_its_model_loaded(echo_package: Path) -> None:

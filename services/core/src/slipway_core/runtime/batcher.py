@@ -89,6 +89,7 @@ class Batcher:
         self._max_queue_tokens = max_queue_tokens
         self._observe = observe
         self._queue: deque[_Entry] = deque()
+        self._idle = concurrency
         self._batches: set[asyncio.Task[None]] = set()
         self._computing: dict[int, tuple[float, int]] = {}  # by batch: its start and its tokens
         self._tokens_per_second = 0.0  # of one engine; 0 until the first batch is done
@@ -161,7 +162,7 @@ class Batcher:
             )
 
     def _expected_wait_seconds(self, more_tokens: int = 0) -> float:
-        if not self._tokens_per_second or not self._batches:
+        if not self._tokens_per_second or not self._computing:
             return 0.0
         now = asyncio.get_running_loop().time()
         unfinished = sum(
@@ -172,13 +173,16 @@ class Batcher:
         return ahead / (self._tokens_per_second * self._concurrency)
 
     def _dispatch(self) -> None:
-        while self._queue and len(self._batches) < self._concurrency:
+        while self._queue and self._idle:
             batch = self._take()
             if not batch:
                 return
+            self._idle -= 1
+            tokens = sum(entry.tokens for entry in batch)
+            self._computing[id(batch)] = asyncio.get_running_loop().time(), tokens
             task = asyncio.create_task(self._compute(batch))
             self._batches.add(task)
-            task.add_done_callback(self._finished)
+            task.add_done_callback(self._batches.discard)
 
     def _take(self) -> list[_Entry]:
         """The next batch: first come, first served, up to the token budget, without what nobody
@@ -186,8 +190,7 @@ class Batcher:
 
         Idle engines share what is queued, so that a burst does not wait behind one of them.
         """
-        idle = self._concurrency - len(self._batches)
-        budget = min(self._max_batch_tokens, math.ceil(self.queued_tokens / idle))
+        budget = min(self._max_batch_tokens, math.ceil(self.queued_tokens / self._idle))
         batch: list[_Entry] = []
         tokens = 0
         now = asyncio.get_running_loop().time()
@@ -208,29 +211,30 @@ class Batcher:
         return batch
 
     async def _compute(self, batch: list[_Entry]) -> None:
-        loop = asyncio.get_running_loop()
-        tokens = sum(entry.tokens for entry in batch)
-        started = loop.time()
-        self._computing[id(batch)] = started, tokens
         try:
             outcomes = await self._run([entry.item for entry in batch])
         except Exception as error:
+            self._release(batch)
             for entry in batch:
                 _fail(entry.request, error)
             return
-        finally:
-            del self._computing[id(batch)]
-        seconds = loop.time() - started
-        self._measure(tokens, seconds)
+        report = self._release(batch)
+        # The next batch is on its way to the engine before anybody works on these answers.
+        await asyncio.sleep(0)
+        self._measure(report.tokens, report.compute_seconds)
         for entry, outcome in zip(batch, outcomes, strict=True):
             _answer(entry, outcome)
         if self._observe:
-            waited = started - min(entry.request.enqueued_at for entry in batch)
-            self._observe(BatchReport(len(batch), tokens, waited, seconds))
+            self._observe(report)
 
-    def _finished(self, batch: asyncio.Task[None]) -> None:
-        self._batches.discard(batch)
+    def _release(self, batch: list[_Entry]) -> BatchReport:
+        """The engine of a batch is idle: give it the next one."""
+        started, tokens = self._computing.pop(id(batch))
+        seconds = asyncio.get_running_loop().time() - started
+        self._idle += 1
         self._dispatch()
+        waited = started - min(entry.request.enqueued_at for entry in batch)
+        return BatchReport(len(batch), tokens, waited, seconds)
 
     def _measure(self, tokens: int, seconds: float) -> None:
         """Follow the rate of an engine, weighing a batch by how long it was computed for."""

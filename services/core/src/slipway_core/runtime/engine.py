@@ -17,9 +17,18 @@ from slipway_core.cancelling import cancel_and_wait
 from slipway_core.daemon_thread import run_in_daemon_thread
 from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
 from slipway_core.package import Package, resolve_package
+from slipway_core.runtime import wire
 from slipway_core.runtime.cpu_quota import available_cpus
 from slipway_core.runtime.engine_client import Engine, EngineDied
-from slipway_core.runtime.protocol import Done, Item, ItemFailure, LoadOptions, ModelInfo, Outcome
+from slipway_core.runtime.protocol import (
+    Done,
+    Item,
+    ItemFailure,
+    LoadOptions,
+    ModelInfo,
+    Outcome,
+    Run,
+)
 from slipway_core.settings import ServiceSettings
 
 log = structlog.get_logger("slipway.engine")
@@ -122,23 +131,21 @@ class EnginePool:
         return engine
 
     async def _run_once(self, items: list[Item]) -> list[Outcome]:
+        frame = wire.encode(Run(items))
         engine = await self._idle.get()
+        engine.send(frame)
         # A caller that gives up does not stop the engine, whose answer has to be read before its
         # next batch.
-        exchange = self._keep(asyncio.create_task(self._exchange(engine, items)))
-        return (await asyncio.shield(exchange)).outcomes
+        answer = self._keep(asyncio.create_task(self._receive(engine)))
+        return (await asyncio.shield(answer)).outcomes
 
-    async def _exchange(self, engine: Engine, items: list[Item]) -> Done:
+    async def _receive(self, engine: Engine) -> Done:
         try:
-            done = await engine.run(items, self._settings.engine_timeout_seconds)
+            done = await engine.receive(self._settings.engine_timeout_seconds)
         except EngineDied as death:
             log.error("an engine died", code=EngineCrashed.__name__, cause=str(death))
             self._forget_engine(engine)
             self._keep(asyncio.create_task(self._replace()))
-            raise
-        except Exception:
-            # Nothing was sent (the batch has no form on the wire), so the engine is as good as new.
-            self._idle.put_nowait(engine)
             raise
         self._idle.put_nowait(engine)
         return done

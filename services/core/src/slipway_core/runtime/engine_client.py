@@ -19,13 +19,11 @@ from slipway_core.runtime import wire
 from slipway_core.runtime.protocol import (
     Done,
     FromEngine,
-    Item,
     Load,
     Loaded,
     LoadFailed,
     LoadOptions,
     ModelInfo,
-    Run,
 )
 
 # What the server needs for its own work; an address of a package may carry a password.
@@ -97,7 +95,8 @@ class Engine:
     async def load(self, package: Package, options: LoadOptions) -> ModelInfo:
         """Load the model; raises the ModelError that the engine reports."""
         try:
-            reply = await self._exchange(Load(str(package.folder), package.manifest, options))
+            self._writer.write(wire.encode(Load(str(package.folder), package.manifest, options)))
+            reply = await self._read()
         except EngineDied as death:
             raise ModelLoadFailed(
                 f"the engine process ended while it loaded the model ({death}); "
@@ -111,13 +110,20 @@ class Engine:
             case _:
                 raise ModelLoadFailed("the engine gave an unexpected answer")
 
-    async def run(self, items: list[Item], timeout_seconds: float) -> Done:
-        """Compute a batch; raises EngineDied when the process ends, or is ended for taking too
-        long.
+    def send(self, frame: bytes) -> None:
+        """Give it a batch as `wire.encode` wrote it, and return at once; `receive` then waits for
+        the answer, and says so when the process has ended before.
+        """
+        if not self._writer.is_closing():
+            self._writer.write(frame)
+
+    async def receive(self, timeout_seconds: float) -> Done:
+        """The answer to what was sent; raises EngineDied when the process ends, or is ended for
+        taking too long.
         """
         try:
             async with asyncio.timeout(timeout_seconds):
-                reply = await self._exchange(Run(items))
+                reply = await self._read()
         except TimeoutError:
             await self.close(grace_seconds=0)
             raise EngineDied(f"ended after computing for {timeout_seconds:g} s") from None
@@ -132,9 +138,8 @@ class Engine:
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
 
-    async def _exchange(self, message: Load | Run) -> FromEngine:
+    async def _read(self) -> FromEngine:
         try:
-            self._writer.write(wire.encode(message))
             await self._writer.drain()
             return await wire.read_from_engine(self._reader)
         except (asyncio.IncompleteReadError, ConnectionError):
