@@ -83,6 +83,26 @@ def test_every_runbook_is_of_an_alert() -> None:
     assert pages == {alert["alert"] for alert in ALERTS}
 
 
+def test_the_list_of_runbooks_has_every_alert_with_its_severity() -> None:
+    rows = re.findall(
+        r"^\| \[(\w+)\]\((\w+)\.md\) \| (\w+) \|",
+        (RUNBOOKS / "README.md").read_text(),
+        re.MULTILINE,
+    )
+    assert all(name == page for name, page, _ in rows)
+    listed = sorted((name, severity) for name, _, severity in rows)
+    assert listed == sorted((alert["alert"], alert["labels"]["severity"]) for alert in ALERTS)
+
+
+def test_commands_of_runbooks_show_what_is_looked_for() -> None:
+    for page in RUNBOOKS.glob("*.md"):
+        for command in re.findall(r"^kubectl .+$", page.read_text(), re.MULTILINE):
+            if "logs -l" in command:
+                assert "--tail=-1" in command, "kubectl shows ten lines of pods chosen by label"
+            assert "scaledobject," not in command, "fails as a whole where KEDA is missing"
+            assert ",scaledobject" not in command, "fails as a whole where KEDA is missing"
+
+
 def test_alerts_and_dashboards_ask_for_metrics_that_exist() -> None:
     declared: set[str] = set()
     for source in [
