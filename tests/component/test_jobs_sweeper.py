@@ -61,6 +61,33 @@ async def test_rings_stuck_with_a_dead_worker_do_not_count(batch: Batch) -> None
     assert await batch.doorbell.waiting() == 2
 
 
+async def test_the_ring_of_a_dead_worker_goes_when_nothing_is_left_to_do(batch: Batch) -> None:
+    job_id = await batch.submit(["a"] * 170)
+    client = redis.asyncio.Redis.from_url(batch.settings.redis_url.get_secret_value())
+    first, *_ = await client.zrange(batch.settings.queue_name, 0, -1)
+    await client.set(b"arq:in-progress:" + first, b"1", px=600_000)
+    async with batch.worker(measure_lengths):
+        await quiet_is_over(batch)
+        await batch.sweep()
+        await batch.finished(job_id)
+        await eventually(lambda: is_empty(batch, besides=1))
+    await batch.sweep()
+    assert await batch.doorbell.depth() == 0
+    left = await client.keys(b"arq:*" + first)
+    await client.aclose()
+    assert not left
+
+
+async def is_empty(batch: Batch, besides: int) -> bool:
+    return await batch.doorbell.depth() == besides
+
+
+async def test_rings_of_work_that_is_not_done_stay(batch: Batch) -> None:
+    await batch.submit(["a"] * 170)
+    await batch.sweep()
+    assert await batch.doorbell.depth() == 4
+
+
 async def test_a_job_submitted_without_a_queue_is_done_later(
     batch: Batch, valkey_server: ValkeyServer
 ) -> None:

@@ -74,6 +74,7 @@ class Sweeper:
             try:
                 chunks = ChunkRepository(self._database, self._settings.queue_name)
                 await ring_again(chunks, self._doorbell)
+                await withdraw_left_rings(chunks, self._doorbell)
             except QueueUnavailable as error:
                 log.warning("no rings were made up for", code=error.code, cause=error.message)
         expired = await JobRepository(self._database, self._settings).expire()
@@ -102,4 +103,22 @@ async def ring_again(chunks: ChunkRepository, doorbell: Doorbell) -> int:
     if rings:
         await doorbell.ring(rings)
         log.info("rang again", rings=len(rings))
+    return len(rings)
+
+
+async def withdraw_left_rings(chunks: ChunkRepository, doorbell: Doorbell) -> int:
+    """Take back the rings of a queue that has nothing to do; returns how many.
+
+    A worker that died leaves the ring that it was answering, which autoscalers go on counting.
+    Raises StoreUnavailable and QueueUnavailable.
+    """
+    rings = await doorbell.oldest()
+    if not rings:
+        return 0
+    # Read after the rings, which are rung after their chunks are stored: what is new has others.
+    backlog = await chunks.backlog()
+    if backlog.waiting or backlog.running:
+        return 0
+    await doorbell.withdraw(rings)
+    log.info("took back rings of work that is done", rings=len(rings))
     return len(rings)

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Self
 
 from arq.connections import ArqRedis
-from arq.constants import in_progress_key_prefix, job_key_prefix
+from arq.constants import in_progress_key_prefix, job_key_prefix, retry_key_prefix
 from arq.jobs import serialize_job
 from redis.exceptions import RedisError
 
@@ -65,6 +65,20 @@ class ArqDoorbell:
                 depth, *taken = await pipe.execute()
         untaken: int = depth - sum(taken)
         return untaken
+
+    async def oldest(self) -> list[str]:
+        """The oldest rings, waiting or being worked on. Raises QueueUnavailable."""
+        async with _translated():
+            found = await self._redis.zrange(self._queue_name, 0, _RINGS_AT_ONCE - 1)
+            return [ring.decode() for ring in found]
+
+    async def withdraw(self, rings: list[str]) -> None:
+        """Take rings back, whoever works on them. Raises QueueUnavailable."""
+        prefixes = (job_key_prefix, in_progress_key_prefix, retry_key_prefix)
+        async with _translated(), self._redis.pipeline(transaction=True) as pipe:
+            pipe.zrem(self._queue_name, *rings)
+            pipe.delete(*(prefix + ring for ring in rings for prefix in prefixes))
+            await pipe.execute()
 
     async def ping(self) -> None:
         """Raises QueueUnavailable when Redis does not answer."""

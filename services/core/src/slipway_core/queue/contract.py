@@ -32,5 +32,11 @@ class Doorbell(Protocol):
     async def waiting(self) -> int:
         """How many rings no worker has taken yet. Raises QueueUnavailable."""
 
+    async def oldest(self) -> list[str]:
+        """The oldest rings, waiting or being worked on. Raises QueueUnavailable."""
+
+    async def withdraw(self, rings: list[str]) -> None:
+        """Take rings back, whoever works on them. Raises QueueUnavailable."""
+
     async def close(self) -> None:
         """Give back the connections."""
