@@ -44,7 +44,9 @@ def answering_version(cluster: KindCluster) -> str:
     return version
 
 
-def test_no_request_fails_while_all_pods_are_replaced(served: KindCluster) -> None:
+def test_no_request_fails_while_all_pods_are_replaced(
+    served: KindCluster, figures: dict[str, str]
+) -> None:
     before = {each["metadata"]["name"] for each in served.pods(NAME)}
     with SteadyLoad(served.url + PATH, BODY, per_second=PER_SECOND) as load:
         change_version(served, "2")
@@ -55,6 +57,7 @@ def test_no_request_fails_while_all_pods_are_replaced(served: KindCluster) -> No
             "the last old pod to be gone",
         )
         assert answering_version(served) == "2"
+    figures["requests during a rollout"] = f"{load.answered}, {len(load.failures)} failed"
     assert load.statuses["200"] > PER_SECOND * 10
     assert not load.failures, load.failures[:5]
 

@@ -16,7 +16,11 @@ from tests.fixtures.kind_watch import PATHS, State, Watch
 
 PROMISED_SECONDS = 15
 FOUND_SECONDS = 240
-METRICS_SERVER = ("--namespace=kube-system", "deployment/metrics-server")
+METRICS_API = "v1beta1.metrics.k8s.io"
+"""What metrics-server registers. Its pod is left alone: where a machine's gateway answers at the
+addresses of pods that are gone, the API server would go on asking that.
+"""
+IDENTITY = ("apiVersion", "kind", "spec")
 
 Watches = dict[str, Watch]
 
@@ -29,7 +33,8 @@ def watches(cluster: KindCluster, tmp_path_factory: pytest.TempPathFactory) -> I
     objects = surroundings(tmp_path_factory.mktemp("packages"), image)
     cluster.apply(*objects)
     cluster.run("wait", "--for=condition=Ready", "pod/broken-packages", "--timeout=120s")
-    cluster.run("scale", *METRICS_SERVER, "--replicas=0")
+    metrics = cluster.get("apiservice", METRICS_API)
+    cluster.run("delete", "apiservice", METRICS_API)
     cluster.wait_for(lambda: cluster.kubectl("top", "nodes").returncode, 60, "no metrics")
     try:
         with ExitStack() as stack:
@@ -37,7 +42,8 @@ def watches(cluster: KindCluster, tmp_path_factory: pytest.TempPathFactory) -> I
             cluster.apply(*(case.manifest for case in CASES))
             yield follow
     finally:
-        cluster.run("scale", *METRICS_SERVER, "--replicas=1")
+        meta = {"name": METRICS_API, "labels": metrics["metadata"].get("labels", {})}
+        cluster.apply({**{key: metrics[key] for key in IDENTITY}, "metadata": meta})
         names = [case.name for case in CASES]
         cluster.run("delete", "modeldeployments", "--wait=false", "--ignore-not-found", *names)
         for each in objects:
@@ -46,7 +52,9 @@ def watches(cluster: KindCluster, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_the_cause_is_told_in_time(cluster: KindCluster, watches: Watches, case: Case) -> None:
+def test_the_cause_is_told_in_time(
+    cluster: KindCluster, watches: Watches, case: Case, figures: dict[str, str]
+) -> None:
     def known() -> State | None:
         return watches["modeldeployments"].first(
             lambda thing: (
@@ -61,6 +69,7 @@ def test_the_cause_is_told_in_time(cluster: KindCluster, watches: Watches, case:
     fact = watches[case.plural].first(lambda thing: case.concerns(thing) and case.is_fact(thing))
     assert fact, "the cluster never showed it"
     began = max(fact.seen, served_since(watches, case))
+    figures[f"{case.name} known as {case.reason}"] = f"{said.seen - began:.1f} s after the fact"
     assert said.seen - began <= PROMISED_SECONDS
     # And it is still what is said, not a word in passing.
     assert condition(cluster.model(case.name))["status"] == "False"
