@@ -55,6 +55,12 @@ def test_every_pod_meets_the_restricted_standard(manifests: list[Manifest]) -> N
             assert volume.keys() & {"secret", "emptyDir", "projected", "configMap"}, name
 
 
+def test_no_pod_keeps_a_deleted_namespace_for_half_a_minute(manifests: list[Manifest]) -> None:
+    """It is looked at 5 s after the deletion, and again after half of the longest grace."""
+    for name, spec in pod_specs(manifests):
+        assert spec.get("terminationGracePeriodSeconds", 30) <= 40, name
+
+
 def test_no_pod_gets_variables_made_from_service_names(manifests: list[Manifest]) -> None:
     """A Service `slipway-operator` would set SLIPWAY_OPERATOR_PORT to an address."""
     for name, spec in pod_specs(manifests):

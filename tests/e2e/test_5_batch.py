@@ -19,11 +19,10 @@ def lines() -> str:
 
 
 def kill(cluster: KindCluster, pod: str) -> None:
-    """SIGKILL to the worker, so that it can give nothing back, and an end to its pod."""
-    label = f"io.kubernetes.pod.name={pod}"
-    container = cluster.node_run("crictl", "ps", "--quiet", "--label", label).strip()
-    shown = json.loads(cluster.node_run("crictl", "inspect", container))
-    cluster.node_run("kill", "-9", str(shown["info"]["pid"]))
+    """SIGKILL to all of its processes, so that it can give nothing back; and the pod is gone."""
+    uid = cluster.get("pod", pod)["metadata"]["uid"].replace("-", "[-_]")
+    find = f"grep -l 'pod{uid}' /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3"
+    cluster.node_run("sh", "-c", f"kill -9 $({find})")
     cluster.run("delete", "pod", pod, "--grace-period=0", "--force")
 
 

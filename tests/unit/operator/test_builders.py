@@ -95,6 +95,14 @@ def test_no_secret_is_in_the_environment(case: GoldenCase) -> None:
                 assert not variable["name"].endswith(("_DATABASE_URL", "_REDIS_URL", "PASSWORD"))
 
 
+def test_no_pod_keeps_a_deleted_namespace_for_half_a_minute() -> None:
+    """It is looked at 5 s after the deletion, and again after half of the longest grace."""
+    deployments = [each for (kind, _), each in _objects(batch={}).items() if kind == "Deployment"]
+    assert len(deployments) == 2
+    for each in deployments:
+        assert each["spec"]["template"]["spec"]["terminationGracePeriodSeconds"] <= 40
+
+
 def test_replicas_are_left_to_the_autoscaler() -> None:
     fixed = _objects(replicas=3)["Deployment", "minilm"]
     scaled = _objects(autoscaling={"maxReplicas": 5})["Deployment", "minilm"]

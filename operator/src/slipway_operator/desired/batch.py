@@ -7,7 +7,11 @@ from typing import Any
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.environment import WORKER_DRAIN_SECONDS, batch_environment
+from slipway_operator.desired.environment import (
+    FAREWELL_SECONDS,
+    WORKER_DRAIN_SECONDS,
+    batch_environment,
+)
 from slipway_operator.desired.inference import DOWNLOAD_SECONDS
 from slipway_operator.desired.labels import BATCH, metadata, selector
 from slipway_operator.desired.names import (
@@ -58,6 +62,6 @@ def _workload(md: ModelDeployment, platform: Platform, batch: Batch) -> Workload
             "livenessProbe": liveness(METRICS_PORT_NAME, period_seconds=15, failures=4),
         },
         resources=batch_resources(md),
-        grace_seconds=WORKER_DRAIN_SECONDS + 10,
+        grace_seconds=WORKER_DRAIN_SECONDS + FAREWELL_SECONDS,
         pod_template=batch.pod_template,
     )

@@ -6,7 +6,11 @@ from typing import Any
 
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.environment import DRAIN_DELAY_SECONDS, inference_environment
+from slipway_operator.desired.environment import (
+    DRAIN_DELAY_SECONDS,
+    FAREWELL_SECONDS,
+    inference_environment,
+)
 from slipway_operator.desired.labels import (
     FIXED_REPLICAS_ANNOTATION,
     INFERENCE,
@@ -70,6 +74,6 @@ def _workload(md: ModelDeployment, platform: Platform) -> Workload:
             "livenessProbe": liveness(HTTP_PORT_NAME, period_seconds=10, failures=3),
         },
         resources=runtime.resources,
-        grace_seconds=DRAIN_DELAY_SECONDS + runtime.request_timeout_seconds + 10,
+        grace_seconds=DRAIN_DELAY_SECONDS + runtime.request_timeout_seconds + FAREWELL_SECONDS,
         pod_template=md.spec.pod_template,
     )
