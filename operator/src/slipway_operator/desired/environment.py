@@ -23,8 +23,8 @@ DRAIN_DELAY_SECONDS = 5
 WORKER_DRAIN_SECONDS = 35
 """How long a stopping worker may take to end the chunk of work that it has."""
 FAREWELL_SECONDS = 5
-"""How long a pod may take after that until it is killed. With the defaults no pod has more than 40 s
-in all: a namespace that is deleted is looked at again after half of that, so it goes within 30 s.
+"""How long a pod may take after that until it is killed. By default no pod has more than 40 s in
+all: a namespace that is deleted is looked at again after half of that, so it goes within 30 s.
 """
 
 Environment = dict[str, str]
