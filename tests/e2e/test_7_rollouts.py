@@ -77,7 +77,8 @@ def test_a_rollout_completes_though_the_operator_was_killed(served: KindCluster)
     model = served.wait_for_model(NAME)
     assert condition(model, "Progressing")["reason"] == "RolledOut"
     assert model["status"]["readyReplicas"] == REPLICAS
-    assert answering_version(served) == "4"
+    # Pods that stop still answer for some seconds.
+    served.wait_for(lambda: answering_version(served) == "4", 60, "answers of the new pods alone")
     (successor,) = [
         each
         for each in served.find("pods", "--selector", OPERATOR)
