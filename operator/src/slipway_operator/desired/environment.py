@@ -22,7 +22,7 @@ DRAIN_DELAY_SECONDS = 5
 """How long a stopping pod still answers new requests, while the route learns that it goes."""
 WORKER_DRAIN_SECONDS = 15
 """How long a stopping worker may take to end its chunk of work before it gives it back."""
-FAREWELL_SECONDS = 5
+FAREWELL_SECONDS = 2
 """How long a pod may take after that until it is killed. No pod of a plain installation has more
 than 20 s in all: Kubernetes looks at a deleted namespace every 5 s, but where a pod is left only
 after half of its grace, and the namespace shall go within 30 s.
