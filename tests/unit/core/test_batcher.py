@@ -174,6 +174,27 @@ async def test_a_request_that_would_miss_its_deadline_is_refused_at_once() -> No
     await engines.finish(1)
 
 
+async def test_a_batch_ends_before_it_is_late_for_its_first_request() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines)
+    measured = submit(batcher, "a")
+    await passed(0.1)  # so the rate is about 100 tokens a second
+    await engines.finish(0)
+    await measured
+    busy = submit(batcher, "b")
+    await settle()
+    urgent = submit(batcher, "c", timeout_seconds=1)
+    patient = [submit(batcher, name) for name in "defghijkl"]
+    await settle()
+    await engines.finish(1)
+    assert 1 < len(engines.batches[2]) < 10
+    assert engines.batches[2][0] == "c"
+    await engines.finish(2)
+    await engines.finish(3)
+    assert [name for batch in engines.batches[2:] for name in batch] == list("cdefghijkl")
+    await asyncio.gather(busy, urgent, *patient)
+
+
 async def test_a_request_past_its_deadline_is_not_computed() -> None:
     engines = Engines()
     batcher = batcher_of(engines)

@@ -20,6 +20,8 @@ LONGEST_RETRY_AFTER_SECONDS = 60
 DEAD_ENTRIES_KEPT = 64
 ADMITTED_SHARE_OF_DEADLINE = 0.7
 """The rest is for what the measured rate does not know: a busy event loop, a slower next batch."""
+SHORTEST_BATCH_SECONDS = 0.05
+"""Batches are not cut below this for a deadline: of ever smaller ones fewer would be answered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,15 +190,18 @@ class Batcher:
         """The next batch: first come, first served, up to the token budget, without what nobody
         waits for.
 
-        Idle engines share what is queued, so that a burst does not wait behind one of them.
+        Idle engines share what is queued, so that a burst does not wait behind one of them. A batch
+        is answered when all of it is computed, so it ends before it would be late for its first.
         """
-        budget = min(self._max_batch_tokens, math.ceil(self.queued_tokens / self._idle))
+        budget: float = min(self._max_batch_tokens, math.ceil(self.queued_tokens / self._idle))
         batch: list[_Entry] = []
         tokens = 0
         now = asyncio.get_running_loop().time()
         while self._queue:
             entry = self._queue[0]
             wanted = not entry.request.future.done() and entry.request.deadline > now
+            if wanted:
+                budget = min(budget, self._tokens_within(entry.request.deadline - now))
             if wanted and batch and tokens + entry.tokens > budget:
                 break
             self._queue.popleft()
@@ -209,6 +214,13 @@ class Batcher:
             entry.request.queued_tokens -= entry.tokens
             self.queued_tokens -= entry.tokens
         return batch
+
+    def _tokens_within(self, seconds: float) -> float:
+        """What an engine computes in time for a deadline that is so far away."""
+        if not self._tokens_per_second:
+            return math.inf
+        usable = max(seconds * ADMITTED_SHARE_OF_DEADLINE, SHORTEST_BATCH_SECONDS)
+        return usable * self._tokens_per_second
 
     async def _compute(self, batch: list[_Entry]) -> None:
         try:
