@@ -9,6 +9,8 @@ import re
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -19,6 +21,8 @@ from tests.fixtures.load import LoadProcess
 from tests.fixtures.models import write_python_package
 from tests.fixtures.problems import check_problem
 from tests.fixtures.services import ServiceProcess, StartInference, wait_until
+
+from slipway_inference.connection import REFUSED_READ_PER_SECOND
 
 pytestmark = pytest.mark.component
 
@@ -109,25 +113,27 @@ def _answers_normally_within(server: ServiceProcess, seconds: float) -> None:
         wait_until(quick, seconds=seconds, what="a quick answer")
 
 
-def _ask_and_leave(server: ServiceProcess, count: int) -> None:
-    """Send `count` requests on as many connections, then close all without reading."""
+@contextmanager
+def _asking(server: ServiceProcess, count: int) -> Iterator[None]:
+    """`count` requests that wait for their answers, on as many connections, until the end of the
+    block.
+    """
     address = urlsplit(server.url)
     body = b'{"input_text":"12345678"}'
     request = (
         f"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
-    connections = []
-    for _ in range(count):
-        connection = socket.create_connection((address.hostname, address.port or 0), timeout=10)
-        connection.sendall(request)
-        connections.append(connection)
-    with httpx2.Client(base_url=server.url) as client:
-        wait_until(
-            lambda: client.get("/health").json()["queue"]["requests"] >= count,
-            what="the requests in the queue",
-        )
-    for connection in connections:
-        connection.close()
+    with ExitStack() as connections:
+        for _ in range(count):
+            connection = socket.create_connection((address.hostname, address.port or 0), timeout=10)
+            connections.enter_context(connection)
+            connection.sendall(request)
+        with httpx2.Client(base_url=server.url) as client:
+            wait_until(
+                lambda: client.get("/health").json()["queue"]["requests"] >= count,
+                what="the requests in the queue",
+            )
+        yield
 
 
 def test_work_of_clients_that_left_is_dropped(
@@ -136,7 +142,8 @@ def test_work_of_clients_that_left_is_dropped(
     slow = STEADY.replace("0.1", "0.5")
     package = write_python_package(tmp_path / "slow", slow, entrypoint="Steady")
     server = start_inference(package, max_batch_tokens=4)  # one text at a time, for half a second
-    _ask_and_leave(server, 30)
+    with _asking(server, 30):
+        pass
     with httpx2.Client(base_url=server.url, timeout=60) as client:
         wait_until(
             lambda: client.get("/health").json()["queue"]["tokens"] == 0,
@@ -148,6 +155,35 @@ def test_work_of_clients_that_left_is_dropped(
         assert time.monotonic() - began < 5
         metrics = client.get("/metrics").text
     assert 'status="ClientDisconnected"} 3' in metrics  # 30, or 31 with one that was computing
+
+
+def test_clients_that_ignore_retry_after_are_heard_at_a_bounded_rate(
+    tmp_path: Path, start_inference: StartInference
+) -> None:
+    endless = STEADY.replace("0.1", "60")
+    package = write_python_package(tmp_path / "endless", endless, entrypoint="Steady")
+    server = start_inference(package, max_batch_tokens=4, max_queue_tokens=4)
+    refusals: list[int] = []
+
+    def insist(until: float) -> None:
+        count = 0
+        with httpx2.Client(base_url=server.url, timeout=30) as client:
+            while time.monotonic() < until:
+                refused = client.post("/predict/text", json={"input_text": "a"})
+                assert refused.status_code == 429
+                count += 1
+        refusals.append(count)
+
+    with _asking(server, 2):  # one is computed, one waits
+        began = time.monotonic()
+        clients = [threading.Thread(target=insist, args=(began + 3,)) for _ in range(40)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+        seconds = time.monotonic() - began
+    assert len(refusals) == len(clients)
+    assert sum(refusals) <= REFUSED_READ_PER_SECOND * seconds + 2 * len(clients)
 
 
 def test_a_request_that_cannot_be_in_time_is_refused(

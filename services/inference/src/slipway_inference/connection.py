@@ -1,5 +1,5 @@
-"""HTTP/1.1 connections with bounds that uvicorn does not set: their number, the size of headers and
-the time in which these arrive.
+"""HTTP/1.1 connections with bounds that uvicorn does not set: their number, the size of headers,
+the time in which these arrive, and how often those are heard who come back at once after a 429.
 """
 
 from __future__ import annotations
@@ -13,9 +13,14 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from slipway_core.errors import HeadersTooLarge, MalformedBody, SlipwayError, TooManyStreams
 from slipway_inference.problem import MEDIA_TYPE, describe
+from slipway_inference.request_context import was_refused
 from slipway_inference.settings import InferenceSettings
 
 _LINGER_SECONDS = 2.0
+REFUSED_READ_PER_SECOND = 500.0
+"""Refusing costs the time in which accepted requests are answered, so clients that ignore
+Retry-After must not make it all that the server does.
+"""
 
 
 def bounded_protocol(settings: InferenceSettings) -> type[HttpToolsProtocol]:
@@ -23,12 +28,27 @@ def bounded_protocol(settings: InferenceSettings) -> type[HttpToolsProtocol]:
 
     class BoundedProtocol(_BoundedProtocol):
         limits = settings
+        pacer = Pacer(REFUSED_READ_PER_SECOND)
 
     return BoundedProtocol
 
 
+class Pacer:
+    """Gives out turns at a bounded rate: each caller learns how long to wait for its own."""
+
+    def __init__(self, per_second: float) -> None:
+        self._step = 1 / per_second
+        self._last = 0.0
+
+    def seconds_to_turn(self, now: float) -> float:
+        """From `now`, a time of the caller's monotonic clock, to the caller's turn."""
+        self._last = max(self._last, now) + self._step
+        return self._last - now
+
+
 class _BoundedProtocol(HttpToolsProtocol):
     limits: InferenceSettings
+    pacer: Pacer
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -76,6 +96,13 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self.cycle is not None and self.cycle.more_body:
             # Answered before the body was read (it was refused): do not read the rest for long.
             self._start_timer(_LINGER_SECONDS)
+        elif self.cycle is not None and was_refused(self.cycle.scope):
+            self.flow.pause_reading()
+            self.loop.call_later(self.pacer.seconds_to_turn(self.loop.time()), self._read_again)
+
+    def _read_again(self) -> None:
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(MalformedBody("the request is not valid HTTP/1.1"))

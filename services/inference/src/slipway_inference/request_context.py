@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
 from starlette.types import Scope
+
+from slipway_core.errors import QueueFull
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
@@ -56,6 +59,12 @@ def context_of(scope: Scope) -> RequestContext:
     """The context that `open_context` put into this request's scope."""
     context: RequestContext = scope[_KEY]
     return context
+
+
+def was_refused(scope: Mapping[str, object]) -> bool:
+    """Whether this request was told to come back later, because there is too much to do."""
+    context = scope.get(_KEY)
+    return isinstance(context, RequestContext) and context.code == QueueFull.__name__
 
 
 def _read_prefix(header: bytes) -> str:

@@ -1,0 +1,19 @@
+"""Turns at a bounded rate."""
+
+from __future__ import annotations
+
+import pytest
+
+from slipway_inference.connection import Pacer
+
+
+def test_a_single_caller_hardly_waits() -> None:
+    pacer = Pacer(500)
+    assert [pacer.seconds_to_turn(now) for now in (10.0, 20.0)] == pytest.approx([0.002, 0.002])
+
+
+def test_a_crowd_is_spread_out() -> None:
+    pacer = Pacer(500)
+    turns = [pacer.seconds_to_turn(10.0) for _ in range(250)]
+    assert turns == pytest.approx([0.002 * (place + 1) for place in range(250)])
+    assert pacer.seconds_to_turn(10.4) == pytest.approx(0.102)
