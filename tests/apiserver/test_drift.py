@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.fixtures.operator_process import (
     RunningOperator,
     children,
     kinds_of,
+    operator_settings,
     start,
 )
 
@@ -63,6 +65,27 @@ def test_a_deleted_child_comes_back(kube: Kube, operator: RunningOperator, kind:
         return now is not None and now["metadata"]["uid"] != before["metadata"]["uid"]
 
     kube.wait_for(is_back, seconds=10)
+
+
+async def test_what_was_deleted_before_the_watches_began_comes_back(
+    kube: Kube, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from slipway_operator.cluster import Cluster
+    from slipway_operator.controller import Controller
+
+    monkeypatch.setenv("KUBECONFIG", str(kube.server.operator_kubeconfig))
+    kube.apply(manifest(namespace=kube.namespace))
+    settings = operator_settings(namespaces=[kube.namespace])
+
+    def delete_and_wait() -> None:
+        kube.wait_for(lambda: kube.get("service", "minilm"))
+        kube.run("delete", "service", "minilm")
+        kube.wait_for(lambda: kube.get("service", "minilm"), seconds=10)
+
+    async with Cluster(settings.namespaces) as cluster:
+        controller = Controller(cluster, settings)  # nothing watches
+        async with controller.running():
+            await asyncio.to_thread(delete_and_wait)
 
 
 def test_what_is_wished_no_more_is_deleted_and_nothing_else(

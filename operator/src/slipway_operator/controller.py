@@ -10,6 +10,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import chain, repeat
 from typing import Any
 
 from slipway_operator.cluster import Cluster, Refused, Unavailable
@@ -35,6 +36,9 @@ log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.1
 """One action of a user or a controller changes several objects: they are looked at together."""
+
+FIRST_RESYNC_SECONDS = (4.0, 15.0)
+"""The watches begin some time after the first listing: none tells of what was deleted between."""
 
 Event = dict[str, Any]
 
@@ -157,10 +161,10 @@ class Controller:
 
     async def _resync(self) -> None:
         """Looks at everything now and then, should a watch ever have missed something."""
-        while True:
+        for pause in chain(FIRST_RESYNC_SECONDS, repeat(self._settings.resync_seconds)):
             for key in self._deployments.keys():  # noqa: SIM118 - not a dict
                 self._queue.add(key, GATHER_SECONDS)
-            await asyncio.sleep(self._settings.resync_seconds)
+            await asyncio.sleep(pause)
             try:
                 await self._list_everything()
             except (Unavailable, Refused) as error:

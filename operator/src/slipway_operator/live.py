@@ -108,6 +108,10 @@ class LiveObjects:
             if each == kind
         ]
 
+    def mark(self, key: Key, kind: Kind, name: str) -> bytes | None:
+        """Stands for what is known of an object now; another one for anything else."""
+        return self._encoded.get(key, {}).get((kind, name))
+
     def names(self, key: Key) -> list[tuple[Kind, str]]:
         """What is known of a ModelDeployment, by kind and name."""
         return list(self._encoded.get(key, {}))

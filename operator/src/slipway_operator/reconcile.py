@@ -122,7 +122,11 @@ class Reconciler:
             if current is not None and _gives_up_replicas(kind, current, manifest):
                 count = int(current["spec"].get("replicas", 1))
                 await self._cluster.hand_over_replicas(kind, md.namespace, name, count)
-            self._live.put(kind, await self._apply_over(kind, current, manifest))
+            mark = self._live.mark(key, kind, name)
+            applied = await self._apply_over(kind, current, manifest)
+            # The watch may have told of a later change or of the object's end meanwhile.
+            if self._live.mark(key, kind, name) == mark:
+                self._live.put(kind, applied)
         except Refused as error:
             RECONCILE_ERRORS.labels(Reason.APPLY_REJECTED).inc()
             found = fault(Reason.APPLY_REJECTED, f"{kind.kind} `{name}`: {error}")
