@@ -11,12 +11,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import psutil
 import psycopg
 import pytest
 import redis
+from tests.fixtures.local_platform import wait_until
 
 from slipway_core.embedded.account import ServerAccount
 from slipway_core.embedded.binaries import ServerBinaries
@@ -225,6 +227,14 @@ def test_a_port_taken_before_the_first_start_is_avoided(
             assert server.port != taken
 
 
+def can_bind(occupier: socket.socket, port: int) -> bool:
+    try:
+        occupier.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
+
+
 def test_a_port_taken_during_a_restart_is_named(
     postgres: PostgresServer, valkey: ValkeyServer
 ) -> None:
@@ -233,7 +243,8 @@ def test_a_port_taken_during_a_restart_is_named(
         server.kill()
         with socket.socket() as occupier:
             occupier.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            occupier.bind(("127.0.0.1", server.port))
+            # Children of a killed server hold its port until they notice.
+            wait_until(partial(can_bind, occupier, server.port), "a free port")
             occupier.listen()
             with pytest.raises(EmbeddedServerFailed, match=f"port {server.port} .* was taken"):
                 server.start()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -43,11 +44,32 @@ class S3Source:
 
     def is_still(self, state: str) -> bool:
         """Compares ETags and sizes of all objects."""
-        # Asked once: the caller has a copy to go on with.
-        return _state_of(self._translated(self._list)) == state
+        with self._connected():
+            # Asked once: the caller has a copy to go on with.
+            return _state_of(self._translated(self._list)) == state
 
     def fetch(self, work: Path) -> Fetched:
         """The archive, or a folder with every object below the prefix."""
+        with self._connected():
+            return self._fetch(work)
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        """Closes the connections at the end: left to the garbage collector, s3fs gives up after a
+        tenth of a second and leaves them open.
+        """
+        from fsspec.asyn import sync
+
+        try:
+            yield
+        finally:
+            creator = getattr(self._files, "_s3creator", None)
+            if creator is not None:
+                self._files._s3 = None  # so that the next request connects anew
+                with suppress(Exception):  # what was fetched is here
+                    sync(self._files.loop, creator.__aexit__, None, None, None, timeout=5)
+
+    def _fetch(self, work: Path) -> Fetched:
         objects = self._call(self._list)
         state = _state_of(objects)
         total = sum(int(entry["size"]) for entry in objects)
