@@ -18,8 +18,9 @@ Share = list[int]
 
 # All N cores compute one pass about N ** this as fast as one core: 1.5 times on two.
 TOGETHER_EXPONENT = 0.6
-# Of the cores' time, what a pass on all of them gets when it has them for itself.
-UNDISTURBED = 0.75
+# Of the cores' time, the least that a pass on all of them gets when it has them for itself: the
+# server's own work between two passes takes some of it.
+UNDISTURBED = 0.5
 STRIKES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 16, 512
 
