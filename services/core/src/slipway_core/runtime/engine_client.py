@@ -95,7 +95,7 @@ class Engine:
     async def load(self, package: Package, options: LoadOptions) -> ModelInfo:
         """Load the model; raises the ModelError that the engine reports."""
         try:
-            self._writer.write(wire.encode(Load(str(package.folder), package.manifest, options)))
+            self.send(wire.encode(Load(str(package.folder), package.manifest, options)))
             reply = await self._read()
         except EngineDied as death:
             raise ModelLoadFailed(
