@@ -62,6 +62,6 @@ class LogFile:
             self.last_error = text or self.last_error
             return
         if isinstance(event, dict) and event.get("level") in ("error", "critical"):
-            said = [str(event[name]) for name in ("event", "cause") if event.get(name)]
+            said = [str(event[name]) for name in ("event", "cause", "exception") if event.get(name)]
             # Of a traceback the last line says what happened.
             self.last_error = ": ".join(part.strip().splitlines()[-1] for part in said)

@@ -32,6 +32,8 @@ IDLE_TRANSACTION_SECONDS = 60
 # with the next request: so the longest pause is about half of it.
 RECONNECT_SECONDS = 5
 
+_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed)
+
 
 class FloatArrayLoader(Loader):
     """Gives a `real[]` as little-endian float32 bytes."""
@@ -103,11 +105,13 @@ class Database:
         try:
             async with self._pool.connection(timeout) as connection, connection.transaction():
                 yield connection
-        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed) as error:
+        except (psycopg.Error, PoolTimeout, PoolClosed) as error:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 # The driver cancels the statement and reports that; the caller wanted to stop.
                 raise asyncio.CancelledError from error
+            if not isinstance(error, _AWAY):
+                raise
             raise StoreUnavailable(
                 f"the database does not answer ({type(error).__name__}): try again in a moment",
                 retry_after_seconds=5,
