@@ -137,7 +137,7 @@ def test_predictions_go_on_without_the_database(
         assert "slipway_prediction_log_rows_dropped_total 20.0" in client.get("/metrics").text
         postgres_server.start()
         wait_until(lambda: health()["prediction_log"]["waiting"] == 0, what="what waited")
-        assert health()["database"] == "ok"
+        wait_until(lambda: health()["database"] == "ok", what="the database's return")
         assert health()["prediction_log"]["written"] == 11
         assert len(client.get("/predictions").json()["predictions"]) == 11
 
