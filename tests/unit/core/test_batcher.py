@@ -17,11 +17,13 @@ class Engines:
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
+        self.whole: list[bool] = []
         self.gates: list[asyncio.Event] = []
         self.error: Exception | None = None
 
-    async def run(self, items: Sequence[Item]) -> list[Outcome]:
+    async def run(self, items: Sequence[Item], *, whole: bool) -> list[Outcome]:
         gate = asyncio.Event()
+        self.whole.append(whole)
         self.batches.append([item.value for item in items])
         self.gates.append(gate)
         await gate.wait()
@@ -51,9 +53,14 @@ def texts(*values: str) -> list[Item]:
     return [Item("text", value) for value in values]
 
 
-def batcher_of(engines: Engines, **changes: object) -> Batcher:
-    options = {"concurrency": 1, "max_batch_tokens": 100, "max_queue_tokens": 1000} | changes
-    return Batcher(engines.run, **options)  # type: ignore[arg-type]
+def batcher_of(computing: Engines, **changes: object) -> Batcher:
+    options = {
+        "engines": 1,
+        "lanes": 1,
+        "max_batch_tokens": 100,
+        "max_queue_tokens": 1000,
+    } | changes
+    return Batcher(computing.run, **options)  # type: ignore[arg-type]
 
 
 def submit(
@@ -125,13 +132,121 @@ async def test_a_request_larger_than_a_batch_is_answered_whole_and_in_order() ->
 
 async def test_idle_engines_share_a_burst() -> None:
     engines = Engines()
-    batcher = batcher_of(engines, concurrency=2)
+    batcher = batcher_of(engines, engines=2)
     request = submit(batcher, *"abcd")
     await settle()
     assert engines.batches == [["a", "b"], ["c", "d"]]
     await engines.finish(1)
     await engines.finish(0)
     assert [outcome.prediction["echo"] for outcome in await request] == list("abcd")
+
+
+async def test_what_arrives_alone_gets_all_cores_and_what_arrives_meanwhile_waits() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, lanes=2)
+    alone = submit(batcher, "a")
+    await settle()
+    late = submit(batcher, "b")
+    await settle()
+    assert engines.batches == [["a"]]
+    await engines.finish(0)
+    await engines.finish(1)
+    assert engines.whole == [True, True]
+    await asyncio.gather(alone, late)
+
+
+async def test_lanes_share_a_burst_and_do_not_wait_for_each_other() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, lanes=2)
+    burst = submit(batcher, *"abcd")
+    await settle()
+    assert engines.batches == [["a", "b"], ["c", "d"]]
+    next_one = submit(batcher, *"efg")
+    await settle()
+    await engines.finish(1)
+    assert engines.batches[2:] == [["e", "f", "g"]]
+    assert not any(engines.whole)
+    for batch in (0, 2):
+        await engines.finish(batch)
+    await asyncio.gather(burst, next_one)
+
+
+async def test_an_input_that_is_most_of_the_work_gets_all_cores() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, lanes=2)
+    costs = [70, 5, 5]
+    request = asyncio.create_task(batcher.submit(texts(*"abc"), costs, timeout_seconds=60))
+    await settle()
+    assert (engines.batches, engines.whole) == ([["a", "b", "c"]], [True])
+    await engines.finish(0)
+    await request
+
+
+async def test_a_lane_leaves_some_of_a_long_queue_to_the_others() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, lanes=2, max_batch_tokens=8000, max_queue_tokens=9000)
+    request = submit(batcher, *"abcdefg", tokens=600)
+    await settle()
+    assert engines.batches == [["a", "b", "c", "d"], ["e", "f"]]
+    await engines.finish(0)
+    assert engines.batches[2:] == [["g"]]
+    for batch in (1, 2):
+        await engines.finish(batch)
+    await request
+
+
+async def test_a_lane_waits_a_moment_for_the_clients_that_it_answered() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, lanes=2)
+    first = submit(batcher, *"abcd")
+    await settle()
+    await passed(1)  # so the lane waits for up to a twentieth of a second
+    await engines.finish(0)
+    back = submit(batcher, "e")
+    await settle()
+    assert len(engines.batches) == 2
+    also_back = submit(batcher, "f")
+    await settle()
+    assert engines.batches[2:] == [["e", "f"]]
+    for batch in (1, 2):
+        await engines.finish(batch)
+    await asyncio.gather(first, back, also_back)
+
+
+async def test_a_lane_that_waits_for_clients_takes_what_came_when_they_stay_away() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, lanes=2)
+    first = submit(batcher, *"abcd")
+    await settle()
+    await passed(0.2)
+    await engines.finish(0)
+    back = submit(batcher, "e")
+    await settle()
+    assert len(engines.batches) == 2
+    await passed(0.05)
+    assert engines.batches[2:] == [["e"]]
+    for batch in (1, 2):
+        await engines.finish(batch)
+    await asyncio.gather(first, back)
+
+
+async def test_closing_ends_a_lane_s_wait_for_clients() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, lanes=2)
+    first = submit(batcher, *"abcd")
+    await settle()
+    await passed(1)
+    await engines.finish(0)
+    back = submit(batcher, "e")
+    await settle()
+    batcher.close()
+    drained = asyncio.create_task(batcher.drain())
+    await settle()
+    assert engines.batches[2:] == [["e"]]
+    for batch in (1, 2):
+        await engines.finish(batch)
+    await drained
+    await asyncio.gather(first, back)
 
 
 async def test_over_the_queue_limit_a_request_is_refused_and_told_when_to_come_back() -> None:

@@ -61,17 +61,15 @@ def test_half_a_surrogate_pair_fails_its_item_alone() -> None:
 
 def test_labels_that_are_kept_are_bounded_and_the_latest_stay() -> None:
     kept = LabelVectors(most=3)
-    for label in "abcd":
-        kept.add(label, np.array([3, 4], dtype=np.float32))
-    assert kept.missing("abcd") == []  # until the batch is done
-    kept.matrix(["b"])
-    kept.forget_oldest()
-    assert kept.missing("abcd") == ["a"]
-    kept.add("e", np.zeros(2, dtype=np.float32))
-    kept.matrix(["b"])
-    kept.forget_oldest()
-    assert kept.missing("abcde") == ["a", "c"]
-    assert kept.matrix(["b", "e"]).tolist() == [pytest.approx([0.6, 0.8]), [0, 0]]
+    for label in "abc":
+        kept.keep([label], [np.array([3, 4], dtype=np.float32)])
+    assert list(kept.known("abc")) == list("abc")
+    kept.known("a")
+    units = kept.keep(["e"], [np.zeros(2, dtype=np.float32)])
+    assert units["e"].tolist() == [0, 0]
+    found = kept.known("abce")
+    assert list(found) == ["a", "c", "e"]
+    assert found["a"].tolist() == pytest.approx([0.6, 0.8])
 
 
 def test_many_new_labels_at_once_are_all_answered() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 import uvloop
+from tests.fixtures.bert_packages import make_tensors, write_bert_package
 from tests.fixtures.local_platform import wait_until
 from tests.fixtures.models import write_python_package
 
@@ -138,6 +139,41 @@ async def test_several_engines_compute_at_once(misbehaving_package: Path) -> Non
         batches = await asyncio.gather(*(pool.run(texts(f"{'x' * n}")) for n in range(1, 9)))
         assert [answers(batch) for batch in batches] == [[n] for n in range(1, 9)]
         assert len(engine_processes()) == 2
+
+
+@pytest.fixture(scope="module")
+def encoder_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small encoder: models of the bert runtime have a lane for each thread."""
+    package = write_bert_package(tmp_path_factory.mktemp("encoder"), make_tensors())
+    (package / "slipway.yaml").write_text(
+        "name: encoder\nversion: '1'\ntask: text-embedding\nruntime: bert\n"
+    )
+    return package
+
+
+async def test_a_model_with_lanes_computes_on_each_and_on_all_cores_alike(
+    encoder_package: Path,
+) -> None:
+    async with pool_of(encoder_package, threads=2) as pool:
+        assert pool.info.lanes == 2
+        batches = await asyncio.gather(
+            *(pool.run(texts("hello world"), whole=number % 3 == 0) for number in range(9))
+        )
+        first, *others = [outcome.vector() for (outcome,) in batches]
+        assert len(first)
+        for other in others:
+            assert other == pytest.approx(first, abs=1e-6)
+
+
+async def test_a_killed_engine_costs_no_lane_its_answer(encoder_package: Path) -> None:
+    async with pool_of(encoder_package, threads=2) as pool:
+        running = [asyncio.create_task(pool.run(texts(f"text {n}"))) for n in range(8)]
+        await asyncio.sleep(0)
+        os.kill(engine_processes()[0].pid, signal.SIGKILL)
+        for task in running:
+            (outcome,) = await task
+            assert outcome.failure is None
+        assert pool.alive == 1
 
 
 async def test_the_engine_is_given_no_secret_of_the_server(

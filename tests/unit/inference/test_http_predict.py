@@ -150,7 +150,7 @@ async def test_an_unexpected_error_tells_no_internals() -> None:
         def __init__(self, info: object) -> None:
             self.info = info
 
-        async def run(self, items: object) -> object:
+        async def run(self, items: object, *, whole: bool) -> object:
             raise KeyError("secret detail")
 
         async def close(self) -> None:

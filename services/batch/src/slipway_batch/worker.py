@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 from contextlib import AsyncExitStack
 from datetime import timedelta
 from functools import partial
@@ -13,13 +14,15 @@ import structlog
 from slipway_batch.chunk_runner import ChunkRunner
 from slipway_batch.health import HealthServer
 from slipway_batch.settings import BatchSettings
-from slipway_batch.slices import in_slices
+from slipway_batch.slices import Compute, in_slices
 from slipway_core.cancelling import cancel_and_wait
 from slipway_core.errors import SlipwayError
 from slipway_core.queue.client import ArqDoorbell
 from slipway_core.queue.worker import QueueWorker
+from slipway_core.runtime.batcher import Batcher
 from slipway_core.runtime.engine import EnginePool
 from slipway_core.runtime.inputs import estimate_tokens
+from slipway_core.runtime.protocol import Item, Outcome
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.database import Database
 from slipway_core.sweeper import keep_sweeping
@@ -90,14 +93,27 @@ class BatchWorker:
         )
         return pool
 
+    def _compute_on(self, pool: EnginePool) -> Compute:
+        """Shares the items of chunks out among the lanes of all engines."""
+        lanes = pool.size * pool.info.lanes
+        estimate = partial(estimate_tokens, pool.info.manifest)
+        batcher = Batcher(
+            pool.run,
+            engines=pool.size,
+            lanes=pool.info.lanes,
+            max_batch_tokens=self._settings.max_batch_tokens,
+            max_queue_tokens=sys.maxsize,  # what waits is bounded by the chunks that are claimed
+        )
+
+        async def compute(items: list[Item]) -> list[Outcome]:
+            return await batcher.submit(items, [estimate(item) for item in items])
+
+        return in_slices(compute, estimate, lanes * self._settings.max_batch_tokens)
+
     async def _answer_rings(self, database: Database, pool: EnginePool) -> None:
         runner = ChunkRunner(
             ChunkRepository(database, self._settings.queue_name, pool.info.manifest.digest),
-            in_slices(
-                pool.run,
-                partial(estimate_tokens, pool.info.manifest),
-                self._settings.max_batch_tokens,
-            ),
+            self._compute_on(pool),
             lease=timedelta(seconds=self._settings.lease_seconds),
             timeout_seconds=self._settings.chunk_timeout_seconds,
         )

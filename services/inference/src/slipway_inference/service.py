@@ -51,7 +51,7 @@ class Engines(Protocol):
     @property
     def alive(self) -> int: ...
 
-    async def run(self, items: Sequence[Item]) -> list[Outcome]: ...
+    async def run(self, items: Sequence[Item], *, whole: bool) -> list[Outcome]: ...
 
     async def close(self) -> None: ...
 
@@ -189,7 +189,8 @@ class Service:
             return
         self._batcher = Batcher(
             pool.run,
-            concurrency=pool.size,
+            engines=pool.size,
+            lanes=pool.info.lanes,
             max_batch_tokens=self.settings.max_batch_tokens,
             max_queue_tokens=self.settings.max_queue_tokens,
             observe=_observe,

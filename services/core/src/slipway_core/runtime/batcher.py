@@ -1,8 +1,11 @@
 """Puts requests together into batches by their cost in tokens, and says no in time.
 
-There is no waiting window: an idle engine takes what is queued at once, and while engines are busy
-the next batch grows by itself. The queue is bounded in tokens and in time: a request that could not
-be answered before its deadline is refused at once (QueueFull) instead of being computed for nobody.
+There is no waiting window: an idle machine takes what is queued at once, and while it is busy the
+next batch grows by itself. Batches are computed in lanes, a core each, which do not wait for each
+other; what arrives alone at an idle engine gets all of its cores.
+
+The queue is bounded in tokens and in time: a request that could not be answered before its deadline
+is refused at once (QueueFull) instead of being computed for nobody.
 """
 
 from __future__ import annotations
@@ -10,10 +13,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from slipway_core.errors import DeadlineExceeded, Draining, PayloadTooLarge, QueueFull
+from slipway_core.runtime.gathering import Gathering
+from slipway_core.runtime.pace import Computing, Pace
 from slipway_core.runtime.protocol import Item, Outcome
 
 LONGEST_RETRY_AFTER_SECONDS = 60
@@ -22,6 +28,18 @@ ADMITTED_SHARE_OF_DEADLINE = 0.7
 """The rest is for what the measured rate does not know: a busy event loop, a slower next batch."""
 SHORTEST_BATCH_SECONDS = 0.05
 """Batches are not cut below this for a deadline: of ever smaller ones fewer would be answered."""
+LANE_TOKENS = 512
+"""One core computes more at once no faster: what is more than this is left for the other lanes."""
+TOGETHER_EXPONENT = 0.6
+"""All N cores compute one batch about N ** this times as fast as one: 1.5 times for two."""
+GATHER_SHARE = 0.05
+"""Of the time of its last batch, the most that a lane waits for the clients that it answered."""
+
+
+class RunBatch(Protocol):
+    """Computes a batch on one core, or with `whole` on all cores of an engine."""
+
+    async def __call__(self, items: Sequence[Item], *, whole: bool) -> list[Outcome]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,36 +90,38 @@ class _Entry:
 
 
 class Batcher:
-    """Feeds `concurrency` engines through `run`. Lives on one event loop; nothing here is
+    """Feeds engines, of `lanes` lanes each, through `run`. Lives on one event loop; nothing here is
     thread-safe.
     """
 
     def __init__(
         self,
-        run: Callable[[Sequence[Item]], Awaitable[list[Outcome]]],
+        run: RunBatch,
         *,
-        concurrency: int,
+        engines: int,
+        lanes: int,
         max_batch_tokens: int,
         max_queue_tokens: int,
         observe: Callable[[BatchReport], None] | None = None,
     ) -> None:
         self._run = run
-        self._concurrency = concurrency
+        self._lanes = lanes
+        self._all_lanes = engines * lanes
         self._max_batch_tokens = max_batch_tokens
         self._max_queue_tokens = max_queue_tokens
         self._observe = observe
         self._queue: deque[_Entry] = deque()
-        self._idle = concurrency
+        self._idle = self._all_lanes
         self._batches: set[asyncio.Task[None]] = set()
-        self._computing: dict[int, tuple[float, int]] = {}  # by batch: its start and its tokens
-        self._tokens_per_second = 0.0  # of one engine; 0 until the first batch is done
+        self._gathering = Gathering(self._dispatch)
+        self._pace = Pace(self._all_lanes)
         self._dead_entries = 0  # in the queue, of requests that nobody waits for any more
         self._closed = False
         self.queued_tokens = 0
         self.inflight = 0
 
     async def submit(
-        self, items: Sequence[Item], costs: Sequence[int], *, timeout_seconds: float
+        self, items: Sequence[Item], costs: Sequence[int], *, timeout_seconds: float = math.inf
     ) -> list[Outcome]:
         """The outcomes of `items`, in order; `costs` are their estimated tokens.
 
@@ -120,6 +140,7 @@ class Batcher:
             request.queued_tokens += tokens
         self.queued_tokens += request.queued_tokens
         self.inflight += 1
+        self._gathering.arrived(len(items))
         self._dispatch()
         try:
             async with asyncio.timeout_at(request.deadline):
@@ -142,6 +163,7 @@ class Batcher:
     def close(self) -> None:
         """Refuse new requests from now on; accepted ones are still answered."""
         self._closed = True
+        self._gathering.end()
 
     async def drain(self) -> None:
         """Wait until every accepted request has been answered."""
@@ -164,36 +186,42 @@ class Batcher:
             )
 
     def _expected_wait_seconds(self, more_tokens: int = 0) -> float:
-        if not self._tokens_per_second or not self._computing:
-            return 0.0
         now = asyncio.get_running_loop().time()
-        unfinished = sum(
-            max(0.0, tokens - (now - started) * self._tokens_per_second)
-            for started, tokens in self._computing.values()
-        )
-        ahead = self.queued_tokens + unfinished + more_tokens
-        return ahead / (self._tokens_per_second * self._concurrency)
+        return self._pace.seconds_until_done(self.queued_tokens + more_tokens, now)
 
     def _dispatch(self) -> None:
-        while self._queue and self._idle:
-            batch = self._take()
+        while self._queue and self._idle and not self._gathering.goes_on:
+            lanes = self._lanes if self._is_better_together() else 1
+            batch = self._take(lanes)
             if not batch:
                 return
-            self._idle -= 1
+            self._idle -= lanes
             tokens = sum(entry.tokens for entry in batch)
-            self._computing[id(batch)] = asyncio.get_running_loop().time(), tokens
-            task = asyncio.create_task(self._compute(batch))
+            computing = Computing(asyncio.get_running_loop().time(), tokens, lanes)
+            self._pace.began(computing)
+            task = asyncio.create_task(self._compute(batch, computing))
             self._batches.add(task)
             task.add_done_callback(self._batches.discard)
 
-    def _take(self) -> list[_Entry]:
+    def _is_better_together(self) -> bool:
+        """Whether all cores of an engine are to compute one batch: when they are idle, and the
+        longest input would keep one of them busy after the others have done the rest.
+        """
+        if self._lanes == 1 or self._idle < self._lanes:
+            return False
+        longest: int = max(entry.tokens for entry in self._queue)
+        speed: float = self._lanes**TOGETHER_EXPONENT
+        return longest * speed > self.queued_tokens
+
+    def _take(self, lanes: int) -> list[_Entry]:
         """The next batch: first come, first served, up to the token budget, without what nobody
         waits for.
 
-        Idle engines share what is queued, so that a burst does not wait behind one of them. A batch
-        is answered when all of it is computed, so it ends before it would be late for its first.
+        A batch is answered when all of it is computed, so it ends before it would be late for its
+        first.
         """
-        budget: float = min(self._max_batch_tokens, math.ceil(self.queued_tokens / self._idle))
+        most: float = self._max_batch_tokens
+        share = self._share(lanes)
         batch: list[_Entry] = []
         tokens = 0
         now = asyncio.get_running_loop().time()
@@ -201,8 +229,8 @@ class Batcher:
             entry = self._queue[0]
             wanted = not entry.request.future.done() and entry.request.deadline > now
             if wanted:
-                budget = min(budget, self._tokens_within(entry.request.deadline - now))
-            if wanted and batch and tokens + entry.tokens > budget:
+                most = min(most, self._tokens_within(entry.request.deadline - now))
+            if wanted and batch and (tokens >= share or tokens + entry.tokens > most):
                 break
             self._queue.popleft()
             entry.request.queued_entries -= 1
@@ -215,45 +243,55 @@ class Batcher:
             self.queued_tokens -= entry.tokens
         return batch
 
-    def _tokens_within(self, seconds: float) -> float:
-        """What an engine computes in time for a deadline that is so far away."""
-        if not self._tokens_per_second:
-            return math.inf
-        usable = max(seconds * ADMITTED_SHARE_OF_DEADLINE, SHORTEST_BATCH_SECONDS)
-        return usable * self._tokens_per_second
+    def _share(self, lanes: int) -> int:
+        """The tokens with which a batch is enough, so that lanes have about the same to do: those
+        that are idle share what is queued, and leave some of it to those that will soon be.
+        """
+        in_work = self.queued_tokens + self._pace.tokens
+        return min(
+            math.ceil(self.queued_tokens * lanes / self._idle),
+            math.ceil(in_work * lanes / self._all_lanes),
+            max(LANE_TOKENS, math.ceil(self.queued_tokens * lanes / self._all_lanes)),
+        )
 
-    async def _compute(self, batch: list[_Entry]) -> None:
+    def _tokens_within(self, seconds: float) -> float:
+        """What a lane computes in time for a deadline that is so far away."""
+        usable = max(seconds * ADMITTED_SHARE_OF_DEADLINE, SHORTEST_BATCH_SECONDS)
+        return self._pace.tokens_within(usable)
+
+    async def _compute(self, batch: list[_Entry], computing: Computing) -> None:
+        items = [entry.item for entry in batch]
         try:
-            outcomes = await self._run([entry.item for entry in batch])
+            outcomes = await self._run(items, whole=computing.lanes == self._lanes)
         except Exception as error:
-            self._release(batch)
+            self._release(computing)
+            self._dispatch()
             for entry in batch:
                 _fail(entry.request, error)
             return
-        report = self._release(batch)
+        self._release(computing)
+        seconds = asyncio.get_running_loop().time() - computing.started
+        self._gather(len(batch) - len(self._queue), seconds * GATHER_SHARE)
+        self._dispatch()
         # The next batch is on its way to the engine before anybody works on these answers.
         await asyncio.sleep(0)
-        self._measure(report.tokens, report.compute_seconds)
+        self._pace.learn(computing, seconds)
         for entry, outcome in zip(batch, outcomes, strict=True):
             _answer(entry, outcome)
         if self._observe:
-            self._observe(report)
+            waited = computing.started - min(entry.request.enqueued_at for entry in batch)
+            self._observe(BatchReport(len(batch), computing.tokens, waited, seconds))
 
-    def _release(self, batch: list[_Entry]) -> BatchReport:
-        """The engine of a batch is idle: give it the next one."""
-        started, tokens = self._computing.pop(id(batch))
-        seconds = asyncio.get_running_loop().time() - started
-        self._idle += 1
-        self._dispatch()
-        waited = started - min(entry.request.enqueued_at for entry in batch)
-        return BatchReport(len(batch), tokens, waited, seconds)
+    def _release(self, computing: Computing) -> None:
+        """The lanes of a batch are idle."""
+        self._pace.ended(computing)
+        self._idle += computing.lanes
 
-    def _measure(self, tokens: int, seconds: float) -> None:
-        """Follow the rate of an engine, weighing a batch by how long it was computed for."""
-        if seconds <= 0:
-            return
-        weight = 1.0 if not self._tokens_per_second else min(0.5, seconds)
-        self._tokens_per_second += weight * (tokens / seconds - self._tokens_per_second)
+    def _gather(self, missing: int, seconds: float) -> None:
+        """Wait for as many inputs as were answered, but never while the machine is idle."""
+        busy = not self._pace.is_idle or self._gathering.goes_on
+        if missing > 0 and busy and not self._closed:
+            self._gathering.begin(missing, seconds)
 
     def _drop(self, request: _Request) -> None:
         """Take back the room of what the caller no longer waits for.

@@ -20,6 +20,7 @@ from slipway_core.package import Package, resolve_package
 from slipway_core.runtime import wire
 from slipway_core.runtime.cpu_quota import available_cpus
 from slipway_core.runtime.engine_client import Engine, EngineDied
+from slipway_core.runtime.neighbours import Neighbours
 from slipway_core.runtime.protocol import (
     Done,
     Item,
@@ -29,6 +30,7 @@ from slipway_core.runtime.protocol import (
     Outcome,
     Run,
 )
+from slipway_core.runtime.seats import Seat, Seats
 from slipway_core.settings import ServiceSettings
 
 log = structlog.get_logger("slipway.engine")
@@ -39,8 +41,8 @@ RESTART_PAUSE_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
 class EnginePool:
-    """All engines of a server. `run` is safe to call from many tasks; each call takes one idle
-    engine.
+    """All engines of a server. `run` is safe to call from many tasks; each call waits for a free
+    engine or for a free lane of one.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -52,7 +54,8 @@ class EnginePool:
             threads=settings.threads or max(1, available_cpus() // settings.engines),
             allow_pickle=settings.allow_pickle,
         )
-        self._idle: asyncio.Queue[Engine] = asyncio.Queue()
+        self._seats = Seats()
+        self._neighbours = Neighbours(self.options.threads)
         self._engines: set[Engine] = set()
         self._loaded: set[Engine] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -80,20 +83,23 @@ class EnginePool:
         """How many engines have the model loaded; fewer than `size` while one is replaced."""
         return len(self._loaded)
 
-    async def run(self, items: Sequence[Item]) -> list[Outcome]:
-        """One Outcome for each item, in order, from the next idle engine.
+    async def run(self, items: Sequence[Item], *, whole: bool = False) -> list[Outcome]:
+        """One Outcome for each item, in order, from one core of an engine, or with `whole` from all
+        cores of an engine that nobody else uses meanwhile.
 
         When the engine dies on several items, each half is tried again, and a single item once
-        more, so that only an item that kills the engine alone, twice, fails (EngineCrashed).
+        more, each with a whole engine: so only an item that kills one alone, twice, fails
+        (EngineCrashed).
         """
         try:
-            return await self._run_once(list(items))
+            return await self._run_once(list(items), whole=whole)
         except EngineDied:
             if len(items) > 1:
                 middle = len(items) // 2
-                return await self.run(items[:middle]) + await self.run(items[middle:])
+                first = await self.run(items[:middle], whole=True)
+                return first + await self.run(items[middle:], whole=True)
         try:
-            return await self._run_once(list(items))
+            return await self._run_once(list(items), whole=True)
         except EngineDied as death:
             message = f"the engine process died twice on this input alone: {death}"
             return [Outcome(failure=ItemFailure(EngineCrashed.__name__, message))]
@@ -120,7 +126,7 @@ class EnginePool:
     async def _load(self, engine: Engine) -> ModelInfo:
         info = await engine.load(self._package, self.options)
         self._loaded.add(engine)
-        self._idle.put_nowait(engine)
+        self._seats.add(engine)
         return info
 
     async def _spawn(self) -> Engine:
@@ -130,24 +136,32 @@ class EnginePool:
         self._engines.add(engine)
         return engine
 
-    async def _run_once(self, items: list[Item]) -> list[Outcome]:
+    async def _run_once(self, items: list[Item], *, whole: bool) -> list[Outcome]:
         frame = wire.encode(Run(items))
-        engine = await self._idle.get()
-        engine.send(frame)
+        seat = await self._seats.take(whole=whole)
+        lane = seat.lane
+        if lane is None and seat.engine.lanes > 1 and self._neighbours.disturb():
+            lane = 0
+        asked = seat.engine.ask(frame, lane)
         # A caller that gives up does not stop the engine, whose answer has to be read before its
         # next batch.
-        answer = self._keep(asyncio.create_task(self._receive(engine)))
+        answer = self._keep(asyncio.create_task(self._receive(seat, asked, together=lane is None)))
         return (await asyncio.shield(answer)).outcomes
 
-    async def _receive(self, engine: Engine) -> Done:
+    async def _receive(self, seat: Seat, asked: asyncio.Future[bytes], *, together: bool) -> Done:
+        """The answer; `together` when all cores work for it."""
+        engine = seat.engine
         try:
-            done = await engine.receive(self._settings.engine_timeout_seconds)
+            done = await engine.receive(asked, self._settings.engine_timeout_seconds)
         except EngineDied as death:
-            log.error("an engine died", code=EngineCrashed.__name__, cause=str(death))
-            self._forget_engine(engine)
-            self._keep(asyncio.create_task(self._replace()))
+            if engine in self._engines:  # else another lane's batch has said so
+                log.error("an engine died", code=EngineCrashed.__name__, cause=str(death))
+                self._forget_engine(engine)
+                self._keep(asyncio.create_task(self._replace()))
             raise
-        self._idle.put_nowait(engine)
+        self._seats.give_back(seat)
+        if together:
+            self._neighbours.observe(done.seconds, done.cpu_seconds)
         return done
 
     async def _replace(self) -> None:
@@ -176,6 +190,7 @@ class EnginePool:
     def _forget_engine(self, engine: Engine) -> None:
         self._engines.discard(engine)
         self._loaded.discard(engine)
+        self._seats.remove(engine)
 
     def _keep(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
         self._tasks.add(task)

@@ -1,8 +1,10 @@
 """The engine process: loads one model and computes batches until its server goes away.
 
-torch lives here and nowhere else. Everything runs on the main thread: torch's threads belong to the
-thread that calls it, and a second caller would make a second pool that fights for the same cores.
-It is imported only by models that use it; its thread count comes from OMP_NUM_THREADS.
+torch lives here and nowhere else; it is imported only by models that use it, and its thread count
+comes from OMP_NUM_THREADS. The main thread loads the model and computes batches on all cores. A
+model with lanes is computed by as many threads more, each with a connection of its own to the
+server and one core: N batches side by side never wait for each other, which one batch on N cores
+does after each of a hundred operations. The server takes care not to use both at a time.
 Started by `slipway_core.runtime.engine`; not meant to be run by hand.
 """
 
@@ -18,6 +20,7 @@ import socket
 import sys
 import time
 from pathlib import Path
+from threading import Barrier, Thread
 
 import msgspec
 import structlog
@@ -31,45 +34,71 @@ from slipway_core.runtime.protocol import Done, Load, Loaded, LoadFailed, Model,
 
 log = structlog.get_logger("slipway.engine")
 
+LANES_START_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
     """Serve the socket whose file descriptor is given until the other end closes it."""
     arguments = argparse.ArgumentParser()
-    arguments.add_argument("--fd", type=int, required=True)
+    arguments.add_argument("--fd", type=int, required=True, help="connection of the main thread")
+    arguments.add_argument("--lane-fds", type=int, nargs="*", default=[])
     arguments.add_argument("--server-pid", type=int, required=True)
     arguments.add_argument("--log-level", default="info")
     options = arguments.parse_args()
     configure_logging(options.log_level)
     _live_and_die_with(options.server_pid)
     # A server that ends while a batch is computed does not wait for the answer.
-    with (
-        socket.socket(fileno=options.fd) as connection,
-        contextlib.suppress(BrokenPipeError, ConnectionResetError),
-    ):
-        serve(connection)
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+        serve(
+            socket.socket(fileno=options.fd), [socket.socket(fileno=fd) for fd in options.lane_fds]
+        )
+    # At once: lanes may be inside a forward pass, whose answer nobody wants any more.
+    os._exit(0)
 
 
-def serve(connection: socket.socket) -> None:
+def serve(connection: socket.socket, lanes: list[socket.socket]) -> None:
     """Load the model that the first message names, then answer each Run with one Done."""
     first = wire.read_to_engine(connection)
     if not isinstance(first, Load):
         return
-    model = _load(connection, first)
-    if model is None:
-        return
+    model = _load(connection, lanes, first)
+    if model is not None:
+        _answer(connection, model)
+
+
+def _answer(connection: socket.socket, model: Model) -> None:
     while isinstance(message := wire.read_to_engine(connection), Run):
-        started = time.perf_counter()
+        started, cpu_started = time.perf_counter(), time.process_time()
         outcomes = run_isolated(model, message.items)
-        connection.sendall(wire.encode(Done(outcomes, time.perf_counter() - started)))
+        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+        connection.sendall(wire.encode(Done(outcomes, seconds, cpu_seconds)))
 
 
-def _load(connection: socket.socket, request: Load) -> Model | None:
+def _open_lanes(lanes: list[socket.socket], model: Model, cores: int) -> None:
+    """Let a thread serve each lane, on one core; the calling thread has all of them afterwards."""
+    together = Barrier(len(lanes) + 1, timeout=LANES_START_SECONDS)
+
+    def serve_lane(lane: socket.socket) -> None:
+        # Whatever ends this thread closes its connection, by which the server notices.
+        with lane, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            model.use_cores(1)
+            together.wait()
+            _answer(lane, model)
+
+    for number, lane in enumerate(lanes):
+        Thread(target=serve_lane, args=(lane,), name=f"lane-{number}", daemon=True).start()
+    together.wait()
+    model.use_cores(cores)
+
+
+def _load(connection: socket.socket, lanes: list[socket.socket], request: Load) -> Model | None:
     started = time.perf_counter()
     try:
         model = load_model(Path(request.folder), request.manifest, request.options)
         info = model.describe()
+        if info.lanes > 1:
+            _open_lanes(lanes[: info.lanes], model, info.threads)
     except ModelError as error:
         connection.sendall(wire.encode(LoadFailed(error.code, error.message)))
         return None
@@ -97,6 +126,7 @@ def _log_loaded(info: ModelInfo) -> None:
         precision=info.precision,
         precision_reason=info.precision_reason,
         threads=info.threads,
+        lanes=info.lanes,
         load_seconds=info.load_seconds,
     )
 

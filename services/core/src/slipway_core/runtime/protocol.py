@@ -80,6 +80,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     threads: int
     max_input_tokens: int
     load_seconds: float
+    lanes: int = 1
+    """How many batches an engine computes side by side, each on a core of its own."""
 
     @property
     def precision_cause(self) -> str:
@@ -90,7 +92,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
 
 
 # The messages. Parent to engine: Load, then Run. Engine to parent: Loaded or LoadFailed, then one
-# Done for each Run.
+# Done for each Run, on the connection that the Run came on: a model with lanes takes one batch on
+# each connection.
 
 
 class Load(msgspec.Struct, frozen=True, tag=True):
@@ -113,8 +116,11 @@ class LoadFailed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
+    """`cpu_seconds`: what the engine's cores worked meanwhile, on other lanes too."""
+
     outcomes: list[Outcome]
-    compute_seconds: float
+    seconds: float
+    cpu_seconds: float
 
 
 ToEngine = Load | Run
@@ -126,8 +132,8 @@ class Model:
     same.
 
     A minimal model overrides `load` and `predict`. An instance lives in one engine process and is
-    called from one thread, one batch at a time, so it needs no locks. `self.folder`,
-    `self.manifest` and `self.options` are set before `load`.
+    called from one thread, one batch at a time, so it needs no locks (unless it describes itself as
+    having several lanes). `self.folder`, `self.manifest` and `self.options` are set before `load`.
     """
 
     folder: Path
@@ -164,6 +170,11 @@ class Model:
             max_input_tokens=0,
             load_seconds=0.0,
         )
+
+    def use_cores(self, count: int) -> None:
+        """Compute on so many cores in the calling thread; called only for a model with lanes: with
+        1 by each lane's thread, then with all by the main thread.
+        """
 
     def run(self, items: Sequence[Item]) -> list[Outcome]:
         """One Outcome for each Item, in order. Refused inputs become failures; errors of `predict`

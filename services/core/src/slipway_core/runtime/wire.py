@@ -5,7 +5,6 @@ MessagePack carries bytes as bytes (vectors, pictures) and cannot carry code, un
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import struct
 from typing import Any
@@ -43,10 +42,23 @@ def encode(message: ToEngine | FromEngine) -> bytes:
     return LENGTH.pack(len(body)) + body
 
 
-async def read_from_engine(reader: asyncio.StreamReader) -> FromEngine:
-    """The next message of an engine; raises asyncio.IncompleteReadError when it has died."""
-    (length,) = LENGTH.unpack(await reader.readexactly(LENGTH.size))
-    message: FromEngine = _from_engine.decode(await reader.readexactly(length))
+def take_frame(received: bytearray) -> bytes | None:
+    """Remove the first whole frame from what was received, and give its message; None while it is
+    not there.
+    """
+    if len(received) < LENGTH.size:
+        return None
+    end = LENGTH.size + LENGTH.unpack_from(received)[0]
+    if len(received) < end:
+        return None
+    body = bytes(memoryview(received)[LENGTH.size : end])
+    del received[:end]
+    return body
+
+
+def decode_from_engine(body: bytes) -> FromEngine:
+    """The message of an engine's frame."""
+    message: FromEngine = _from_engine.decode(body)
     return message
 
 

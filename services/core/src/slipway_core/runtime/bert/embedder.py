@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from slipway_core.runtime.bert.encoder import Encoder, Slots, TokenIds, lay_out
-from slipway_core.runtime.bert.lanes import Lanes, Share
 from slipway_core.runtime.bert.packing import pack
 
 Vectors = npt.NDArray[np.float32]
@@ -20,27 +19,17 @@ Head = Callable[[Tensor, Slots], Tensor]  # hidden states of the slots -> [texts
 class Embedder:
     """An encoder with the head that makes one row of numbers of each text."""
 
-    def __init__(
-        self, encoder: Encoder, head: Head, lanes: Lanes, *, width: int, pad_id: int
-    ) -> None:
+    def __init__(self, encoder: Encoder, head: Head, *, width: int, pad_id: int) -> None:
         self.encoder = encoder
         self._head = head
-        self._lanes = lanes
         self._width = width
         self._pad_id = pad_id
 
     def __call__(self, texts: Sequence[TokenIds]) -> Vectors:
         """[texts, width]. Memory is bounded by the size of a piece, not by the number of texts."""
         vectors = np.empty((len(texts), self._width), dtype=np.float32)
-
-        def compute(share: Share) -> None:
-            own = [texts[index] for index in share]
-            with torch.inference_mode():
-                for piece in pack([len(text) for text in own]):
-                    slots = lay_out(piece, own, self._pad_id)
-                    rows = [share[index] for index in slots.texts]
-                    vectors[rows] = self._head(self.encoder(slots), slots).cpu().numpy()
-
-        if texts:
-            self._lanes.run(compute, [len(text) for text in texts])
+        with torch.inference_mode():
+            for piece in pack([len(text) for text in texts]):
+                slots = lay_out(piece, texts, self._pad_id)
+                vectors[list(slots.texts)] = self._head(self.encoder(slots), slots).cpu().numpy()
         return vectors

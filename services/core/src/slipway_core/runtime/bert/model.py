@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -18,7 +19,6 @@ from slipway_core.runtime.bert.config import (
 )
 from slipway_core.runtime.bert.embedder import Embedder, Head, Vectors
 from slipway_core.runtime.bert.encoder import Encoder, Slots
-from slipway_core.runtime.bert.lanes import Lanes
 from slipway_core.runtime.bert.pooling import first_tokens, mean_of_tokens, normalize
 from slipway_core.runtime.bert.precision import CHECK_TEXTS, choose_precision
 from slipway_core.runtime.bert.tokenizing import TextTokenizer
@@ -49,8 +49,13 @@ class BertModel(Model):
         config = read_encoder_config(self.folder / files.config)
         output = read_output_config(self.folder, self.manifest, config)
         self._output = output
+        self._device = choose_device(self.options.device)
+        self._lanes = self.options.threads if self._device.type == "cpu" else 1
         self._tokenizer = TextTokenizer(
-            self.folder / files.tokenizer, output, config.vocab_size, self.options.threads
+            self.folder / files.tokenizer,
+            output,
+            config.vocab_size,
+            threads=1 if self._lanes > 1 else self.options.threads,
         )
         file = WeightsFile(self.folder / weights_name(self.manifest))
         head = None
@@ -58,9 +63,7 @@ class BertModel(Model):
             head = read_classifier_weights(file, config)
         self._classes = read_labels(self.manifest, config, len(head.classes.bias)) if head else []
         self._labels = LabelVectors()
-        self._device = choose_device(self.options.device)
         weights = read_encoder_weights(file, config)
-        lanes = Lanes(self.options.threads if self._device.type == "cpu" else 1)
 
         def make(dtype: torch.dtype) -> Embedder:
             encoder = Encoder(weights, config, dtype, self._device)
@@ -68,7 +71,6 @@ class BertModel(Model):
             return Embedder(
                 encoder,
                 _make_head(config, output, head, self._device),
-                lanes,
                 width=width,
                 pad_id=config.pad_token_id or 0,
             )
@@ -87,7 +89,16 @@ class BertModel(Model):
             threads=self.options.threads,
             max_input_tokens=self._output.max_input_tokens,
             load_seconds=0.0,
+            lanes=self._lanes,
         )
+
+    def use_cores(self, count: int) -> None:
+        """Set torch's number of threads for the calling thread."""
+        # A thread's first question after it, or its first operation, sets the number to the
+        # process's last one. A lane with two would make libgomp, which then has more threads than
+        # there are cores, stop spinning: a pass alone took twice as long.
+        torch.get_num_threads()
+        torch.set_num_threads(count)
 
     def run(self, items: Sequence[Item]) -> list[Outcome]:
         """Embeddings as bytes of float32, or predictions {label, score, scores}.
@@ -96,18 +107,18 @@ class BertModel(Model):
         """
         labels = [self._labels_of(item) for item in items]
         outcomes: list[Outcome | None] = [
-            _refuse(reason) if (reason := self._reason_against(item, wanted)) else None
-            for item, wanted in zip(items, labels, strict=True)
+            _refuse(reason) if (reason := self._reason_against(item, own)) else None
+            for item, own in zip(items, labels, strict=True)
         ]
         accepted = [index for index, outcome in enumerate(outcomes) if outcome is None]
-        new_labels = self._labels.missing(label for index in accepted for label in labels[index])
-        tokens = self._tokenizer.encode([*(items[index].value for index in accepted), *new_labels])
+        wanted = dict.fromkeys(label for index in accepted for label in labels[index])
+        of_labels = self._labels.known(wanted)
+        new = [label for label in wanted if label not in of_labels]
+        tokens = self._tokenizer.encode([*(items[index].value for index in accepted), *new])
         vectors = self._choice.embedder(tokens)
-        for label, vector in zip(new_labels, vectors[len(accepted) :], strict=True):
-            self._labels.add(label, vector)
+        of_labels |= self._labels.keep(new, vectors[len(accepted) :])
         for at, index in enumerate(accepted):
-            outcomes[index] = self._answer(vectors[at], labels[index], len(tokens[at]))
-        self._labels.forget_oldest()
+            outcomes[index] = self._answer(vectors[at], labels[index], of_labels, len(tokens[at]))
         return [outcome for outcome in outcomes if outcome is not None]
 
     def _labels_of(self, item: Item) -> tuple[str, ...]:
@@ -130,11 +141,18 @@ class BertModel(Model):
             return NOT_UNICODE
         return ""
 
-    def _answer(self, vector: Vectors, labels: tuple[str, ...], tokens: int) -> Outcome:
+    def _answer(
+        self,
+        vector: Vectors,
+        labels: tuple[str, ...],
+        of_labels: Mapping[str, Vectors],
+        tokens: int,
+    ) -> Outcome:
         if self._classes:
             return Outcome(prediction=scored(self._classes, vector), tokens=tokens)
         if labels:
-            prediction = classify_by_cosine(vector, labels, self._labels.matrix(labels))
+            matrix = np.stack([of_labels[label] for label in labels])
+            prediction = classify_by_cosine(vector, labels, matrix)
             return Outcome(prediction=prediction, tokens=tokens)
         return Outcome(embedding=vector.astype("<f4", copy=False).tobytes(), tokens=tokens)
 

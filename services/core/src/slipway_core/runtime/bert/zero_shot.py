@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -15,30 +16,31 @@ MOST_LABELS_KEPT = 4096
 
 
 class LabelVectors:
-    """The vectors of labels seen lately, of length 1. Least recently used ones are dropped."""
+    """The vectors of labels seen lately, of length 1, for several threads. Least recently used ones
+    are dropped.
+    """
 
     def __init__(self, most: int = MOST_LABELS_KEPT) -> None:
         self._most = most
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
+        self._lock = Lock()
 
-    def missing(self, labels: Iterable[str]) -> list[str]:
-        """The labels without a vector, each once."""
-        return [label for label in dict.fromkeys(labels) if label not in self._vectors]
+    def known(self, labels: Iterable[str]) -> dict[str, Vector]:
+        """Of these labels, those that have a vector."""
+        with self._lock:
+            found = {label: self._vectors[label] for label in labels if label in self._vectors}
+            for label in found:
+                self._vectors.move_to_end(label)
+        return found
 
-    def add(self, label: str, vector: Vector) -> None:
-        """Keep the label's vector; `forget_oldest` drops what is too much."""
-        self._vectors[label] = _unit(vector)
-
-    def matrix(self, labels: Sequence[str]) -> Vector:
-        """The vectors of labels that are kept, [labels, width]."""
-        for label in labels:
-            self._vectors.move_to_end(label)
-        return np.stack([self._vectors[label] for label in labels])
-
-    def forget_oldest(self) -> None:
-        """Drop all but the most recently used; called when no batch needs them."""
-        while len(self._vectors) > self._most:
-            self._vectors.popitem(last=False)
+    def keep(self, labels: Sequence[str], vectors: Iterable[Vector]) -> dict[str, Vector]:
+        """The vectors by label, of length 1; the next `known` has them too."""
+        units = {label: _unit(vector) for label, vector in zip(labels, vectors, strict=True)}
+        with self._lock:
+            self._vectors.update(units)
+            while len(self._vectors) > self._most:
+                self._vectors.popitem(last=False)
+        return units
 
 
 def classify_by_cosine(vector: Vector, labels: Sequence[str], matrix: Vector) -> dict[str, Any]:

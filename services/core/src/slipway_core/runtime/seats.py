@@ -1,0 +1,81 @@
+"""Which engines, and which of their lanes, are free to compute a batch; and who waits for one."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+from slipway_core.runtime.engine_client import Engine
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """The right to give an engine one batch, on one lane or, when that is None, on all of it."""
+
+    engine: Engine
+    lane: int | None
+
+
+class Seats:
+    """Hands out seats, first come, first served. Lives on one event loop."""
+
+    def __init__(self) -> None:
+        self._free: dict[Engine, set[int]] = {}
+        self._waiting: deque[tuple[bool, asyncio.Future[Seat]]] = deque()
+
+    def add(self, engine: Engine) -> None:
+        """An engine that has its model loaded."""
+        self._free[engine] = set(range(engine.lanes))
+        self._serve()
+
+    def remove(self, engine: Engine) -> None:
+        """An engine that has died; its seats need not be given back."""
+        self._free.pop(engine, None)
+
+    async def take(self, *, whole: bool) -> Seat:
+        """A lane of an engine, or with `whole` an engine of which no lane is taken."""
+        asked: asyncio.Future[Seat] = asyncio.get_running_loop().create_future()
+        self._waiting.append((whole, asked))
+        self._serve()
+        try:
+            return await asked
+        except asyncio.CancelledError:
+            if asked.done() and not asked.cancelled():
+                self.give_back(asked.result())
+            raise
+
+    def give_back(self, seat: Seat) -> None:
+        """The engine has answered."""
+        if seat.engine in self._free:
+            lanes = self._free[seat.engine]
+            lanes.update(range(seat.engine.lanes) if seat.lane is None else (seat.lane,))
+            self._serve()
+
+    def _serve(self) -> None:
+        while self._waiting:
+            whole, asked = self._waiting[0]
+            if not asked.done():
+                seat = self._find(whole=whole)
+                if seat is None:
+                    return
+                asked.set_result(seat)
+            self._waiting.popleft()
+
+    def _find(self, *, whole: bool) -> Seat | None:
+        """A free seat, no longer free; a lane is taken where most others are, so that a whole
+        engine is left.
+        """
+        if whole:
+            idle = (each for each, lanes in self._free.items() if len(lanes) == each.lanes)
+            engine = next(idle, None)
+            if engine is None:
+                return None
+            self._free[engine].clear()
+            return Seat(engine, None)
+        with_room = [each for each, lanes in self._free.items() if lanes]
+        if not with_room:
+            return None
+        engine = min(with_room, key=lambda each: len(self._free[each]))
+        lane = self._free[engine].pop()
+        return Seat(engine, lane if engine.lanes > 1 else None)
