@@ -9,6 +9,7 @@ from typing import IO
 
 LARGEST_BYTES = 10_000_000
 KEPT_FILES = 3
+ERROR_LEVELS = (b'"error"', b'"critical"')
 
 
 class LogFile:
@@ -54,6 +55,8 @@ class LogFile:
                 newer.replace(older)
 
     def _remember(self, line: bytes) -> None:
+        if line.startswith(b"{") and not any(level in line for level in ERROR_LEVELS):
+            return  # nearly every line: one for each request
         text = line.decode(errors="replace").strip()
         try:
             event = json.loads(text)
