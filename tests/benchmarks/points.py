@@ -104,12 +104,15 @@ def measure_points(
     """All points, round after round; with `limit_of` the limit is measured before each load.
 
     A round before the others, whose results are dropped, lets servers compile what they compile.
+    Each load begins when the server has worked off the one before.
     """
     measured = [Measured(point) for point in points_of(target)]
+    usual = usual_seconds(target, texts[0])
     for turn in range(repeats + 1):
         for one in measured:
             point = one.point
             load = Load(point.clients, seconds if turn else 1, point.texts_per_request)
+            seconds_to_normal(target, texts[0], usual)
             if not turn:
                 run_load(target, texts, load)
                 continue
