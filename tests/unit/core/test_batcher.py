@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import pytest
 
 from slipway_core.errors import DeadlineExceeded, Draining, PayloadTooLarge, QueueFull
-from slipway_core.runtime.batcher import DEAD_ENTRIES_KEPT, Batcher, BatchReport
+from slipway_core.runtime.batching.batcher import Batcher, BatchReport
+from slipway_core.runtime.batching.waiting import DEAD_ENTRIES_KEPT
 from slipway_core.runtime.protocol import Item, Outcome
 
 
@@ -394,7 +395,7 @@ async def test_while_no_engine_answers_requests_that_gave_up_take_no_room() -> N
             request.cancel()
         await settle()
     assert batcher.queued_tokens == 0
-    assert len(batcher._queue) <= 2 * DEAD_ENTRIES_KEPT
+    assert len(batcher._waiting) <= 2 * DEAD_ENTRIES_KEPT
     waiting = submit(batcher, "b")
     await settle()
     await engines.finish(0)

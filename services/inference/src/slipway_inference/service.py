@@ -23,7 +23,7 @@ from slipway_core.errors import (
     TooManyStreams,
 )
 from slipway_core.queue.contract import Doorbell
-from slipway_core.runtime.batcher import Batcher, BatchReport
+from slipway_core.runtime.batching.batcher import Batcher, BatchReport
 from slipway_core.runtime.engine import EnginePool
 from slipway_core.runtime.manifest import Manifest
 from slipway_core.runtime.protocol import Item, ModelInfo, Outcome

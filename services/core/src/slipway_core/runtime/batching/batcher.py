@@ -12,18 +12,17 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from slipway_core.errors import DeadlineExceeded, Draining, PayloadTooLarge, QueueFull
-from slipway_core.runtime.gathering import Gathering
-from slipway_core.runtime.pace import Computing, Pace
+from slipway_core.runtime.batching.gathering import Gathering
+from slipway_core.runtime.batching.pace import Computing, Pace
+from slipway_core.runtime.batching.waiting import Entry, Request, Waiting
 from slipway_core.runtime.protocol import Item, Outcome
 
 LONGEST_RETRY_AFTER_SECONDS = 60
-DEAD_ENTRIES_KEPT = 64
 ADMITTED_SHARE_OF_DEADLINE = 0.7
 """The rest is for what the measured rate does not know: a busy event loop, a slower next batch."""
 SHORTEST_BATCH_SECONDS = 0.05
@@ -54,41 +53,6 @@ class BatchReport:
     compute_seconds: float
 
 
-class _Request:
-    """A caller's items: they may travel in several batches, and are answered together."""
-
-    __slots__ = (
-        "deadline",
-        "dropped",
-        "enqueued_at",
-        "future",
-        "missing",
-        "outcomes",
-        "queued_entries",
-        "queued_tokens",
-    )
-
-    def __init__(
-        self, count: int, now: float, deadline: float, future: asyncio.Future[None]
-    ) -> None:
-        self.outcomes: list[Outcome | None] = [None] * count
-        self.missing = count
-        self.queued_entries = count
-        self.queued_tokens = 0
-        self.dropped = False
-        self.enqueued_at = now
-        self.deadline = deadline
-        self.future = future
-
-
-@dataclass(frozen=True, slots=True)
-class _Entry:
-    request: _Request
-    index: int
-    item: Item
-    tokens: int
-
-
 class Batcher:
     """Feeds engines, of `lanes` lanes each, through `run`. Lives on one event loop; nothing here is
     thread-safe.
@@ -110,15 +74,18 @@ class Batcher:
         self._max_batch_tokens = max_batch_tokens
         self._max_queue_tokens = max_queue_tokens
         self._observe = observe
-        self._queue: deque[_Entry] = deque()
+        self._waiting = Waiting()
         self._idle = self._all_lanes
         self._batches: set[asyncio.Task[None]] = set()
         self._gathering = Gathering(self._dispatch)
         self._pace = Pace(self._all_lanes)
-        self._dead_entries = 0  # in the queue, of requests that nobody waits for any more
         self._closed = False
-        self.queued_tokens = 0
         self.inflight = 0
+
+    @property
+    def queued_tokens(self) -> int:
+        """Tokens of what waits for a lane."""
+        return self._waiting.tokens
 
     async def submit(
         self, items: Sequence[Item], costs: Sequence[int], *, timeout_seconds: float = math.inf
@@ -134,11 +101,8 @@ class Batcher:
         self._admit(sum(costs), timeout_seconds)
         loop = asyncio.get_running_loop()
         now = loop.time()
-        request = _Request(len(items), now, now + timeout_seconds, loop.create_future())
-        for index, (item, tokens) in enumerate(zip(items, costs, strict=True)):
-            self._queue.append(_Entry(request, index, item, tokens))
-            request.queued_tokens += tokens
-        self.queued_tokens += request.queued_tokens
+        request = Request(len(items), now, now + timeout_seconds, loop.create_future())
+        self._waiting.add(request, items, costs)
         self.inflight += 1
         self._gathering.arrived(len(items))
         self._dispatch()
@@ -152,7 +116,7 @@ class Batcher:
             ) from None
         finally:
             self.inflight -= 1
-            self._drop(request)
+            self._waiting.drop(request)
         return [outcome for outcome in request.outcomes if outcome is not None]
 
     def retry_after_seconds(self) -> int:
@@ -190,14 +154,20 @@ class Batcher:
         return self._pace.seconds_until_done(self.queued_tokens + more_tokens, now)
 
     def _dispatch(self) -> None:
-        while self._queue and self._idle and not self._gathering.goes_on:
+        while self._waiting and self._idle and not self._gathering.goes_on:
+            now = asyncio.get_running_loop().time()
             lanes = self._lanes if self._is_better_together() else 1
-            batch = self._take(lanes)
+            batch = self._waiting.take(
+                enough=self._share(lanes),
+                most=self._max_batch_tokens,
+                within=self._tokens_within,
+                now=now,
+            )
             if not batch:
                 return
             self._idle -= lanes
             tokens = sum(entry.tokens for entry in batch)
-            computing = Computing(asyncio.get_running_loop().time(), tokens, lanes)
+            computing = Computing(now, tokens, lanes)
             self._pace.began(computing)
             task = asyncio.create_task(self._compute(batch, computing))
             self._batches.add(task)
@@ -209,39 +179,8 @@ class Batcher:
         """
         if self._lanes == 1 or self._idle < self._lanes:
             return False
-        longest: int = max(entry.tokens for entry in self._queue)
         speed: float = self._lanes**TOGETHER_EXPONENT
-        return longest * speed > self.queued_tokens
-
-    def _take(self, lanes: int) -> list[_Entry]:
-        """The next batch: first come, first served, up to the token budget, without what nobody
-        waits for.
-
-        A batch is answered when all of it is computed, so it ends before it would be late for its
-        first.
-        """
-        most: float = self._max_batch_tokens
-        share = self._share(lanes)
-        batch: list[_Entry] = []
-        tokens = 0
-        now = asyncio.get_running_loop().time()
-        while self._queue:
-            entry = self._queue[0]
-            wanted = not entry.request.future.done() and entry.request.deadline > now
-            if wanted:
-                most = min(most, self._tokens_within(entry.request.deadline - now))
-            if wanted and batch and (tokens >= share or tokens + entry.tokens > most):
-                break
-            self._queue.popleft()
-            entry.request.queued_entries -= 1
-            if not wanted:
-                self._dead_entries -= entry.request.dropped
-                continue
-            batch.append(entry)
-            tokens += entry.tokens
-            entry.request.queued_tokens -= entry.tokens
-            self.queued_tokens -= entry.tokens
-        return batch
+        return self._waiting.longest() * speed > self.queued_tokens
 
     def _share(self, lanes: int) -> int:
         """The tokens with which a batch is enough, so that lanes have about the same to do: those
@@ -255,11 +194,13 @@ class Batcher:
         )
 
     def _tokens_within(self, seconds: float) -> float:
-        """What a lane computes in time for a deadline that is so far away."""
+        """What a lane computes in time for a deadline that is so far away: a batch is answered when
+        all of it is computed, so it has to end before it would be late for its first.
+        """
         usable = max(seconds * ADMITTED_SHARE_OF_DEADLINE, SHORTEST_BATCH_SECONDS)
         return self._pace.tokens_within(usable)
 
-    async def _compute(self, batch: list[_Entry], computing: Computing) -> None:
+    async def _compute(self, batch: list[Entry], computing: Computing) -> None:
         items = [entry.item for entry in batch]
         try:
             outcomes = await self._run(items, whole=computing.lanes == self._lanes)
@@ -267,17 +208,17 @@ class Batcher:
             self._release(computing)
             self._dispatch()
             for entry in batch:
-                _fail(entry.request, error)
+                entry.request.fail(error)
             return
         self._release(computing)
         seconds = asyncio.get_running_loop().time() - computing.started
-        self._gather(len(batch) - len(self._queue), seconds * GATHER_SHARE)
+        self._gather(len(batch) - len(self._waiting), seconds * GATHER_SHARE)
         self._dispatch()
         # The next batch is on its way to the engine before anybody works on these answers.
         await asyncio.sleep(0)
         self._pace.learn(computing, seconds)
         for entry, outcome in zip(batch, outcomes, strict=True):
-            _answer(entry, outcome)
+            entry.answer(outcome)
         if self._observe:
             waited = computing.started - min(entry.request.enqueued_at for entry in batch)
             self._observe(BatchReport(len(batch), computing.tokens, waited, seconds))
@@ -292,32 +233,3 @@ class Batcher:
         busy = not self._pace.is_idle or self._gathering.goes_on
         if missing > 0 and busy and not self._closed:
             self._gathering.begin(missing, seconds)
-
-    def _drop(self, request: _Request) -> None:
-        """Take back the room of what the caller no longer waits for.
-
-        Its entries are skipped when they come up, or removed once they are most of the queue: it
-        must not grow while no engine is there to take from it.
-        """
-        if not request.future.done():
-            request.future.cancel()
-        self.queued_tokens -= request.queued_tokens
-        request.queued_tokens = 0
-        request.dropped = True
-        self._dead_entries += request.queued_entries
-        if self._dead_entries > max(len(self._queue) // 2, DEAD_ENTRIES_KEPT):
-            self._queue = deque(entry for entry in self._queue if not entry.request.dropped)
-            self._dead_entries = 0
-
-
-def _answer(entry: _Entry, outcome: Outcome) -> None:
-    request = entry.request
-    request.outcomes[entry.index] = outcome
-    request.missing -= 1
-    if request.missing == 0 and not request.future.done():
-        request.future.set_result(None)
-
-
-def _fail(request: _Request, error: Exception) -> None:
-    if not request.future.done():
-        request.future.set_exception(error)

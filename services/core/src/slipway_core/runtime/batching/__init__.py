@@ -1,0 +1,1 @@
+"""Puts requests together into batches."""
