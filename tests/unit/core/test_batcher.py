@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
@@ -196,58 +197,101 @@ async def test_a_lane_leaves_some_of_a_long_queue_to_the_others() -> None:
     await request
 
 
+async def two_busy_lanes(engines: Engines, seconds: float) -> tuple[Batcher, list[Any]]:
+    """A batcher whose lanes have computed two requests each, as batches 1 and 2, for so long."""
+    batcher = batcher_of(engines, lanes=2)
+    requests = [submit(batcher, name) for name in "abcde"]
+    await settle()
+    await engines.finish(0)
+    assert engines.batches == [["a"], ["b", "c"], ["d", "e"]]
+    await passed(seconds)
+    return batcher, requests
+
+
+async def finish_all(engines: Engines, requests: list[Any]) -> None:
+    for gate in engines.gates:
+        gate.set()
+    await asyncio.gather(*requests)
+
+
 async def test_a_lane_waits_a_moment_for_the_clients_that_it_answered() -> None:
     engines = Engines()
-    batcher = batcher_of(engines, lanes=2)
-    first = submit(batcher, *"abcd")
+    batcher, requests = await two_busy_lanes(engines, 1)
+    await engines.finish(1)
+    requests.append(submit(batcher, "f"))
     await settle()
-    await passed(1)  # so the lane waits for up to a twentieth of a second
-    await engines.finish(0)
-    back = submit(batcher, "e")
+    assert len(engines.batches) == 3
+    requests.append(submit(batcher, "g"))
     await settle()
-    assert len(engines.batches) == 2
-    also_back = submit(batcher, "f")
-    await settle()
-    assert engines.batches[2:] == [["e", "f"]]
-    for batch in (1, 2):
-        await engines.finish(batch)
-    await asyncio.gather(first, back, also_back)
+    assert engines.batches[3:] == [["f", "g"]]
+    await finish_all(engines, requests)
 
 
 async def test_a_lane_that_waits_for_clients_takes_what_came_when_they_stay_away() -> None:
     engines = Engines()
-    batcher = batcher_of(engines, lanes=2)
-    first = submit(batcher, *"abcd")
+    batcher, requests = await two_busy_lanes(engines, 0.2)
+    await engines.finish(1)
+    requests.append(submit(batcher, "f"))
     await settle()
-    await passed(0.2)
-    await engines.finish(0)
-    back = submit(batcher, "e")
-    await settle()
-    assert len(engines.batches) == 2
+    assert len(engines.batches) == 3
     await passed(0.05)
+    assert engines.batches[3:] == [["f"]]
+    await finish_all(engines, requests)
+
+
+async def test_an_idle_lane_beside_one_that_waits_takes_what_comes() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, lanes=3)
+    requests = [submit(batcher, name) for name in "abcd"]
+    await settle()
+    await engines.finish(0)
+    assert engines.batches[1:] == [["b"], ["c"], ["d"]]
+    await passed(0.5)
+    await engines.finish(1)
+    await engines.finish(2)
+    requests.append(submit(batcher, "e"))
+    await settle()
+    assert len(engines.batches) == 4, "both lanes wait for the clients that they answered"
+    requests.append(submit(batcher, "f"))
+    await settle()
+    assert sorted(engines.batches[4:]) == [["e"], ["f"]]
+    await finish_all(engines, requests)
+
+
+async def test_nobody_waits_for_a_client_that_is_not_answered_yet() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, lanes=2)
+    requests = [submit(batcher, *"abcd")]
+    await settle()
+    await passed(0.5)
+    await engines.finish(0)
+    requests.append(submit(batcher, "e"))
+    await settle()
     assert engines.batches[2:] == [["e"]]
-    for batch in (1, 2):
-        await engines.finish(batch)
-    await asyncio.gather(first, back)
+    await finish_all(engines, requests)
 
 
 async def test_closing_ends_a_lane_s_wait_for_clients() -> None:
     engines = Engines()
-    batcher = batcher_of(engines, lanes=2)
-    first = submit(batcher, *"abcd")
-    await settle()
-    await passed(1)
-    await engines.finish(0)
-    back = submit(batcher, "e")
+    batcher, requests = await two_busy_lanes(engines, 1)
+    await engines.finish(1)
+    requests.append(submit(batcher, "f"))
     await settle()
     batcher.close()
     drained = asyncio.create_task(batcher.drain())
     await settle()
-    assert engines.batches[2:] == [["e"]]
-    for batch in (1, 2):
-        await engines.finish(batch)
+    assert engines.batches[3:] == [["f"]]
+    await finish_all(engines, requests)
     await drained
-    await asyncio.gather(first, back)
+
+
+async def test_cores_that_others_want_are_not_joined() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines, lanes=2, may_join=lambda: False)
+    request = submit(batcher, "a")
+    await settle()
+    assert engines.whole == [False]
+    await finish_all(engines, [request])
 
 
 async def test_over_the_queue_limit_a_request_is_refused_and_told_when_to_come_back() -> None:

@@ -14,7 +14,7 @@ async def over(gathering: Gathering) -> None:
     learnt = asyncio.Event()
     asyncio.get_running_loop().call_later(2 * SECONDS, learnt.set)
     await learnt.wait()
-    assert not gathering.goes_on
+    assert not gathering.lanes
 
 
 async def test_it_ends_without_a_call_when_all_are_back() -> None:
@@ -22,12 +22,13 @@ async def test_it_ends_without_a_call_when_all_are_back() -> None:
     gathering = Gathering(lambda: ended.append(True))
     gathering.begin(2, 60)
     gathering.arrived(1)
-    assert gathering.goes_on
+    assert gathering.lanes
     gathering.begin(1, 60)  # another lane has answered a client
+    assert gathering.lanes == 2
     gathering.arrived(1)
-    assert gathering.goes_on
+    assert gathering.lanes == 2
     gathering.arrived(1)
-    assert not gathering.goes_on
+    assert not gathering.lanes
     assert not ended
 
 
@@ -43,11 +44,11 @@ async def test_nobody_waits_for_clients_that_come_by_chance_and_again_when_they_
         gathering.begin(4, SECONDS)
         await over(gathering)
     gathering.begin(4, SECONDS)
-    assert not gathering.goes_on
+    assert not gathering.lanes
     for _ in range(20):
         gathering.begin(1, SECONDS)
         gathering.arrived(1)
         await over(gathering)
     gathering.begin(1, SECONDS)
-    assert gathering.goes_on
+    assert gathering.lanes
     gathering.end()

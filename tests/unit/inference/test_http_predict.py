@@ -153,6 +153,9 @@ async def test_an_unexpected_error_tells_no_internals() -> None:
         async def run(self, items: object, *, whole: bool) -> object:
             raise KeyError("secret detail")
 
+        def may_join(self) -> bool:
+            return True
+
         async def close(self) -> None:
             """Nothing is held."""
 

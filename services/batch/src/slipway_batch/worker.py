@@ -95,7 +95,7 @@ class BatchWorker:
 
     def _compute_on(self, pool: EnginePool) -> Compute:
         """Shares the items of chunks out among the lanes of all engines."""
-        lanes = pool.size * pool.info.lanes
+        all_lanes = pool.size * pool.info.lanes
         estimate = partial(estimate_tokens, pool.info.manifest)
         batcher = Batcher(
             pool.run,
@@ -103,12 +103,13 @@ class BatchWorker:
             lanes=pool.info.lanes,
             max_batch_tokens=self._settings.max_batch_tokens,
             max_queue_tokens=sys.maxsize,  # what waits is bounded by the chunks that are claimed
+            may_join=pool.may_join,
         )
 
         async def compute(items: list[Item]) -> list[Outcome]:
             return await batcher.submit(items, [estimate(item) for item in items])
 
-        return in_slices(compute, estimate, lanes * self._settings.max_batch_tokens)
+        return in_slices(compute, estimate, all_lanes * self._settings.max_batch_tokens)
 
     async def _answer_rings(self, database: Database, pool: EnginePool) -> None:
         runner = ChunkRunner(

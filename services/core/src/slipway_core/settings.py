@@ -82,7 +82,7 @@ class ServiceSettings(BaseSettings):
         description="Longest computation of one batch; an engine that takes longer is replaced.",
     )
     max_batch_tokens: int = Field(
-        2048, ge=1, description="Tokens (for tensors: rows) that an engine takes at once."
+        2048, ge=1, description="Most tokens (for tensors: rows) of one batch."
     )
 
     database_url: SecretStr = Field(

@@ -28,12 +28,12 @@ PREDICTION_LATENCY = Histogram(
 )
 BATCH_TOKENS = Histogram(
     "slipway_batch_tokens",
-    "Tokens (for tensors: rows) that an engine was given at once.",
+    "Tokens (for tensors: rows) of one batch.",
     buckets=(1, 8, 32, 128, 512, 1024, 2048, 4096, 8192, 16384, 65536),
 )
 BATCH_ITEMS = Histogram(
     "slipway_batch_items",
-    "Inputs that an engine was given at once.",
+    "Inputs of one batch.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
 )
 BATCH_COMPUTE = Histogram(

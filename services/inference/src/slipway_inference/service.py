@@ -53,6 +53,8 @@ class Engines(Protocol):
 
     async def run(self, items: Sequence[Item], *, whole: bool) -> list[Outcome]: ...
 
+    def may_join(self) -> bool: ...
+
     async def close(self) -> None: ...
 
 
@@ -193,6 +195,7 @@ class Service:
             lanes=pool.info.lanes,
             max_batch_tokens=self.settings.max_batch_tokens,
             max_queue_tokens=self.settings.max_queue_tokens,
+            may_join=pool.may_join,
             observe=_observe,
         )
         self._pool = pool

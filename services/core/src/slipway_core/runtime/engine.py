@@ -98,11 +98,17 @@ class EnginePool:
                 middle = len(items) // 2
                 first = await self.run(items[:middle], whole=True)
                 return first + await self.run(items[middle:], whole=True)
+            if self.info.lanes > 1 and not whole:
+                return await self.run(items, whole=True)  # it may have been another lane's input
         try:
             return await self._run_once(list(items), whole=True)
         except EngineDied as death:
             message = f"the engine process died twice on this input alone: {death}"
             return [Outcome(failure=ItemFailure(EngineCrashed.__name__, message))]
+
+    def may_join(self) -> bool:
+        """Whether a batch may have all cores of an engine; asked once for each such batch."""
+        return not self._neighbours.disturb()
 
     async def close(self, grace_seconds: float = 5) -> None:
         """End all engines."""
@@ -139,17 +145,13 @@ class EnginePool:
     async def _run_once(self, items: list[Item], *, whole: bool) -> list[Outcome]:
         frame = wire.encode(Run(items))
         seat = await self._seats.take(whole=whole)
-        lane = seat.lane
-        if lane is None and seat.engine.lanes > 1 and self._neighbours.disturb():
-            lane = 0
-        asked = seat.engine.ask(frame, lane)
+        asked = seat.engine.ask(frame, seat.lane)
         # A caller that gives up does not stop the engine, whose answer has to be read before its
         # next batch.
-        answer = self._keep(asyncio.create_task(self._receive(seat, asked, together=lane is None)))
+        answer = self._keep(asyncio.create_task(self._receive(seat, asked)))
         return (await asyncio.shield(answer)).outcomes
 
-    async def _receive(self, seat: Seat, asked: asyncio.Future[bytes], *, together: bool) -> Done:
-        """The answer; `together` when all cores work for it."""
+    async def _receive(self, seat: Seat, asked: asyncio.Future[bytes]) -> Done:
         engine = seat.engine
         try:
             done = await engine.receive(asked, self._settings.engine_timeout_seconds)
@@ -160,7 +162,7 @@ class EnginePool:
                 self._keep(asyncio.create_task(self._replace()))
             raise
         self._seats.give_back(seat)
-        if together:
+        if seat.lane is None:
             self._neighbours.observe(done.seconds, done.cpu_seconds)
         return done
 

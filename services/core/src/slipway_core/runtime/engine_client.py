@@ -12,6 +12,8 @@ import sys
 from collections.abc import Sequence
 from typing import Self, cast
 
+import msgspec
+
 from slipway_core import errors
 from slipway_core.errors import ModelError, ModelLoadFailed
 from slipway_core.package import Package
@@ -106,22 +108,22 @@ class Engine:
     ) -> None:
         self._process = process
         self._main = main
-        self._lanes = lanes
+        self._connections = lanes
         self.lanes = 1
         """How many batches it computes side by side; known when the model is loaded."""
 
     @classmethod
     async def spawn(cls, *, threads: int, log_level: str) -> Self:
         """Start a process that waits to be told what to load."""
-        lanes = threads if threads > 1 else 0
-        pairs = [socket.socketpair() for _ in range(1 + lanes)]
         environment = {name: v for name, v in os.environ.items() if name not in SECRET_VARIABLES}
         environment["OMP_NUM_THREADS"] = str(threads)
         # libgomp's threads wait for each other's next product by spinning, for milliseconds. Beside
         # another program that computes, such as a batch worker, that made engines ten times
         # slower; not spinning at all costs a fifth on an idle machine. This is some microseconds.
         environment.setdefault("GOMP_SPINCOUNT", "10000")
+        pairs = [socket.socketpair() for _ in range(1 + (threads if threads > 1 else 0))]
         descriptors = [theirs.fileno() for _, theirs in pairs]
+        process = None
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -136,14 +138,16 @@ class Engine:
                 stdin=asyncio.subprocess.DEVNULL,
                 env=environment,
             )
+            main, *others = [await _connect(ours) for ours, _ in pairs]
         except BaseException:
             for ours, _ in pairs:
                 ours.close()
+            if process is not None:
+                process.kill()
             raise
         finally:
             for _, theirs in pairs:
                 theirs.close()
-        main, *others = [await _connect(ours) for ours, _ in pairs]
         return cls(process, main, others)
 
     async def load(self, package: Package, options: LoadOptions) -> ModelInfo:
@@ -159,6 +163,8 @@ class Engine:
         match reply:
             case Loaded(info=info):
                 self.lanes = info.lanes
+                for unused in self._connections[info.lanes if info.lanes > 1 else 0 :]:
+                    unused.close()
                 return info
             case LoadFailed(code=code, message=message):
                 raise model_error(code, message)
@@ -170,7 +176,7 @@ class Engine:
 
         `receive` then waits for the answer, and says so when the process has ended before.
         """
-        connection = self._main if lane is None else self._lanes[lane]
+        connection = self._main if lane is None else self._connections[lane]
         return connection.ask(frame)
 
     async def receive(self, answer: asyncio.Future[bytes], timeout_seconds: float) -> Done:
@@ -190,7 +196,7 @@ class Engine:
 
     async def close(self, grace_seconds: float = 5) -> None:
         """Let the process end, and end it when it does not."""
-        for connection in (self._main, *self._lanes):
+        for connection in (self._main, *self._connections):
             connection.close()
         await self._ended(grace_seconds)
 
@@ -200,6 +206,9 @@ class Engine:
         except ConnectionError:
             await self.close()
             raise EngineDied(f"exit status {self._process.returncode}") from None
+        except msgspec.MsgspecError as error:
+            await self.close(grace_seconds=0)
+            raise EngineDied(f"its answer cannot be read: {error}") from None
 
     async def _ended(self, grace_seconds: float) -> None:
         try:

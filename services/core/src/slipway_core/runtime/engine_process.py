@@ -25,7 +25,7 @@ from threading import Barrier, Thread
 import msgspec
 import structlog
 
-from slipway_core.errors import ModelError, ModelLoadFailed
+from slipway_core.errors import EngineCrashed, ModelError, ModelLoadFailed
 from slipway_core.logging import configure_logging
 from slipway_core.runtime import wire
 from slipway_core.runtime.isolation import run_isolated
@@ -80,11 +80,15 @@ def _open_lanes(lanes: list[socket.socket], model: Model, cores: int) -> None:
     together = Barrier(len(lanes) + 1, timeout=LANES_START_SECONDS)
 
     def serve_lane(lane: socket.socket) -> None:
-        # Whatever ends this thread closes its connection, by which the server notices.
-        with lane, contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            model.use_cores(1)
-            together.wait()
-            _answer(lane, model)
+        try:
+            with lane, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                model.use_cores(1)
+                together.wait()
+                _answer(lane, model)
+        except Exception:
+            # The server starts another engine; the main thread alone would not tell it.
+            log.exception("a lane of the engine failed", code=EngineCrashed.__name__)
+            os._exit(1)
 
     for number, lane in enumerate(lanes):
         Thread(target=serve_lane, args=(lane,), name=f"lane-{number}", daemon=True).start()
@@ -97,8 +101,12 @@ def _load(connection: socket.socket, lanes: list[socket.socket], request: Load) 
     try:
         model = load_model(Path(request.folder), request.manifest, request.options)
         info = model.describe()
-        if info.lanes > 1:
-            _open_lanes(lanes[: info.lanes], model, info.threads)
+        info = msgspec.structs.replace(info, lanes=max(1, min(info.lanes, len(lanes))))
+        used = lanes[: info.lanes] if info.lanes > 1 else []
+        for unused in lanes[len(used) :]:
+            unused.close()
+        if used:
+            _open_lanes(used, model, info.threads)
     except ModelError as error:
         connection.sendall(wire.encode(LoadFailed(error.code, error.message)))
         return None

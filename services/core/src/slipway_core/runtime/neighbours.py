@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-# Of the cores' time, the least that a batch on all of them gets when it has them for itself: the
-# server's own work between two batches takes some of it.
-UNDISTURBED = 0.5
+from slipway_core.runtime.batching.pace import joint_speed
+
+# Of the time in which N cores are of use to one batch, the least that it gets when it has them for
+# itself: the server's own work between two batches takes some of it.
+UNDISTURBED = 0.66
 STRIKES = 3
 FIRST_PAUSE, LONGEST_PAUSE = 16, 512
 
@@ -32,7 +34,7 @@ class Neighbours:
 
     def observe(self, seconds: float, cpu_seconds: float) -> None:
         """What a batch on all cores took, and how much of the cores' time it got."""
-        if cpu_seconds >= UNDISTURBED * self._cores * seconds:
+        if cpu_seconds >= UNDISTURBED * joint_speed(self._cores) * seconds:
             self._strikes, self._pause = 0, FIRST_PAUSE
             return
         self._strikes += 1

@@ -43,6 +43,7 @@ class Seats:
         except asyncio.CancelledError:
             if asked.done() and not asked.cancelled():
                 self.give_back(asked.result())
+            self._serve()
             raise
 
     def give_back(self, seat: Seat) -> None:

@@ -14,12 +14,13 @@ import asyncio
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from slipway_core.errors import DeadlineExceeded, Draining, PayloadTooLarge, QueueFull
 from slipway_core.runtime.batching.gathering import Gathering
-from slipway_core.runtime.batching.pace import Computing, Pace
-from slipway_core.runtime.batching.waiting import Entry, Request, Waiting
+from slipway_core.runtime.batching.pace import Computing, Pace, joint_speed
+from slipway_core.runtime.batching.waiting import Entry, Request, Waiting, items_answered_by
 from slipway_core.runtime.protocol import Item, Outcome
 
 LONGEST_RETRY_AFTER_SECONDS = 60
@@ -29,9 +30,7 @@ SHORTEST_BATCH_SECONDS = 0.05
 """Batches are not cut below this for a deadline: of ever smaller ones fewer would be answered."""
 LANE_TOKENS = 512
 """One core computes more at once no faster: what is more than this is left for the other lanes."""
-TOGETHER_EXPONENT = 0.6
-"""All N cores compute one batch about N ** this times as fast as one: 1.5 times for two."""
-GATHER_SHARE = 0.05
+GATHER_SHARE, LONGEST_GATHER_SECONDS = 0.05, 0.02
 """Of the time of its last batch, the most that a lane waits for the clients that it answered."""
 
 
@@ -54,7 +53,8 @@ class BatchReport:
 
 
 class Batcher:
-    """Feeds engines, of `lanes` lanes each, through `run`. Lives on one event loop; nothing here is
+    """Feeds engines, of `lanes` lanes each, through `run`; `may_join` tells, once for each batch,
+    whether all cores of an engine may be used for it. Lives on one event loop; nothing here is
     thread-safe.
     """
 
@@ -66,6 +66,7 @@ class Batcher:
         lanes: int,
         max_batch_tokens: int,
         max_queue_tokens: int,
+        may_join: Callable[[], bool] = lambda: True,
         observe: Callable[[BatchReport], None] | None = None,
     ) -> None:
         self._run = run
@@ -73,6 +74,7 @@ class Batcher:
         self._all_lanes = engines * lanes
         self._max_batch_tokens = max_batch_tokens
         self._max_queue_tokens = max_queue_tokens
+        self._may_join = may_join
         self._observe = observe
         self._waiting = Waiting()
         self._idle = self._all_lanes
@@ -154,13 +156,13 @@ class Batcher:
         return self._pace.seconds_until_done(self.queued_tokens + more_tokens, now)
 
     def _dispatch(self) -> None:
-        while self._waiting and self._idle and not self._gathering.goes_on:
+        while self._waiting and self._idle > self._gathering.lanes:
             now = asyncio.get_running_loop().time()
             lanes = self._lanes if self._is_better_together() else 1
             batch = self._waiting.take(
                 enough=self._share(lanes),
                 most=self._max_batch_tokens,
-                within=self._tokens_within,
+                within=partial(self._tokens_within, lanes),
                 now=now,
             )
             if not batch:
@@ -177,42 +179,45 @@ class Batcher:
         """Whether all cores of an engine are to compute one batch: when they are idle, and the
         longest input would keep one of them busy after the others have done the rest.
         """
-        if self._lanes == 1 or self._idle < self._lanes:
+        if self._lanes == 1 or self._idle < self._all_lanes:
             return False
-        speed: float = self._lanes**TOGETHER_EXPONENT
-        return self._waiting.longest() * speed > self.queued_tokens
+        alone = self._waiting.longest() * joint_speed(self._lanes) > self.queued_tokens
+        return alone and self._may_join()
 
     def _share(self, lanes: int) -> int:
         """The tokens with which a batch is enough, so that lanes have about the same to do: those
         that are idle share what is queued, and leave some of it to those that will soon be.
         """
+        of_idle = math.ceil(self.queued_tokens * lanes / self._idle)
+        if self._lanes == 1:
+            return of_idle
         in_work = self.queued_tokens + self._pace.tokens
         return min(
-            math.ceil(self.queued_tokens * lanes / self._idle),
+            of_idle,
             math.ceil(in_work * lanes / self._all_lanes),
             max(LANE_TOKENS, math.ceil(self.queued_tokens * lanes / self._all_lanes)),
         )
 
-    def _tokens_within(self, seconds: float) -> float:
-        """What a lane computes in time for a deadline that is so far away: a batch is answered when
-        all of it is computed, so it has to end before it would be late for its first.
+    def _tokens_within(self, lanes: int, seconds: float) -> float:
+        """What so many lanes compute in time for a deadline that is so far away: a batch is
+        answered when all of it is computed, so it has to end before it would be late for its first.
         """
         usable = max(seconds * ADMITTED_SHARE_OF_DEADLINE, SHORTEST_BATCH_SECONDS)
-        return self._pace.tokens_within(usable)
+        return self._pace.tokens_within(usable, lanes)
 
     async def _compute(self, batch: list[Entry], computing: Computing) -> None:
         items = [entry.item for entry in batch]
         try:
             outcomes = await self._run(items, whole=computing.lanes == self._lanes)
         except Exception as error:
-            self._release(computing)
-            self._dispatch()
             for entry in batch:
                 entry.request.fail(error)
+            self._release(computing)
+            self._dispatch()
             return
         self._release(computing)
         seconds = asyncio.get_running_loop().time() - computing.started
-        self._gather(len(batch) - len(self._waiting), seconds * GATHER_SHARE)
+        self._gather(batch, seconds)
         self._dispatch()
         # The next batch is on its way to the engine before anybody works on these answers.
         await asyncio.sleep(0)
@@ -228,8 +233,9 @@ class Batcher:
         self._pace.ended(computing)
         self._idle += computing.lanes
 
-    def _gather(self, missing: int, seconds: float) -> None:
-        """Wait for as many inputs as were answered, but never while the machine is idle."""
-        busy = not self._pace.is_idle or self._gathering.goes_on
+    def _gather(self, batch: list[Entry], seconds: float) -> None:
+        """Let the lane wait for the clients that it answers, unless as much waits already."""
+        missing = items_answered_by(batch) - self._waiting.live
+        busy = not self._pace.is_idle or self._gathering.lanes
         if missing > 0 and busy and not self._closed:
-            self._gathering.begin(missing, seconds)
+            self._gathering.begin(missing, min(seconds * GATHER_SHARE, LONGEST_GATHER_SECONDS))

@@ -17,7 +17,9 @@ WEIGHT = 0.1
 
 
 class Gathering:
-    """At most one wait at a time; `ended` is called when it is over. Lives on one event loop."""
+    """The wait of one lane or more, which ends for all of them at once; `ended` is called then.
+    Lives on one event loop.
+    """
 
     def __init__(self, ended: Callable[[], None]) -> None:
         self._ended = ended
@@ -25,38 +27,41 @@ class Gathering:
         self._missing = 0
         self._arrived = 0
         self._returning = 1.0
-
-    @property
-    def goes_on(self) -> bool:
-        """Whether the next batch has to wait."""
-        return self._timer is not None
+        self.lanes = 0
+        """How many lanes wait."""
 
     def begin(self, count: int, seconds: float) -> None:
-        """Wait for `count` inputs, for at most so many seconds; of a wait that goes on already, for
-        as many more.
+        """Let a lane wait for `count` inputs, for at most so many seconds, or join a wait that goes
+        on already.
         """
         loop = asyncio.get_running_loop()
         loop.call_later(seconds, self._learn, self._arrived, count)
         if self._timer is not None:
             self._missing += count
+            self.lanes += 1
         elif self._returning >= RETURNING:
             self._missing = count
+            self.lanes = 1
             self._timer = loop.call_later(seconds, self.end)
 
     def arrived(self, count: int) -> None:
         """So many inputs were asked for; the wait is over, without a call, when none is missing."""
         self._arrived += count
         self._missing -= count
-        if self._timer is not None and self._missing <= 0:
-            self._timer.cancel()
-            self._timer = None
+        if self._missing <= 0:
+            self._stop()
 
     def end(self) -> None:
         """Wait no longer."""
         if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+            self._stop()
             self._ended()
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = None
+        self.lanes = 0
 
     def _learn(self, arrived_before: int, count: int) -> None:
         share = min(1.0, (self._arrived - arrived_before) / count)

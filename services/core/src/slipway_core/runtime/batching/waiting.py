@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -63,6 +63,12 @@ class Entry:
             request.future.set_result(None)
 
 
+def items_answered_by(batch: Sequence[Entry]) -> int:
+    """The items of those requests that get their last answers with this batch."""
+    here = Counter(entry.request for entry in batch)
+    return sum(len(request.outcomes) for request, count in here.items() if request.missing == count)
+
+
 class Waiting:
     """A queue of entries. `tokens` are those of requests that somebody still waits for."""
 
@@ -74,6 +80,11 @@ class Waiting:
     def __len__(self) -> int:
         return len(self._entries)
 
+    @property
+    def live(self) -> int:
+        """How many entries somebody waits for."""
+        return len(self._entries) - self._dead
+
     def add(self, request: Request, items: Sequence[Item], costs: Sequence[int]) -> None:
         """All items of a request, with their tokens."""
         for index, (item, tokens) in enumerate(zip(items, costs, strict=True)):
@@ -82,8 +93,8 @@ class Waiting:
         self.tokens += request.queued_tokens
 
     def longest(self) -> int:
-        """The tokens of the largest item."""
-        return max(entry.tokens for entry in self._entries)
+        """The tokens of the largest item that somebody waits for."""
+        return max((e.tokens for e in self._entries if not e.request.dropped), default=0)
 
     def take(
         self, *, enough: int, most: int, within: Callable[[float], float], now: float
