@@ -216,6 +216,24 @@ async def test_a_package_with_another_digest_is_not_loaded(echo_package: Path) -
     assert engine_processes() == []
 
 
+async def test_a_model_may_put_things_in_order_at_the_end(tmp_path: Path) -> None:
+    source = """
+        import atexit
+        from slipway_core.runtime import Model
+
+        class Tidy(Model):
+            def load(self):
+                atexit.register((self.folder / "tidied").touch)
+
+            def predict(self, batch):
+                return [{} for _ in batch]
+    """
+    package = write_python_package(tmp_path, source, entrypoint="Tidy")
+    async with pool_of(package):
+        assert not (package / "tidied").exists()
+    assert (package / "tidied").exists()
+
+
 async def test_engines_end_with_the_pool(echo_package: Path) -> None:
     async with pool_of(echo_package, engines=2):
         started = engine_processes()

@@ -11,6 +11,7 @@ Started by `slipway_core.runtime.engine`; not meant to be run by hand.
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import ctypes
 import gc
@@ -49,12 +50,11 @@ def main() -> None:
     configure_logging(options.log_level)
     _live_and_die_with(options.server_pid)
     # A server that ends while a batch is computed does not wait for the answer.
-    with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-        serve(
-            socket.socket(fileno=options.fd), [socket.socket(fileno=fd) for fd in options.lane_fds]
-        )
-    # At once: lanes may be inside a forward pass, whose answer nobody wants any more.
-    os._exit(0)
+    with (
+        socket.socket(fileno=options.fd) as connection,
+        contextlib.suppress(BrokenPipeError, ConnectionResetError),
+    ):
+        serve(connection, [socket.socket(fileno=fd) for fd in options.lane_fds])
 
 
 def serve(connection: socket.socket, lanes: list[socket.socket]) -> None:
@@ -90,10 +90,18 @@ def _open_lanes(lanes: list[socket.socket], model: Model, cores: int) -> None:
             log.exception("a lane of the engine failed", code=EngineCrashed.__name__)
             os._exit(1)
 
+    atexit.register(_end_at_once)
     for number, lane in enumerate(lanes):
         Thread(target=serve_lane, args=(lane,), name=f"lane-{number}", daemon=True).start()
     together.wait()
     model.use_cores(cores)
+
+
+def _end_at_once() -> None:
+    """Lanes may be inside a forward pass, whose answer nobody wants any more."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _load(connection: socket.socket, lanes: list[socket.socket], request: Load) -> Model | None:
