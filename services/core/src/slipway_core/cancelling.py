@@ -11,6 +11,12 @@ import asyncio
 from typing import Any
 
 
+def is_being_cancelled() -> bool:
+    """Whether the running task was asked to end, whatever a client made of that meanwhile."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def cancel_and_wait(*tasks: asyncio.Task[Any], every_seconds: float = 1.0) -> None:
     """Cancel `tasks`, again every so many seconds, until all have ended; nothing is raised.
 

@@ -14,6 +14,7 @@ from functools import partial
 import structlog
 
 from slipway_core.backlog import measure
+from slipway_core.cancelling import is_being_cancelled
 from slipway_core.errors import QueueUnavailable, SlipwayError
 from slipway_core.queue.contract import Doorbell
 from slipway_core.settings import ServiceSettings
@@ -50,15 +51,10 @@ async def keep_sweeping(
             except SlipwayError as error:
                 log.warning("sweeping waits", code=error.code, cause=error.message)
             except Exception:
-                if _is_being_cancelled():
+                if is_being_cancelled():
                     return  # what a driver says of a statement that it had to cancel
                 log.exception("sweeping failed", code="InternalError")
         await asyncio.sleep(pause_seconds)
-
-
-def _is_being_cancelled() -> bool:
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 class Sweeper:

@@ -9,7 +9,8 @@ from typing import IO
 
 LARGEST_BYTES = 10_000_000
 KEPT_FILES = 3
-ERROR_LEVELS = (b'"error"', b'"critical"')
+ERROR_LEVELS = ("error", "critical")
+_ERROR_MARKS = tuple(f'"{level}"'.encode() for level in ERROR_LEVELS)
 
 
 class LogFile:
@@ -55,7 +56,7 @@ class LogFile:
                 newer.replace(older)
 
     def _remember(self, line: bytes) -> None:
-        if line.startswith(b"{") and not any(level in line for level in ERROR_LEVELS):
+        if line.startswith(b"{") and not any(mark in line for mark in _ERROR_MARKS):
             return  # nearly every line: one for each request
         text = line.decode(errors="replace").strip()
         try:
@@ -64,7 +65,7 @@ class LogFile:
             # Not one of our lines: a traceback, whose last line says what happened.
             self.last_error = text or self.last_error
             return
-        if isinstance(event, dict) and event.get("level") in ("error", "critical"):
+        if isinstance(event, dict) and event.get("level") in ERROR_LEVELS:
             said = [str(event[name]) for name in ("event", "cause", "exception") if event.get(name)]
             # Of a traceback the last line says what happened.
             self.last_error = ": ".join(part.strip().splitlines()[-1] for part in said)

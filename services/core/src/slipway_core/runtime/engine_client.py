@@ -63,7 +63,6 @@ class _Connection(asyncio.Protocol):
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
         self._answer: asyncio.Future[bytes] | None = None
-        self._lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -75,7 +74,6 @@ class _Connection(asyncio.Protocol):
             self._answer.set_result(body)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._lost = True
         if self._answer is not None and not self._answer.done():
             self._answer.set_exception(ConnectionResetError())
 
@@ -85,7 +83,7 @@ class _Connection(asyncio.Protocol):
         It fails with ConnectionResetError when the process ends, or has ended.
         """
         self._answer = asyncio.get_running_loop().create_future()
-        if self._lost or self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing():
             self._answer.set_exception(ConnectionResetError())
         else:
             self._transport.write(frame)

@@ -18,6 +18,7 @@ from psycopg.pq import Format
 from psycopg.types.json import set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
+from slipway_core.cancelling import is_being_cancelled
 from slipway_core.errors import InvalidSettings, StoreUnavailable
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.float_array import REAL_ARRAY_OID, decode_float_array
@@ -106,8 +107,7 @@ class Database:
             async with self._pool.connection(timeout) as connection, connection.transaction():
                 yield connection
         except (psycopg.Error, PoolTimeout, PoolClosed) as error:
-            task = asyncio.current_task()
-            if task is not None and task.cancelling():
+            if is_being_cancelled():
                 # The driver cancels the statement and reports that; the caller wanted to stop.
                 raise asyncio.CancelledError from error
             if not isinstance(error, _AWAY):

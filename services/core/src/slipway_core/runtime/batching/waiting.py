@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -105,13 +104,14 @@ class Waiting:
         A larger item goes alone. What nobody waits for is left out, so there may be none.
         """
         batch: list[Entry] = []
-        tokens, bound = 0, math.inf
+        tokens = 0
+        bound: float = most
         while self._entries:
             entry = self._entries[0]
             request = entry.request
             wanted = not request.future.done() and request.deadline > now
             if wanted:
-                bound = min(bound, most, within(request.deadline - now))
+                bound = min(bound, within(request.deadline - now))
             if wanted and batch and (tokens >= enough or tokens + entry.tokens > bound):
                 break
             self._entries.popleft()
