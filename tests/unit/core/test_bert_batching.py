@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.fixtures.demo_model import demo_model
+from tests.fixtures.bert_packages import load_bert
+from tests.fixtures.demo_model import demo_model, demo_model_folder
 
+from slipway_core.runtime.bert import BertModel
 from slipway_core.runtime.protocol import Item
 
 words = st.sampled_from(
@@ -20,8 +24,8 @@ texts = st.one_of(
 )
 
 
-def vectors(batch: list[str]) -> np.ndarray:
-    outcomes = demo_model("fp32").run([Item("text", text) for text in batch])
+def vectors(batch: list[str], model: BertModel | None = None) -> np.ndarray:
+    outcomes = (model or demo_model("fp32")).run([Item("text", text) for text in batch])
     assert all(outcome.failure is None for outcome in outcomes)
     return np.stack([outcome.vector() for outcome in outcomes])
 
@@ -49,3 +53,15 @@ def test_a_large_batch_is_computed_in_pieces() -> None:
 
 def test_an_empty_batch_has_no_outcomes() -> None:
     assert demo_model("fp32").run([]) == []
+
+
+def test_a_forward_pass_that_torch_cannot_compile_is_interpreted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(module: object) -> None:
+        raise RuntimeError("not in this torch")
+
+    monkeypatch.setattr(torch.jit, "script", refuse)
+    interpreted = load_bert(demo_model_folder(), precision="fp32")
+    batch = ["river", " ".join(["Straße"] * 200), *(f"number {index}" for index in range(40))]
+    assert np.array_equal(vectors(batch, interpreted), vectors(batch))

@@ -7,7 +7,14 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway_core.runtime.bert.packing import LENGTH_STEP, PIECE_TOKENS, SINGLE_ROW_STEP, pack
+from slipway_core.runtime.bert.packing import (
+    END_TO_END_TOKENS,
+    LENGTH_STEP,
+    PIECE_TOKENS,
+    SINGLE_ROW_STEP,
+    pack,
+    pack_end_to_end,
+)
 
 lengths = st.lists(st.integers(1, 1200), max_size=80)
 
@@ -27,6 +34,16 @@ def test_a_piece_is_small_or_a_single_row(lengths: list[int]) -> None:
     for piece in pack(lengths):
         assert piece.length % SINGLE_ROW_STEP == 0
         assert piece.tokens <= PIECE_TOKENS or len(piece.rows) == 1
+
+
+@given(st.lists(st.integers(1, 40_000), max_size=40))
+def test_end_to_end_means_one_row_without_padding(lengths: list[int]) -> None:
+    pieces = pack_end_to_end(lengths)
+    assert [index for piece in pieces for index in piece.texts] == list(range(len(lengths)))
+    for piece in pieces:
+        assert len(piece.rows) == 1
+        assert piece.length == sum(lengths[index] for index in piece.texts)
+        assert piece.tokens <= END_TO_END_TOKENS or len(piece.texts) == 1
 
 
 def test_little_is_padding_when_many_texts_wait() -> None:

@@ -12,7 +12,7 @@ import torch
 from slipway_core.errors import ModelLoadFailed
 from slipway_core.runtime.bert import linear, precision
 from slipway_core.runtime.bert.embedder import Embedder, Vectors
-from slipway_core.runtime.bert.encoder import TokenIds
+from slipway_core.runtime.bert.slots import TokenIds
 from slipway_core.runtime.bert.weights import Affine
 
 CPU = torch.device("cpu")
@@ -91,21 +91,22 @@ def test_onednn_and_plain_products_agree(dtype: torch.dtype) -> None:
     affine = Affine(
         torch.randn(96, 64, generator=generator) / 8, torch.randn(96, generator=generator)
     )
-    fused, plain = linear.OneDnnLinear(affine, dtype), linear.PlainLinear(affine, dtype, CPU)
     tolerance = 1e-5 if dtype == torch.float32 else 0.05
-    for tokens in (1, 7, 8, 130):
-        x = torch.randn(tokens, 64, generator=generator).to(dtype)
-        residual = torch.randn(tokens, 96, generator=generator).to(dtype)
-        assert torch.allclose(fused(x), plain(x), atol=tolerance, rtol=tolerance)
-        summed = fused.plus(x, residual), plain.plus(x, residual)
-        assert torch.allclose(*summed, atol=tolerance, rtol=tolerance)
-        for name in ("gelu", "gelu_tanh", "relu"):
-            activated = fused.activated(x, name), plain.activated(x, name)
+    for name in ("gelu", "gelu_tanh", "relu"):
+        fused = linear.OneDnnLinear(affine, dtype, name)
+        plain = linear.PlainLinear(affine, dtype, CPU, name)
+        for tokens in (1, 7, 8, 130):
+            x = torch.randn(tokens, 64, generator=generator).to(dtype)
+            residual = torch.randn(tokens, 96, generator=generator).to(dtype)
+            assert torch.allclose(fused(x), plain(x), atol=tolerance, rtol=tolerance)
+            summed = fused.plus(x, residual), plain.plus(x, residual)
+            assert torch.allclose(*summed, atol=tolerance, rtol=tolerance)
+            activated = fused.activated(x), plain.activated(x)
             assert torch.allclose(*activated, atol=tolerance, rtol=tolerance)
 
 
 def test_the_plain_form_is_used_where_onednn_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(self: object, affine: Affine, dtype: torch.dtype) -> None:
+    def broken(self: object, affine: Affine, dtype: torch.dtype, activation: str) -> None:
         raise NotImplementedError("no such operator")
 
     monkeypatch.setattr(linear.OneDnnLinear, "__init__", broken)

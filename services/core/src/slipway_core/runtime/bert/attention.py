@@ -1,4 +1,7 @@
-"""Attention of rows that hold several texts each."""
+"""Attention of rows that hold several texts each.
+
+Functions of torch alone, so that TorchScript can compile them (see `compiled`).
+"""
 
 from __future__ import annotations
 
@@ -7,18 +10,18 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def attend(qkv: Tensor, shape: tuple[int, int], heads: int, mask: Tensor | None) -> Tensor:
+def attend(qkv: Tensor, rows: int, length: int, heads: int, mask: Tensor | None) -> Tensor:
     """Softmax attention, [rows * length, hidden], of qkv [rows * length, 3 * hidden].
 
-    `shape` is (rows, length); queries carry the scale already; `mask` is added to the scores.
+    Queries carry the scale already; `mask` is added to the scores.
     """
-    rows, length = shape
     hidden = qkv.shape[1] // 3
     split = qkv.view(rows, length, 3, heads, hidden // heads).permute(2, 0, 3, 1, 4)
-    if rows > 1 and qkv.dtype == torch.bfloat16 and qkv.device.type == "cpu":
+    if rows > 1 and qkv.dtype == torch.bfloat16 and not qkv.is_cuda:
         return _attend_in_products(split, mask)
-    query, key, value = split.unbind(0)
-    context = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=1.0)
+    context = functional.scaled_dot_product_attention(
+        split[0], split[1], split[2], attn_mask=mask, scale=1.0
+    )
     return context.transpose(1, 2).reshape(rows * length, hidden)
 
 
@@ -27,10 +30,34 @@ def _attend_in_products(split: Tensor, mask: Tensor | None) -> Tensor:
     which does not use the CPU's bf16 instructions in blocks this small.
     """
     _, rows, heads, length, size = split.shape
-    query, key, value = split.contiguous().view(3, rows * heads, length, size).unbind(0)
-    scores = torch.bmm(query, key.transpose(1, 2)).view(rows, heads, length, length)
+    each = split.contiguous().view(3, rows * heads, length, size)
+    scores = torch.bmm(each[0], each[1].transpose(1, 2)).view(rows, heads, length, length)
     if mask is not None:
         scores.add_(mask)
     weights = torch.softmax(scores, -1).view(rows * heads, length, length)
-    context = torch.bmm(weights, value).view(rows, heads, length, size)
+    context = torch.bmm(weights, each[2]).view(rows, heads, length, size)
     return context.transpose(1, 2).reshape(rows * length, heads * size)
+
+
+def attend_between(qkv: Tensor, bounds: Tensor, longest: int, heads: int) -> Tensor:
+    """The same, [tokens, hidden], for texts laid end to end without padding on a GPU.
+
+    `bounds` (int32, [texts + 1]) says where each begins and the last ends; none is longer than
+    `longest`. FlashAttention computes nothing between texts.
+    """
+    tokens, width = qkv.shape
+    split = qkv.view(tokens, 3, heads, width // 3 // heads)
+    context: Tensor = torch.ops.aten._flash_attention_forward(
+        split[:, 0],
+        split[:, 1],
+        split[:, 2],
+        bounds,
+        bounds,
+        longest,
+        longest,
+        0.0,
+        False,
+        False,
+        scale=1.0,
+    )[0]
+    return context.reshape(tokens, width // 3)

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
-from slipway_core.runtime.bert.encoder import Slots
 from slipway_core.runtime.bert.pooling import first_tokens
+from slipway_core.runtime.bert.slots import Slots
 from slipway_core.runtime.bert.weights import ClassifierWeights
 
 
-class ClassifierHead:
+class ClassifierHead(nn.Module):
     """Scores of the classes of each text; the head is small and stays in float32."""
 
     def __init__(
         self, weights: ClassifierWeights, *, several_labels: bool, device: torch.device
     ) -> None:
         """With `several_labels` each class has a probability of its own, else they sum to 1."""
-        self._several_labels = several_labels
-        self._pooler, self._classes = (
-            (affine.weight.to(device), affine.bias.to(device))
-            for affine in (weights.pooler, weights.classes)
-        )
+        super().__init__()
+        self.several_labels = several_labels
+        self.pooler_weight = weights.pooler.weight.to(device)
+        self.pooler_bias = weights.pooler.bias.to(device)
+        self.classes_weight = weights.classes.weight.to(device)
+        self.classes_bias = weights.classes.bias.to(device)
 
-    def __call__(self, hidden: Tensor, slots: Slots) -> Tensor:
+    def forward(self, hidden: Tensor, slots: Slots) -> Tensor:
         """[texts, classes] of hidden states [rows * length, hidden]."""
-        pooled = torch.tanh(functional.linear(first_tokens(hidden, slots), *self._pooler))
-        logits = functional.linear(pooled, *self._classes)
-        return torch.sigmoid(logits) if self._several_labels else torch.softmax(logits, -1)
+        first = first_tokens(hidden, slots)
+        pooled = torch.tanh(functional.linear(first, self.pooler_weight, self.pooler_bias))
+        logits = functional.linear(pooled, self.classes_weight, self.classes_bias)
+        return torch.sigmoid(logits) if self.several_labels else torch.softmax(logits, -1)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import nn
 
 from slipway_core.errors import ModelInvalid
 from slipway_core.runtime.bert.classifier import ClassifierHead
@@ -17,9 +17,9 @@ from slipway_core.runtime.bert.config import (
     read_labels,
     read_output_config,
 )
-from slipway_core.runtime.bert.embedder import Embedder, Head, Vectors
-from slipway_core.runtime.bert.encoder import Encoder, Slots
-from slipway_core.runtime.bert.pooling import first_tokens, mean_of_tokens, normalize
+from slipway_core.runtime.bert.embedder import Embedder, Vectors
+from slipway_core.runtime.bert.encoder import Encoder
+from slipway_core.runtime.bert.pooling import PoolingHead
 from slipway_core.runtime.bert.precision import CHECK_TEXTS, choose_precision
 from slipway_core.runtime.bert.tokenizing import TextTokenizer
 from slipway_core.runtime.bert.weights import (
@@ -166,16 +166,10 @@ def _make_head(
     output: OutputConfig,
     classifier: ClassifierWeights | None,
     device: torch.device,
-) -> Head:
-    if classifier is not None:
-        if config.problem_type == "regression":
-            raise ModelInvalid("`problem_type` regression of config.json is not a classification")
-        several = config.problem_type == "multi_label_classification"
-        return ClassifierHead(classifier, several_labels=several, device=device)
-    pool = mean_of_tokens if output.pooling == "mean" else first_tokens
-
-    def embed(hidden: Tensor, slots: Slots) -> Tensor:
-        vectors = pool(hidden, slots)
-        return normalize(vectors) if output.normalize else vectors
-
-    return embed
+) -> nn.Module:
+    if classifier is None:
+        return PoolingHead(mean=output.pooling == "mean", normalize=output.normalize)
+    if config.problem_type == "regression":
+        raise ModelInvalid("`problem_type` regression of config.json is not a classification")
+    several = config.problem_type == "multi_label_classification"
+    return ClassifierHead(classifier, several_labels=several, device=device)

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 LENGTH_STEP = 16
 SINGLE_ROW_STEP = 8  # a text alone: its row is all that is computed
 PIECE_TOKENS = 512
+END_TO_END_TOKENS = 16_384  # a GPU is busy long enough with these; their memory is some 300 MB
 # Texts of one class share pieces, so that a long text does not make rows long for short ones.
 CLASS_LIMITS = (48, 128, 256)
 FEWEST_CLASS_TOKENS = 160
@@ -30,6 +31,11 @@ class Piece:
 
     length: int
     rows: tuple[tuple[int, ...], ...]
+
+    @property
+    def texts(self) -> list[int]:
+        """The indices of its texts, row by row."""
+        return [index for row in self.rows for index in row]
 
     @property
     def tokens(self) -> int:
@@ -48,6 +54,23 @@ def pack(lengths: Sequence[int]) -> list[Piece]:
         for part in _cut(group, lengths):
             pieces.extend(_rows(part, lengths))
     return pieces
+
+
+def pack_end_to_end(lengths: Sequence[int]) -> list[Piece]:
+    """Pieces of a single row without padding, for devices that need no rows of one length.
+
+    A piece has at most END_TO_END_TOKENS tokens, or is a single text that is longer than that.
+    """
+    pieces: list[Piece] = []
+    row: list[int] = []
+    tokens = 0
+    for index, length in enumerate(lengths):
+        if row and tokens + length > END_TO_END_TOKENS:
+            pieces.append(Piece(tokens, (tuple(row),)))
+            row, tokens = [], 0
+        row.append(index)
+        tokens += length
+    return [*pieces, Piece(tokens, (tuple(row),))] if row else pieces
 
 
 def _classes(order: list[int], lengths: Sequence[int]) -> list[list[int]]:

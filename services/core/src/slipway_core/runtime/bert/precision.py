@@ -14,8 +14,8 @@ import torch
 
 from slipway_core.errors import ModelLoadFailed
 from slipway_core.runtime.bert.embedder import Embedder, Vectors
-from slipway_core.runtime.bert.encoder import TokenIds
 from slipway_core.runtime.bert.linear import one_dnn_works
+from slipway_core.runtime.bert.slots import TokenIds
 
 LOWEST_COSINE = 0.999
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}

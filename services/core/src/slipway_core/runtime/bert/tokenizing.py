@@ -9,13 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from tokenizers import Tokenizer
 
 from slipway_core.errors import ModelInvalid
 from slipway_core.runtime.bert.config import OutputConfig
-
-TokenIds = npt.NDArray[np.int64]
+from slipway_core.runtime.bert.slots import TokenIds
 
 # A text is first cut to this many characters for each token it may have, and to all its characters
 # only when that gave too few tokens.
