@@ -23,11 +23,14 @@ class Engines:
         self.gates: list[asyncio.Event] = []
         self.error: Exception | None = None
 
-    async def run(self, items: Sequence[Item], *, whole: bool) -> list[Outcome]:
+    def run(self, items: Sequence[Item], *, whole: bool) -> asyncio.Future[list[Outcome]]:
         gate = asyncio.Event()
         self.whole.append(whole)
         self.batches.append([item.value for item in items])
         self.gates.append(gate)
+        return asyncio.ensure_future(self._answer(gate, items))
+
+    async def _answer(self, gate: asyncio.Event, items: Sequence[Item]) -> list[Outcome]:
         await gate.wait()
         if self.error:
             raise self.error

@@ -76,7 +76,7 @@ async def test_an_input_that_kills_the_engine_fails_alone_and_the_engine_comes_b
 
 async def test_an_engine_killed_from_outside_costs_no_answer(misbehaving_package: Path) -> None:
     async with pool_of(misbehaving_package) as pool:
-        running = asyncio.create_task(pool.run(texts("sleep 0.2", "a")))
+        running = pool.run(texts("sleep 0.2", "a"))
         await asyncio.sleep(0)
         os.kill(engine_processes()[0].pid, signal.SIGKILL)
         assert answers(await running) == [len("sleep 0.2"), 1]
@@ -102,7 +102,7 @@ async def test_an_engine_counts_as_alive_only_with_its_model_loaded(echo_package
     async with pool_of(echo_package) as pool:
         assert pool.alive == 1
         os.kill(engine_processes()[0].pid, signal.SIGKILL)
-        answer = asyncio.create_task(pool.run(texts("a")))
+        answer = pool.run(texts("a"))
         seen = {pool.alive}
         while not answer.done():
             await asyncio.sleep(0.001)
@@ -128,10 +128,25 @@ async def test_an_engine_that_computes_for_too_long_is_replaced(misbehaving_pack
 
 async def test_a_caller_that_gives_up_leaves_the_engine_usable(misbehaving_package: Path) -> None:
     async with pool_of(misbehaving_package) as pool:
-        abandoned = asyncio.create_task(pool.run(texts("sleep 0.1")))
-        await asyncio.sleep(0)
-        abandoned.cancel()
+        computing, waiting = pool.run(texts("sleep 0.1")), pool.run(texts("crash"))
+        computing.cancel()
+        waiting.cancel()
         assert answers(await pool.run(texts("a", "bb"))) == [1, 2]
+
+
+async def test_a_value_that_cannot_be_sent_is_its_caller_s_failure(echo_package: Path) -> None:
+    async with pool_of(echo_package) as pool:
+        with pytest.raises(OverflowError):
+            await pool.run([Item("text", 2**64)])
+        assert (await pool.run(texts("a")))[0].prediction == {"echo": "a"}
+
+
+async def test_a_pool_that_ends_lets_nobody_wait(misbehaving_package: Path) -> None:
+    async with pool_of(misbehaving_package) as pool:
+        computing = pool.run(texts("sleep 60"))
+        await pool.close(grace_seconds=0)
+        with pytest.raises(asyncio.CancelledError):
+            await computing
 
 
 async def test_several_engines_compute_at_once(misbehaving_package: Path) -> None:
@@ -167,7 +182,7 @@ async def test_a_model_with_lanes_computes_on_each_and_on_all_cores_alike(
 
 async def test_a_killed_engine_costs_no_lane_its_answer(encoder_package: Path) -> None:
     async with pool_of(encoder_package, threads=2) as pool:
-        running = [asyncio.create_task(pool.run(texts(f"text {n}"))) for n in range(8)]
+        running = [pool.run(texts(f"text {n}")) for n in range(8)]
         await asyncio.sleep(0)
         os.kill(engine_processes()[0].pid, signal.SIGKILL)
         for task in running:

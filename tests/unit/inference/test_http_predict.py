@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 
@@ -150,8 +151,10 @@ async def test_an_unexpected_error_tells_no_internals() -> None:
         def __init__(self, info: object) -> None:
             self.info = info
 
-        async def run(self, items: object, *, whole: bool) -> object:
-            raise KeyError("secret detail")
+        def run(self, items: object, *, whole: bool) -> asyncio.Future[object]:
+            outcomes: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+            outcomes.set_exception(KeyError("secret detail"))
+            return outcomes
 
         def may_join(self) -> bool:
             return True

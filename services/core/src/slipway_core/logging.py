@@ -7,6 +7,7 @@ A line has `timestamp`, `level`, `logger`, `event`, whatever the caller adds, an
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import logging
@@ -34,6 +35,7 @@ _request: ContextVar[Mapping[str, str]] = ContextVar(
     "slipway_request", default=MappingProxyType({})
 )
 _threshold = logging.INFO
+_request_lines: list[dict[str, Any]] = []
 
 
 def configure_logging(level: str) -> None:
@@ -80,14 +82,26 @@ def bind_request(request_id: str, traceparent: str | None = None) -> None:
 
 def write_request_line(level: int, logger: str, event: str, fields: dict[str, Any]) -> None:
     """A line as any logger writes it, in a tenth of the time: for the one that every request has.
+    Those of one turn of the event loop are written together, after its answers.
 
     level: of the standard library's `logging`.
     """
     if level < _threshold:
         return
-    now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
-    line = {"timestamp": f"{now}Z", "level": logging.getLevelName(level).lower(), "event": event}
-    _write_line(_encode({**line, **fields, **_request.get(), "logger": logger}))
+    if not _request_lines:
+        asyncio.get_running_loop().call_soon(_write_request_lines)
+    name = logging.getLevelName(level).lower()
+    line = {"timestamp": datetime.now(UTC), "level": name, "event": event}
+    _request_lines.append({**line, **fields, **_request.get(), "logger": logger})
+
+
+def _write_request_lines() -> None:
+    for line in _request_lines:
+        now = line["timestamp"].replace(tzinfo=None)
+        line["timestamp"] = now.isoformat(timespec="microseconds") + "Z"
+    lines = "\n".join(map(_encode, _request_lines))
+    _request_lines.clear()
+    _write_line(lines)
 
 
 def read_trace_id(traceparent: str | None) -> str | None:

@@ -6,7 +6,10 @@ One process serves one model, so the process-wide registry is the right one.
 
 from __future__ import annotations
 
-from prometheus_client import Counter, Gauge, Histogram, disable_created_metrics
+import prometheus_client
+from prometheus_client import Gauge, disable_created_metrics
+
+from slipway_core.lean_metrics import Counter, Histogram
 
 LATENCY_SECONDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
@@ -50,10 +53,10 @@ QUEUE_TOKENS = Gauge("slipway_queue_tokens", "Tokens that wait for an engine.")
 REQUESTS_IN_FLIGHT = Gauge(
     "slipway_requests_in_flight", "Realtime requests that wait for an answer of the model."
 )
-LOG_ROWS_WRITTEN = Counter(
+LOG_ROWS_WRITTEN = prometheus_client.Counter(
     "slipway_prediction_log_rows_written", "Rows of the prediction log that PostgreSQL has."
 )
-LOG_ROWS_DROPPED = Counter(
+LOG_ROWS_DROPPED = prometheus_client.Counter(
     "slipway_prediction_log_rows_dropped",
     "Rows of the prediction log that were given up, because the database was away or too slow.",
 )

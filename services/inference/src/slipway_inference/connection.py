@@ -5,7 +5,7 @@ the time in which these arrive, and how often those are heard who come back at o
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import orjson
@@ -13,7 +13,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from slipway_core.errors import HeadersTooLarge, MalformedBody, SlipwayError, TooManyStreams
 from slipway_inference.problem import MEDIA_TYPE, describe
-from slipway_inference.request_context import was_refused
+from slipway_inference.request_context import tell_disconnected, was_refused
 from slipway_inference.settings import InferenceSettings
 
 _LINGER_SECONDS = 2.0
@@ -46,6 +46,40 @@ class Pacer:
         return self._last - now
 
 
+class _HeadWithBody:
+    """A transport that sends the head of an answer together with the beginning of its body, in one
+    packet: a write waits for the next one until the event loop's next turn.
+    """
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._held = b""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
+
+    def write(self, data: bytes) -> None:
+        if self._held:
+            self._transport.write(self._held + data)
+            self._held = b""
+        else:
+            self._held = data
+            asyncio.get_running_loop().call_soon(self._send_held)
+
+    def write_eof(self) -> None:
+        self._send_held()
+        self._transport.write_eof()
+
+    def close(self) -> None:
+        self._send_held()
+        self._transport.close()
+
+    def _send_held(self) -> None:
+        if self._held:
+            self._transport.write(self._held)
+            self._held = b""
+
+
 class _BoundedProtocol(HttpToolsProtocol):
     limits: InferenceSettings
     pacer: Pacer
@@ -58,7 +92,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._lingers = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+        super().connection_made(cast(asyncio.Transport, _HeadWithBody(transport)))
         if len(self.connections) > self.limits.max_connections:
             self._answer(TooManyStreams("too many connections are open; try again soon"))
             self.transport.close()
@@ -67,6 +101,8 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        if self.cycle is not None and not self.cycle.response_complete:
+            tell_disconnected(self.cycle.scope)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:

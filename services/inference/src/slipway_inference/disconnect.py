@@ -7,35 +7,26 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import Scope
+
+from slipway_inference.request_context import context_of
 
 T = TypeVar("T")
 
 
-async def while_connected(receive: Receive, work: Awaitable[T]) -> T:
-    """The result of `work`; cancels it and raises ClientDisconnect when the client goes away.
-
-    The request's body must have been read to its end.
+async def while_connected(scope: Scope, work: Awaitable[T]) -> T:
+    """The result of `work`; cancels it and raises ClientDisconnect when the client goes away, of
+    which the connection tells the request's context.
     """
+    context = context_of(scope)
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - coroutines run in tasks
-    watcher = asyncio.create_task(_until_gone(receive))
-
-    def stop_working(_: asyncio.Task[None]) -> None:
-        task.cancel()
-
-    watcher.add_done_callback(stop_working)
+    context.on_disconnect = task.cancel
     try:
         return await work
     except asyncio.CancelledError:
-        if not watcher.done() or watcher.cancelled() or task.uncancel():
+        if not context.disconnected or task.uncancel():
             raise
         raise ClientDisconnect from None
     finally:
-        watcher.remove_done_callback(stop_working)
-        watcher.cancel()
-
-
-async def _until_gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
+        context.on_disconnect = None

@@ -95,7 +95,8 @@ class Edge:
 
     def _check_headers(self, scope: Scope) -> None:
         size = len(scope["raw_path"]) + len(scope["query_string"])
-        size += sum(len(name) + len(value) for name, value in scope["headers"])
+        for name, value in scope["headers"]:
+            size += len(name) + len(value)
         if size > self._settings.max_header_bytes:
             raise HeadersTooLarge(
                 f"the request line and headers have {size} bytes; "

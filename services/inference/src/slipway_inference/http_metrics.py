@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fastapi import FastAPI
-from prometheus_client import Counter, Histogram
 from prometheus_fastapi_instrumentator import Instrumentator
 from prometheus_fastapi_instrumentator.metrics import Info
 
+from slipway_core.lean_metrics import Counter, Histogram
 from slipway_core.telemetry import LATENCY_SECONDS
 
 QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})

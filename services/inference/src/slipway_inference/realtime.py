@@ -63,7 +63,7 @@ async def predict(
     work = service.batcher.submit(items, costs, timeout_seconds=max(remaining, 0.001))
     identifier = uuid7()
     try:
-        outcomes = await while_connected(request.receive, work)
+        outcomes = await while_connected(request.scope, work)
         _raise_first_failure(outcomes, field)
     except (InvalidInput, PredictionFailed, EngineCrashed, DeadlineExceeded) as error:
         # These reached the model. Refusals such as QueueFull do not get rows: a flood of them

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import uuid4
 
@@ -30,6 +30,9 @@ class RequestContext:
     headers: dict[bytes, bytes]
     """By their names in lower case; of one that came several times, the last."""
     code: str = ""
+    disconnected: bool = False
+    on_disconnect: Callable[[], object] | None = None
+    """Called when the client goes away before it was answered."""
 
     @property
     def elapsed_seconds(self) -> float:
@@ -59,6 +62,15 @@ def context_of(scope: Scope) -> RequestContext:
     """The context that `open_context` put into this request's scope."""
     context: RequestContext = scope[_KEY]
     return context
+
+
+def tell_disconnected(scope: Mapping[str, object]) -> None:
+    """The client of this request has gone away, and nobody waits for the answer."""
+    context = scope.get(_KEY)
+    if isinstance(context, RequestContext):
+        context.disconnected = True
+        if context.on_disconnect is not None:
+            context.on_disconnect()
 
 
 def was_refused(scope: Mapping[str, object]) -> bool:

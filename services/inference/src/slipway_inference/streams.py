@@ -40,7 +40,7 @@ class BoundedStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._room:
-            await while_connected(receive, self._send_all(send))
+            await while_connected(scope, self._send_all(send))
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Any, Self, TypeVar
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Self, TypeVar, cast
 
 import msgspec
 import structlog
@@ -19,10 +21,11 @@ from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
 from slipway_core.package import Package, resolve_package
 from slipway_core.runtime import wire
 from slipway_core.runtime.cpu_quota import available_cpus
-from slipway_core.runtime.engine_client import Engine, EngineDied
+from slipway_core.runtime.engine_client import Engine
 from slipway_core.runtime.neighbours import Neighbours
 from slipway_core.runtime.protocol import (
     Done,
+    FromEngine,
     Item,
     ItemFailure,
     LoadOptions,
@@ -38,6 +41,28 @@ log = structlog.get_logger("slipway.engine")
 T = TypeVar("T")
 
 RESTART_PAUSE_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Items on their way, and the future that their caller has."""
+
+    items: Sequence[Item]
+    frame: bytes
+    whole: bool
+    last_try: bool
+    outcomes: asyncio.Future[list[Outcome]]
+
+    def settle(self, task: asyncio.Task[list[Outcome]]) -> None:
+        """The caller gets what became of the task."""
+        if self.outcomes.done():
+            return
+        if task.cancelled():
+            self.outcomes.cancel()
+        elif (error := task.exception()) is not None:
+            self.outcomes.set_exception(error)
+        else:
+            self.outcomes.set_result(task.result())
 
 
 class EnginePool:
@@ -59,6 +84,7 @@ class EnginePool:
         self._engines: set[Engine] = set()
         self._loaded: set[Engine] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._closed = False
         self._package: Package
         self.info: ModelInfo
 
@@ -83,28 +109,16 @@ class EnginePool:
         """How many engines have the model loaded; fewer than `size` while one is replaced."""
         return len(self._loaded)
 
-    async def run(self, items: Sequence[Item], *, whole: bool = False) -> list[Outcome]:
+    def run(self, items: Sequence[Item], *, whole: bool = False) -> asyncio.Future[list[Outcome]]:
         """One Outcome for each item, in order, from one core of an engine, or with `whole` from all
-        cores of an engine that nobody else uses meanwhile.
+        cores of an engine that nobody else uses meanwhile. The batch is on its way when this
+        returns, unless it has to wait for an engine.
 
         When the engine dies on several items, each half is tried again, and a single item once
         more, each with a whole engine: so only an item that kills one alone, twice, fails
         (EngineCrashed).
         """
-        try:
-            return await self._run_once(list(items), whole=whole)
-        except EngineDied:
-            if len(items) > 1:
-                middle = len(items) // 2
-                first = await self.run(items[:middle], whole=True)
-                return first + await self.run(items[middle:], whole=True)
-            if self.info.lanes > 1 and not whole:
-                return await self.run(items, whole=True)  # it may have been another lane's input
-        try:
-            return await self._run_once(list(items), whole=True)
-        except EngineDied as death:
-            message = f"the engine process died twice on this input alone: {death}"
-            return [Outcome(failure=ItemFailure(EngineCrashed.__name__, message))]
+        return self._start(items, whole=whole, last_try=False)
 
     def may_join(self) -> bool:
         """Whether a batch may have all cores of an engine; asked once for each such batch."""
@@ -112,6 +126,7 @@ class EnginePool:
 
     async def close(self, grace_seconds: float = 5) -> None:
         """End all engines."""
+        self._closed = True
         await cancel_and_wait(*self._tasks)
         await asyncio.gather(*(engine.close(grace_seconds) for engine in self._engines))
         self._engines.clear()
@@ -142,29 +157,67 @@ class EnginePool:
         self._engines.add(engine)
         return engine
 
-    async def _run_once(self, items: list[Item], *, whole: bool) -> list[Outcome]:
-        frame = wire.encode(Run(items))
-        seat = await self._seats.take(whole=whole)
-        asked = seat.engine.ask(frame, seat.lane)
-        # A caller that gives up does not stop the engine, whose answer has to be read before its
-        # next batch.
-        answer = self._keep(asyncio.create_task(self._receive(seat, asked)))
-        return (await asyncio.shield(answer)).outcomes
-
-    async def _receive(self, seat: Seat, asked: asyncio.Future[bytes]) -> Done:
-        engine = seat.engine
+    def _start(
+        self, items: Sequence[Item], *, whole: bool, last_try: bool
+    ) -> asyncio.Future[list[Outcome]]:
+        outcomes: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         try:
-            done = await engine.receive(asked, self._settings.engine_timeout_seconds)
-        except EngineDied as death:
-            if engine in self._engines:  # else another lane's batch has said so
-                log.error("an engine died", code=EngineCrashed.__name__, cause=str(death))
-                self._forget_engine(engine)
-                self._keep(asyncio.create_task(self._replace()))
-            raise
+            frame = wire.encode(Run(list(items)))
+        except Exception as error:  # a value that the wire cannot carry is its caller's failure
+            outcomes.set_exception(error)
+            return outcomes
+        batch = _Batch(items, frame, whole, last_try, outcomes)
+        asked = self._seats.take(whole=whole)
+        if asked.done():
+            self._send(batch, asked)
+        else:
+            asked.add_done_callback(partial(self._send, batch))
+        return outcomes
+
+    def _send(self, batch: _Batch, asked: asyncio.Future[Seat]) -> None:
+        seat = asked.result()
+        if batch.outcomes.done():  # the caller has given up
+            self._seats.give_back(seat)
+            return
+        reply = seat.engine.compute(batch.frame, seat.lane, self._settings.engine_timeout_seconds)
+        reply.add_done_callback(partial(self._receive, batch, seat))
+
+    def _receive(self, batch: _Batch, seat: Seat, reply: asyncio.Future[FromEngine]) -> None:
+        death = reply.exception()
+        if death is not None:
+            self._try_again(batch, seat.engine, death)
+            return
         self._seats.give_back(seat)
+        done = cast(Done, reply.result())
         if seat.lane is None:
             self._neighbours.observe(done.seconds, done.cpu_seconds)
-        return done
+        if not batch.outcomes.done():
+            batch.outcomes.set_result(done.outcomes)
+
+    def _try_again(self, batch: _Batch, engine: Engine, death: BaseException) -> None:
+        if self._closed:
+            batch.outcomes.cancel()
+            return
+        if engine in self._engines:  # else another lane's batch has said so
+            log.error("an engine died", code=EngineCrashed.__name__, cause=str(death))
+            self._forget_engine(engine)
+            self._keep(asyncio.create_task(self._replace()))
+        again = self._keep(asyncio.create_task(self._outcomes_after(batch, death)))
+        again.add_done_callback(batch.settle)
+
+    async def _outcomes_after(self, batch: _Batch, death: BaseException) -> list[Outcome]:
+        """What becomes of a batch on which an engine died."""
+        items = batch.items
+        if len(items) > 1:
+            middle = len(items) // 2
+            first = await self.run(items[:middle], whole=True)
+            return first + await self.run(items[middle:], whole=True)
+        if self.info.lanes > 1 and not batch.whole:
+            return await self.run(items, whole=True)  # it may have been another lane's input
+        if not batch.last_try:
+            return await self._start(items, whole=True, last_try=True)
+        message = f"the engine process died twice on this input alone: {death}"
+        return [Outcome(failure=ItemFailure(EngineCrashed.__name__, message))]
 
     async def _replace(self) -> None:
         """Start a new engine, trying again for as long as the server lives."""

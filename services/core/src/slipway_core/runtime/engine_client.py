@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Self, cast
 
 import msgspec
@@ -56,13 +56,16 @@ class EngineDied(Exception):
     """The process ended, or was ended, before it answered."""
 
 
+Answered = Callable[[bytes | None], None]
+
+
 class _Connection(asyncio.Protocol):
     """The connection to one thread of an engine, which answers one message at a time."""
 
     def __init__(self) -> None:
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
-        self._answer: asyncio.Future[bytes] | None = None
+        self._answered: Answered | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
@@ -70,24 +73,26 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         body = wire.take_frame(self._received)
-        if body is not None and self._answer is not None and not self._answer.done():
-            self._answer.set_result(body)
+        if body is not None:
+            self._tell(body)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if self._answer is not None and not self._answer.done():
-            self._answer.set_exception(ConnectionResetError())
+        self._tell(None)
 
-    def ask(self, frame: bytes) -> asyncio.Future[bytes]:
-        """Send a frame, and return at once; the future is the body of the answer's frame.
-
-        It fails with ConnectionResetError when the process ends, or has ended.
+    def ask(self, frame: bytes, answered: Answered) -> None:
+        """Send a frame; `answered` is called with the body of the answer's frame, or with None when
+        the process ends before, or has ended.
         """
-        self._answer = asyncio.get_running_loop().create_future()
+        self._answered = answered
         if self._transport is None or self._transport.is_closing():
-            self._answer.set_exception(ConnectionResetError())
+            asyncio.get_running_loop().call_soon(self._tell, None)
         else:
             self._transport.write(frame)
-        return self._answer
+
+    def _tell(self, body: bytes | None) -> None:
+        answered, self._answered = self._answered, None
+        if answered is not None:
+            answered(body)
 
     def close(self) -> None:
         if self._transport is not None:
@@ -107,6 +112,8 @@ class Engine:
         self._process = process
         self._main = main
         self._connections = lanes
+        self._endings: set[asyncio.Task[None]] = set()
+        self._ended_because = ""
         self.lanes = 1
         """How many batches it computes side by side; known when the model is loaded."""
 
@@ -150,47 +157,35 @@ class Engine:
 
     async def load(self, package: Package, options: LoadOptions) -> ModelInfo:
         """Load the model; raises the ModelError that the engine reports."""
+        request = Load(str(package.folder), package.manifest, options)
         try:
-            request = Load(str(package.folder), package.manifest, options)
-            reply = await self._reply(self._main.ask(wire.encode(request)))
+            reply = await self._ask(self._main, wire.encode(request), (Loaded, LoadFailed))
         except EngineDied as death:
             raise ModelLoadFailed(
                 f"the engine process ended while it loaded the model ({death}); "
                 "if it was killed for memory, raise the memory limit"
             ) from None
-        match reply:
-            case Loaded(info=info):
-                self.lanes = info.lanes
-                for unused in self._connections[info.lanes if info.lanes > 1 else 0 :]:
-                    unused.close()
-                return info
-            case LoadFailed(code=code, message=message):
-                raise model_error(code, message)
-            case _:
-                raise ModelLoadFailed("the engine gave an unexpected answer")
+        if isinstance(reply, LoadFailed):
+            raise model_error(reply.code, reply.message)
+        info = cast(Loaded, reply).info
+        self.lanes = info.lanes
+        for unused in self._connections[info.lanes if info.lanes > 1 else 0 :]:
+            unused.close()
+        return info
 
-    def ask(self, frame: bytes, lane: int | None = None) -> asyncio.Future[bytes]:
+    def compute(
+        self, frame: bytes, lane: int | None, timeout_seconds: float
+    ) -> asyncio.Future[FromEngine]:
         """Give it a batch as `wire.encode` wrote it, on a lane or on all cores; returns at once.
 
-        `receive` then waits for the answer, and says so when the process has ended before.
+        The future is a Done, or fails with EngineDied when the process ends, or is ended for taking
+        too long. The lane is free when it is done, and not before.
         """
         connection = self._main if lane is None else self._connections[lane]
-        return connection.ask(frame)
-
-    async def receive(self, answer: asyncio.Future[bytes], timeout_seconds: float) -> Done:
-        """The answer to what was asked; raises EngineDied when the process ends, or is ended for
-        taking too long.
-        """
-        try:
-            async with asyncio.timeout(timeout_seconds):
-                reply = await self._reply(answer)
-        except TimeoutError:
-            await self.close(grace_seconds=0)
-            raise EngineDied(f"ended after computing for {timeout_seconds:g} s") from None
-        if not isinstance(reply, Done):
-            await self.close(grace_seconds=0)
-            raise EngineDied("it gave an unexpected answer")
-        return reply
+        timer = asyncio.get_running_loop().call_later(
+            timeout_seconds, self._end, f"ended after computing for {timeout_seconds:g} s"
+        )
+        return self._ask(connection, frame, (Done,), timer)
 
     async def close(self, grace_seconds: float = 5) -> None:
         """Let the process end, and end it when it does not."""
@@ -198,15 +193,53 @@ class Engine:
             connection.close()
         await self._ended(grace_seconds)
 
-    async def _reply(self, answer: asyncio.Future[bytes]) -> FromEngine:
+    def _ask(
+        self,
+        connection: _Connection,
+        frame: bytes,
+        expected: tuple[type[FromEngine], ...],
+        timer: asyncio.TimerHandle | None = None,
+    ) -> asyncio.Future[FromEngine]:
+        """The engine's message in answer to the frame, or EngineDied; then the timer is off."""
+        loop = asyncio.get_running_loop()
+        reply: asyncio.Future[FromEngine] = loop.create_future()
+
+        def answered(body: bytes | None) -> None:
+            if timer is not None:
+                timer.cancel()
+            message = None if body is None else self._read(body, expected)
+            if message is None:
+                ending = loop.create_task(self._explain_end(reply))
+                self._endings.add(ending)
+                ending.add_done_callback(self._endings.discard)
+            elif not reply.done():
+                reply.set_result(message)
+
+        connection.ask(frame, answered)
+        return reply
+
+    def _read(self, body: bytes, expected: tuple[type[FromEngine], ...]) -> FromEngine | None:
+        """What the engine said; None, and its end, when it is not what it was asked for."""
         try:
-            return wire.decode_from_engine(await answer)
-        except ConnectionError:
-            await self.close()
-            raise EngineDied(f"exit status {self._process.returncode}") from None
+            message = wire.decode_from_engine(body)
         except msgspec.MsgspecError as error:
-            await self.close(grace_seconds=0)
-            raise EngineDied(f"its answer cannot be read: {error}") from None
+            self._end(f"its answer cannot be read: {error}")
+            return None
+        if isinstance(message, expected):
+            return message
+        self._end("it gave an unexpected answer")
+        return None
+
+    def _end(self, cause: str) -> None:
+        self._ended_because = cause
+        if self._process.returncode is None:
+            self._process.kill()
+
+    async def _explain_end(self, reply: asyncio.Future[FromEngine]) -> None:
+        await self.close()
+        if not reply.done():
+            cause = self._ended_because or f"exit status {self._process.returncode}"
+            reply.set_exception(EngineDied(cause))
 
     async def _ended(self, grace_seconds: float) -> None:
         try:

@@ -36,6 +36,8 @@ from slipway_core.runtime.protocol import Done, Load, Loaded, LoadFailed, Model,
 log = structlog.get_logger("slipway.engine")
 
 LANES_START_SECONDS = 60.0
+NICENESS = 5
+"""Computing gives way to the server, whose answers to clients take microseconds."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -49,6 +51,7 @@ def main() -> None:
     options = arguments.parse_args()
     configure_logging(options.log_level)
     _live_and_die_with(options.server_pid)
+    os.nice(NICENESS)
     # A server that ends while a batch is computed does not wait for the answer.
     with (
         socket.socket(fileno=options.fd) as connection,

@@ -33,18 +33,16 @@ class Seats:
         """An engine that has died; its seats need not be given back."""
         self._free.pop(engine, None)
 
-    async def take(self, *, whole: bool) -> Seat:
-        """A lane of an engine, or with `whole` an engine of which no lane is taken."""
+    def take(self, *, whole: bool) -> asyncio.Future[Seat]:
+        """A lane of an engine, or with `whole` an engine of which no lane is taken.
+
+        The future is done already when there is one. Whoever does not want the seat any more has
+        to give it back all the same.
+        """
         asked: asyncio.Future[Seat] = asyncio.get_running_loop().create_future()
         self._waiting.append((whole, asked))
         self._serve()
-        try:
-            return await asked
-        except asyncio.CancelledError:
-            if asked.done() and not asked.cancelled():
-                self.give_back(asked.result())
-            self._serve()
-            raise
+        return asked
 
     def give_back(self, seat: Seat) -> None:
         """The engine has answered."""
@@ -56,12 +54,11 @@ class Seats:
     def _serve(self) -> None:
         while self._waiting:
             whole, asked = self._waiting[0]
-            if not asked.done():
-                seat = self._find(whole=whole)
-                if seat is None:
-                    return
-                asked.set_result(seat)
+            seat = self._find(whole=whole)
+            if seat is None:
+                return
             self._waiting.popleft()
+            asked.set_result(seat)
 
     def _find(self, *, whole: bool) -> Seat | None:
         """A free seat, no longer free; a lane is taken where most others are, so that a whole

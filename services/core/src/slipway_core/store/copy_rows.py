@@ -6,6 +6,7 @@ JSON text and vectors as they are. Every function gives the bytes of one field.
 
 from __future__ import annotations
 
+import asyncio
 import struct
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -22,6 +23,7 @@ _LENGTH = struct.Struct("!i")
 _COUNT = struct.Struct("!h")
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _FLUSH_BYTES = 128 * 1024
+_ROWS_AT_ONCE = 32
 
 
 def uuid_field(value: UUID) -> bytes:
@@ -107,5 +109,7 @@ async def copy_rows(
 ) -> None:
     """COPY all of `rows` into `table`."""
     async with RowWriter(cursor, table, columns) as writer:
-        for encoded in rows:
+        for number, encoded in enumerate(rows, start=1):
             await writer.write(encoded)
+            if number % _ROWS_AT_ONCE == 0:
+                await asyncio.sleep(0)  # a thousand rows would hold up everybody else

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -30,14 +31,14 @@ SHORTEST_BATCH_SECONDS = 0.05
 """Batches are not cut below this for a deadline: of ever smaller ones fewer would be answered."""
 LANE_TOKENS = 512
 """One core computes more at once no faster: what is more than this is left for the other lanes."""
-GATHER_SHARE, LONGEST_GATHER_SECONDS = 0.05, 0.02
+GATHER_SHARE, SHORTEST_GATHER_SECONDS, LONGEST_GATHER_SECONDS = 0.05, 0.002, 0.02
 """Of the time of its last batch, the most that a lane waits for the clients that it answered."""
 
 
 class RunBatch(Protocol):
-    """Computes a batch on one core, or with `whole` on all cores of an engine."""
+    """Begins to compute a batch on one core, or with `whole` on all cores of an engine."""
 
-    async def __call__(self, items: Sequence[Item], *, whole: bool) -> list[Outcome]: ...
+    def __call__(self, items: Sequence[Item], *, whole: bool) -> asyncio.Future[list[Outcome]]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +79,7 @@ class Batcher:
         self._observe = observe
         self._waiting = Waiting()
         self._idle = self._all_lanes
-        self._batches: set[asyncio.Task[None]] = set()
+        self._batches: set[asyncio.Future[list[Outcome]]] = set()
         self._gathering = Gathering(self._dispatch)
         self._pace = Pace(self._all_lanes)
         self._closed = False
@@ -102,21 +103,20 @@ class Batcher:
             return []
         self._admit(sum(costs), timeout_seconds)
         loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = time.monotonic()
         request = Request(len(items), now, now + timeout_seconds, loop.create_future())
         self._waiting.add(request, items, costs)
         self.inflight += 1
         self._gathering.arrived(len(items))
         self._dispatch()
+        timer = None
+        if timeout_seconds < math.inf:
+            timer = loop.call_later(timeout_seconds, _expire, request, timeout_seconds)
         try:
-            async with asyncio.timeout_at(request.deadline):
-                await request.future
-        except TimeoutError:
-            raise DeadlineExceeded(
-                f"no answer within the deadline of {timeout_seconds:g} s; "
-                "allow more time or send fewer inputs"
-            ) from None
+            await request.future
         finally:
+            if timer:
+                timer.cancel()
             self.inflight -= 1
             self._waiting.drop(request)
         return [outcome for outcome in request.outcomes if outcome is not None]
@@ -138,7 +138,7 @@ class Batcher:
 
     def _admit(self, tokens: int, timeout_seconds: float) -> None:
         if self._closed:
-            raise Draining("this server is shutting down; send the request again")
+            raise _shutting_down()
         if tokens > self._max_queue_tokens:
             raise PayloadTooLarge(
                 f"the inputs cost about {tokens} tokens and the queue holds "
@@ -152,12 +152,12 @@ class Batcher:
             )
 
     def _expected_wait_seconds(self, more_tokens: int = 0) -> float:
-        now = asyncio.get_running_loop().time()
+        now = time.monotonic()
         return self._pace.seconds_until_done(self.queued_tokens + more_tokens, now)
 
     def _dispatch(self) -> None:
         while self._waiting and self._idle > self._gathering.lanes:
-            now = asyncio.get_running_loop().time()
+            now = time.monotonic()
             lanes = self._lanes if self._is_better_together() else 1
             batch = self._waiting.take(
                 enough=self._share(lanes),
@@ -171,9 +171,9 @@ class Batcher:
             tokens = sum(entry.tokens for entry in batch)
             computing = Computing(now, tokens, lanes)
             self._pace.began(computing)
-            task = asyncio.create_task(self._compute(batch, computing))
-            self._batches.add(task)
-            task.add_done_callback(self._batches.discard)
+            outcomes = self._run([entry.item for entry in batch], whole=lanes == self._lanes)
+            self._batches.add(outcomes)
+            outcomes.add_done_callback(partial(self._computed, batch, computing))
 
     def _is_better_together(self) -> bool:
         """Whether all cores of an engine are to compute one batch: when they are idle, and the
@@ -205,24 +205,22 @@ class Batcher:
         usable = max(seconds * ADMITTED_SHARE_OF_DEADLINE, SHORTEST_BATCH_SECONDS)
         return self._pace.tokens_within(usable, lanes)
 
-    async def _compute(self, batch: list[Entry], computing: Computing) -> None:
-        items = [entry.item for entry in batch]
-        try:
-            outcomes = await self._run(items, whole=computing.lanes == self._lanes)
-        except Exception as error:
+    def _computed(
+        self, batch: list[Entry], computing: Computing, computed: asyncio.Future[list[Outcome]]
+    ) -> None:
+        self._batches.discard(computed)
+        self._release(computing)
+        seconds = time.monotonic() - computing.started
+        error = _shutting_down() if computed.cancelled() else computed.exception()
+        if error is not None:
             for entry in batch:
                 entry.request.fail(error)
-            self._release(computing)
             self._dispatch()
             return
-        self._release(computing)
-        seconds = asyncio.get_running_loop().time() - computing.started
         self._gather(batch, seconds)
-        self._dispatch()
-        # The next batch is on its way to the engine before anybody works on these answers.
-        await asyncio.sleep(0)
+        self._dispatch()  # before anybody works on these answers
         self._pace.learn(computing, seconds)
-        for entry, outcome in zip(batch, outcomes, strict=True):
+        for entry, outcome in zip(batch, computed.result(), strict=True):
             entry.answer(outcome)
         if self._observe:
             waited = computing.started - min(entry.request.enqueued_at for entry in batch)
@@ -235,7 +233,17 @@ class Batcher:
 
     def _gather(self, batch: list[Entry], seconds: float) -> None:
         """Let the lane wait for the clients that it answers, unless as much waits already."""
-        missing = items_answered_by(batch) - self._waiting.live
+        answered = items_answered_by(batch)
         busy = not self._pace.is_idle or self._gathering.lanes
-        if missing > 0 and busy and not self._closed:
-            self._gathering.begin(missing, min(seconds * GATHER_SHARE, LONGEST_GATHER_SECONDS))
+        if answered > self._waiting.live and busy and not self._closed:
+            share = min(seconds * GATHER_SHARE, LONGEST_GATHER_SECONDS)
+            self._gathering.begin(answered, max(share, SHORTEST_GATHER_SECONDS))
+
+
+def _shutting_down() -> Draining:
+    return Draining("this server is shutting down; send the request again")
+
+
+def _expire(request: Request, timeout_seconds: float) -> None:
+    message = f"no answer within the deadline of {timeout_seconds:g} s; "
+    request.fail(DeadlineExceeded(message + "allow more time or send fewer inputs"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -38,7 +38,7 @@ class Request:
         self.deadline = deadline
         self.future = future
 
-    def fail(self, error: Exception) -> None:
+    def fail(self, error: BaseException) -> None:
         """The caller gets the error, unless it has got one already."""
         if not self.future.done():
             self.future.set_exception(error)
@@ -64,7 +64,9 @@ class Entry:
 
 def items_answered_by(batch: Sequence[Entry]) -> int:
     """The items of those requests that get their last answers with this batch."""
-    here = Counter(entry.request for entry in batch)
+    here: dict[Request, int] = {}
+    for entry in batch:
+        here[entry.request] = here.get(entry.request, 0) + 1
     return sum(len(request.outcomes) for request, count in here.items() if request.missing == count)
 
 

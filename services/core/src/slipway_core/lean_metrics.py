@@ -1,0 +1,139 @@
+"""Counters and histograms for what every request does: the client library's, without its locks and
+checks, for metrics that are written from one thread alone.
+
+They are exposed by the client library's registry, next to its own.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from typing import Generic, TypeVar
+
+from prometheus_client import REGISTRY, CollectorRegistry
+from prometheus_client.metrics_core import CounterMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.registry import Collector
+from prometheus_client.utils import floatToGoString
+
+S = TypeVar("S")
+
+
+class _Metric(Collector, Generic[S]):
+    """Keeps a series for each combination of label values."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str],
+        registry: CollectorRegistry,
+    ) -> None:
+        self._name = name
+        self._documentation = documentation
+        self._label_names = labels
+        self._series: dict[tuple[str, ...], S] = {}
+        if not labels:
+            self.labels()
+        registry.register(self)
+
+    def labels(self, *values: str) -> S:
+        """The series with these values, which begins with the first question for it."""
+        series = self._series.get(values)
+        return self._add(values) if series is None else series
+
+    def _add(self, values: tuple[str, ...]) -> S:
+        if len(values) != len(self._label_names):
+            raise ValueError(f"{self._name} has the labels {self._label_names}, not {values}")
+        return self._series.setdefault(values, self._new())
+
+    @abstractmethod
+    def _new(self) -> S: ...
+
+
+class CounterSeries:
+    """Counts up."""
+
+    __slots__ = ("value",)
+
+    def __init__(self) -> None:
+        self.value = 0.0
+
+    def inc(self) -> None:
+        """One more."""
+        self.value += 1
+
+
+class Counter(_Metric[CounterSeries]):
+    """Exposed as `name`_total."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str] = (),
+        *,
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        super().__init__(name, documentation, labels, registry)
+
+    def collect(self) -> Iterable[Metric]:
+        """What the registry asks for."""
+        family = CounterMetricFamily(self._name, self._documentation, labels=self._label_names)
+        for values, series in list(self._series.items()):
+            family.add_metric(values, series.value)
+        return [family]
+
+    def _new(self) -> CounterSeries:
+        return CounterSeries()
+
+
+class HistogramSeries:
+    """Counts observations by the smallest bound that they do not exceed."""
+
+    __slots__ = ("_bounds", "counts", "sum")
+
+    def __init__(self, bounds: Sequence[float]) -> None:
+        self._bounds = bounds
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0.0
+
+    def observe(self, amount: float) -> None:
+        """One more, of this amount."""
+        self.counts[bisect_left(self._bounds, amount)] += 1
+        self.sum += amount
+
+
+class Histogram(_Metric[HistogramSeries]):
+    """Exposed with a bucket for each of `buckets`, ascending, and one for the rest."""
+
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str] = (),
+        *,
+        buckets: Sequence[float],
+        registry: CollectorRegistry = REGISTRY,
+    ) -> None:
+        self._buckets = buckets
+        super().__init__(name, documentation, labels, registry)
+
+    def observe(self, amount: float) -> None:
+        """One more, of a histogram without labels."""
+        self.labels().observe(amount)
+
+    def collect(self) -> Iterable[Metric]:
+        """What the registry asks for."""
+        family = HistogramMetricFamily(self._name, self._documentation, labels=self._label_names)
+        names = [*map(floatToGoString, self._buckets), "+Inf"]
+        for values, series in list(self._series.items()):
+            below, buckets = 0, []
+            for name, count in zip(names, series.counts, strict=True):
+                below += count
+                buckets.append((name, below))
+            family.add_metric(values, buckets, series.sum)
+        return [family]
+
+    def _new(self) -> HistogramSeries:
+        return HistogramSeries(self._buckets)

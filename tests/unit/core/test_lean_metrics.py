@@ -1,0 +1,43 @@
+"""Metrics without locks look to Prometheus exactly as the client library's own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import prometheus_client
+import pytest
+from prometheus_client import CollectorRegistry, generate_latest
+
+from slipway_core import lean_metrics, telemetry  # noqa: F401 - it leaves out times of creation
+
+BUCKETS = (0.5, 1, 2.5)
+
+
+def test_counters_and_histograms_are_exposed_like_the_client_library_s() -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    counters: tuple[Any, ...] = (
+        lean_metrics.Counter("asked", "Help.", ["a", "b"], registry=ours),
+        prometheus_client.Counter("asked", "Help.", ["a", "b"], registry=theirs),
+    )
+    histograms: tuple[Any, ...] = (
+        lean_metrics.Histogram("took", "Help.", ["a"], buckets=BUCKETS, registry=ours),
+        prometheus_client.Histogram("took", "Help.", ["a"], buckets=BUCKETS, registry=theirs),
+    )
+    alone: tuple[Any, ...] = (
+        lean_metrics.Histogram("alone", "Help.", buckets=BUCKETS, registry=ours),
+        prometheus_client.Histogram("alone", "Help.", buckets=BUCKETS, registry=theirs),
+    )
+    assert generate_latest(ours) == generate_latest(theirs), "before the first observation"
+    for counter, histogram, single in zip(counters, histograms, alone, strict=True):
+        for status in ("ok", 'quoted "\n', "ok"):
+            counter.labels("text", status).inc()
+        for amount in (0.1, 0.5, 0.50001, 1, 2.5, 99):
+            histogram.labels("text").observe(amount)
+            single.observe(amount)
+    assert generate_latest(ours) == generate_latest(theirs)
+
+
+def test_labels_that_are_not_the_metric_s_are_refused() -> None:
+    counter = lean_metrics.Counter("x", "Help.", ["a"], registry=CollectorRegistry())
+    with pytest.raises(ValueError, match="has the labels"):
+        counter.labels("one", "two")
