@@ -33,7 +33,11 @@ class Candidate(Embedder):
 
 
 def choose(
-    monkeypatch: pytest.MonkeyPatch, vector: Sequence[float], seconds: float, wanted: str = "auto"
+    monkeypatch: pytest.MonkeyPatch,
+    vector: Sequence[float],
+    seconds: float,
+    *,
+    device: torch.device = CPU,
 ) -> precision.Choice:
     clock = [0.0]
     monkeypatch.setattr(precision, "_obstacle_to_bf16", lambda device: "")
@@ -42,7 +46,7 @@ def choose(
         torch.float32: Candidate([1, 0], 1.0, clock),
         torch.bfloat16: Candidate(vector, seconds, clock),
     }
-    return precision.choose_precision(wanted, CPU, candidates.__getitem__, TOKENS)
+    return precision.choose_precision("auto", device, candidates.__getitem__, TOKENS)
 
 
 def test_auto_takes_bf16_when_it_is_close_and_faster(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,6 +72,12 @@ def test_auto_stays_with_fp32_otherwise_and_says_why(
     choice = choose(monkeypatch, vector, seconds)
     assert choice.precision == "fp32"
     assert reason in choice.reason
+
+
+def test_on_a_gpu_speed_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    choice = choose(monkeypatch, [1, 0.01], 1.1, device=torch.device("cuda"))
+    assert (choice.precision, "times" in choice.reason) == ("bf16", False)
+    assert choose(monkeypatch, [1, 0.1], 0.5, device=torch.device("cuda")).precision == "fp32"
 
 
 def test_without_bf16_instructions_auto_is_fp32_and_bf16_is_refused(

@@ -41,6 +41,8 @@ def compiled(module: nn.Module) -> nn.Module:
         with warnings.catch_warnings():
             # torch advises torch.compile, which needs a C++ compiler and half a minute.
             warnings.simplefilter("ignore", DeprecationWarning)
+            # Kernels that torch would fuse for a GPU at the first requests gain nothing over these.
+            torch._C._jit_set_texpr_fuser_enabled(False)
             scripted: nn.Module = torch.jit.script(module)
     except (AttributeError, RuntimeError) as error:
         log.warning("the forward pass is interpreted, which is slower", cause=str(error)[:500])
