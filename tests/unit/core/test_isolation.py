@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway_core.runtime.isolation import run_isolated
+from slipway_core.runtime.engines.isolation import run_isolated
 from slipway_core.runtime.protocol import Item, Model
 
 

@@ -20,7 +20,7 @@ from slipway_core.errors import SlipwayError
 from slipway_core.queue.client import ArqDoorbell
 from slipway_core.queue.worker import QueueWorker
 from slipway_core.runtime.batching.batcher import Batcher
-from slipway_core.runtime.engine import EnginePool
+from slipway_core.runtime.engines.pool import EnginePool
 from slipway_core.runtime.inputs import estimate_tokens
 from slipway_core.runtime.protocol import Item, Outcome
 from slipway_core.store.chunks import ChunkRepository

@@ -24,7 +24,7 @@ from slipway_core.errors import (
 )
 from slipway_core.queue.contract import Doorbell
 from slipway_core.runtime.batching.batcher import Batcher, BatchReport
-from slipway_core.runtime.engine import EnginePool
+from slipway_core.runtime.engines.pool import EnginePool
 from slipway_core.runtime.manifest import Manifest
 from slipway_core.runtime.protocol import Item, ModelInfo, Outcome
 from slipway_inference.bodies import BodyMemory

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from dataclasses import dataclass
 
-from slipway_core.runtime.engine_client import Engine
+from slipway_core.runtime.engines.client import Engine
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import msgspec
 from slipway_core import errors
 from slipway_core.errors import ModelError, ModelLoadFailed
 from slipway_core.package import Package
-from slipway_core.runtime import wire
+from slipway_core.runtime.engines import wire
 from slipway_core.runtime.protocol import (
     Done,
     FromEngine,
@@ -133,7 +133,7 @@ class Engine:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "slipway_core.runtime.engine_process",
+                "slipway_core.runtime.engines.process",
                 f"--fd={descriptors[0]}",
                 f"--server-pid={os.getpid()}",
                 f"--log-level={log_level}",

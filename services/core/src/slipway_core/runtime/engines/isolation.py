@@ -9,7 +9,7 @@ import msgspec
 import structlog
 
 from slipway_core.errors import PredictionFailed
-from slipway_core.runtime import wire
+from slipway_core.runtime.engines import wire
 from slipway_core.runtime.protocol import Item, ItemFailure, Model, Outcome
 
 log = structlog.get_logger("slipway.engine")

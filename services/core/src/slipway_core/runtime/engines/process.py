@@ -5,7 +5,7 @@ comes from OMP_NUM_THREADS. The main thread loads the model and computes batches
 model with lanes is computed by as many threads more, each with a connection of its own to the
 server and one core: N batches side by side never wait for each other, which one batch on N cores
 does after each of a hundred operations. The server takes care not to use both at a time.
-Started by `slipway_core.runtime.engine`; not meant to be run by hand.
+Started by `slipway_core.runtime.engines.pool`; not meant to be run by hand.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ import structlog
 
 from slipway_core.errors import EngineCrashed, ModelError, ModelLoadFailed
 from slipway_core.logging import configure_logging
-from slipway_core.runtime import wire
-from slipway_core.runtime.isolation import run_isolated
+from slipway_core.runtime.engines import wire
+from slipway_core.runtime.engines.isolation import run_isolated
 from slipway_core.runtime.loading import load_model
 from slipway_core.runtime.protocol import Done, Load, Loaded, LoadFailed, Model, ModelInfo, Run
 

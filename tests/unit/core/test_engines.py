@@ -18,7 +18,7 @@ from tests.fixtures.local_platform import wait_until
 from tests.fixtures.models import write_python_package
 
 from slipway_core.errors import ModelError, ModelIntegrityError, ModelLoadFailed
-from slipway_core.runtime.engine import EnginePool
+from slipway_core.runtime.engines.pool import EnginePool
 from slipway_core.runtime.protocol import Item, Outcome
 from slipway_core.settings import ServiceSettings
 
@@ -47,7 +47,7 @@ def engine_processes() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children()
-        if "slipway_core.runtime.engine_process" in child.cmdline()
+        if "slipway_core.runtime.engines.process" in child.cmdline()
     ]
 
 

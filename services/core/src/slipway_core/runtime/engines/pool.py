@@ -19,10 +19,11 @@ from slipway_core.cancelling import cancel_and_wait
 from slipway_core.daemon_thread import run_in_daemon_thread
 from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
 from slipway_core.package import Package, resolve_package
-from slipway_core.runtime import wire
 from slipway_core.runtime.cpu_quota import available_cpus
-from slipway_core.runtime.engine_client import Engine
-from slipway_core.runtime.neighbours import Neighbours
+from slipway_core.runtime.engines import wire
+from slipway_core.runtime.engines.client import Engine
+from slipway_core.runtime.engines.neighbours import Neighbours
+from slipway_core.runtime.engines.seats import Seat, Seats
 from slipway_core.runtime.protocol import (
     Done,
     FromEngine,
@@ -33,7 +34,6 @@ from slipway_core.runtime.protocol import (
     Outcome,
     Run,
 )
-from slipway_core.runtime.seats import Seat, Seats
 from slipway_core.settings import ServiceSettings
 
 log = structlog.get_logger("slipway.engine")
