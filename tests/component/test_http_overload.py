@@ -114,12 +114,12 @@ def _answers_normally_within(server: ServiceProcess, seconds: float) -> None:
 
 
 @contextmanager
-def _asking(server: ServiceProcess, count: int) -> Iterator[None]:
+def _asking(server: ServiceProcess, count: int, padding: int = 0) -> Iterator[None]:
     """`count` requests that wait for their answers, on as many connections, until the end of the
-    block.
+    block; each body has so many bytes that say nothing.
     """
     address = urlsplit(server.url)
-    body = b'{"input_text":"12345678"}'
+    body = b'{"input_text":"12345678"' + b" " * padding + b"}"
     request = (
         f"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
@@ -136,13 +136,14 @@ def _asking(server: ServiceProcess, count: int) -> Iterator[None]:
         yield
 
 
+@pytest.mark.parametrize("padding", [0, 100_000])
 def test_work_of_clients_that_left_is_dropped(
-    tmp_path: Path, start_inference: StartInference
+    tmp_path: Path, start_inference: StartInference, padding: int
 ) -> None:
     slow = STEADY.replace("0.1", "0.5")
     package = write_python_package(tmp_path / "slow", slow, entrypoint="Steady")
     server = start_inference(package, max_batch_tokens=4)  # one text at a time, for half a second
-    with _asking(server, 30):
+    with _asking(server, 30, padding):
         pass
     with httpx2.Client(base_url=server.url, timeout=60) as client:
         wait_until(

@@ -55,11 +55,12 @@ def test_an_empty_batch_has_no_outcomes() -> None:
     assert demo_model("fp32").run([]) == []
 
 
+@pytest.mark.parametrize("error", [RuntimeError("not here"), OSError("no source"), TypeError()])
 def test_a_forward_pass_that_torch_cannot_compile_is_interpreted(
-    monkeypatch: pytest.MonkeyPatch,
+    error: Exception, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(module: object) -> None:
-        raise RuntimeError("not in this torch")
+        raise error
 
     monkeypatch.setattr(torch.jit, "script", refuse)
     interpreted = load_bert(demo_model_folder(), precision="fp32")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -128,10 +129,59 @@ async def test_an_engine_that_computes_for_too_long_is_replaced(misbehaving_pack
 
 async def test_a_caller_that_gives_up_leaves_the_engine_usable(misbehaving_package: Path) -> None:
     async with pool_of(misbehaving_package) as pool:
+        (engine,) = engine_processes()
         computing, waiting = pool.run(texts("sleep 0.1")), pool.run(texts("crash"))
         computing.cancel()
         waiting.cancel()
         assert answers(await pool.run(texts("a", "bb"))) == [1, 2]
+        assert engine_processes() == [engine], "what was given up was not computed"
+
+
+async def test_a_batch_that_was_given_up_is_not_tried_again(misbehaving_package: Path) -> None:
+    async with pool_of(misbehaving_package) as pool:
+        (engine,) = engine_processes()
+        pool.run(texts("sleep 60", "sleep 60")).cancel()
+        engine.kill()
+        assert answers(await pool.run(texts("a"))) == [1]
+
+
+FORKING = """
+    import os, time
+    from slipway_core.runtime import Model
+
+    class Forking(Model):
+        def load(self):
+            if os.fork() == 0:
+                (self.folder / "child").write_text(str(os.getpid()))
+                time.sleep(60)
+                os._exit(0)
+
+        def predict(self, batch):
+            if "hang" in batch:
+                time.sleep(60)
+            if "end" in batch:
+                os._exit(1)
+            return [{"length": len(text)} for text in batch]
+"""
+
+
+@pytest.mark.parametrize("fault", ["hang", "end"])
+async def test_an_engine_whose_model_has_started_a_process_is_replaced_too(
+    tmp_path: Path, fault: str
+) -> None:
+    package = write_python_package(tmp_path, FORKING, entrypoint="Forking")
+    children = []
+    try:
+        async with pool_of(package, engine_timeout_seconds=0.5) as pool:
+            children.append(int((package / "child").read_text()))
+            async with asyncio.timeout(30):
+                assert answers(await pool.run(texts(fault))) == ["EngineCrashed"]
+                assert answers(await pool.run(texts("a"))) == [1]
+    finally:
+        children.append(int((package / "child").read_text()))
+        for child in set(children):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
 
 
 async def test_a_value_that_cannot_be_sent_is_its_caller_s_failure(echo_package: Path) -> None:
@@ -143,10 +193,11 @@ async def test_a_value_that_cannot_be_sent_is_its_caller_s_failure(echo_package:
 
 async def test_a_pool_that_ends_lets_nobody_wait(misbehaving_package: Path) -> None:
     async with pool_of(misbehaving_package) as pool:
-        computing = pool.run(texts("sleep 60"))
+        batches = [pool.run(texts("sleep 60")), pool.run(texts("a"))]
         await pool.close(grace_seconds=0)
-        with pytest.raises(asyncio.CancelledError):
-            await computing
+        batches.append(pool.run(texts("b")))
+        await asyncio.wait(batches, timeout=10)
+        assert all(batch.cancelled() for batch in batches)
 
 
 async def test_several_engines_compute_at_once(misbehaving_package: Path) -> None:

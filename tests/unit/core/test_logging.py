@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import os
@@ -12,7 +13,12 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from slipway_core.logging import bind_request, configure_logging, read_trace_id
+from slipway_core.logging import (
+    bind_request,
+    configure_logging,
+    read_trace_id,
+    write_request_line,
+)
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
@@ -98,3 +104,19 @@ def test_a_log_that_nobody_reads_stops_nobody() -> None:
     )
     os.close(writer)
     assert done.stdout == b"drained\n"
+
+
+async def test_request_lines_of_one_turn_come_together_and_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    written: list[str] = []
+    monkeypatch.setattr(sys.stderr, "write", written.append)
+    for number in range(100):
+        bind_request(f"r-{number}")
+        write_request_line(logging.INFO, "slipway.access", "request", {"path": "/ü" * 20})
+    assert written == []
+    await asyncio.sleep(0)
+    lines = "".join(written).splitlines()
+    assert [json.loads(line)["request_id"] for line in lines] == [f"r-{n}" for n in range(100)]
+    assert len(written) < 20
+    assert max(len(text.encode()) for text in written) <= 4096, "what a pipe takes in one piece"

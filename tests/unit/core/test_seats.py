@@ -69,6 +69,24 @@ async def test_a_free_seat_is_had_at_once() -> None:
     assert seats_of(2).take(whole=False).done()
 
 
+async def test_who_gives_up_holds_nothing() -> None:
+    seats = seats_of(1)
+    seat = await take(seats)
+    gone, next_one = waiting(seats), waiting(seats)
+    gone.cancel()
+    seats.give_back(seat)
+    assert (await next_one).engine is seat.engine
+
+
+async def test_nobody_gets_a_seat_at_the_end() -> None:
+    seats = seats_of(1)
+    await take(seats)
+    late = waiting(seats)
+    seats.close()
+    assert late.cancelled()
+    assert seats.take(whole=False).cancelled()
+
+
 async def test_a_dead_engine_is_not_given_out() -> None:
     seats = seats_of(2)
     seat = await take(seats)

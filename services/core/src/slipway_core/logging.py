@@ -36,6 +36,7 @@ _request: ContextVar[Mapping[str, str]] = ContextVar(
 )
 _threshold = logging.INFO
 _request_lines: list[dict[str, Any]] = []
+_WHOLE_BYTES = 4096  # PIPE_BUF: what one write puts into a pipe in one piece
 
 
 def configure_logging(level: str) -> None:
@@ -96,12 +97,20 @@ def write_request_line(level: int, logger: str, event: str, fields: dict[str, An
 
 
 def _write_request_lines() -> None:
-    for line in _request_lines:
-        now = line["timestamp"].replace(tzinfo=None)
-        line["timestamp"] = now.isoformat(timespec="microseconds") + "Z"
-    lines = "\n".join(map(_encode, _request_lines))
+    waiting = _request_lines.copy()
     _request_lines.clear()
-    _write_line(lines)
+    together: list[str] = []
+    size = 0
+    for line in waiting:
+        now = line["timestamp"].replace(tzinfo=None)
+        encoded = _encode({**line, "timestamp": now.isoformat(timespec="microseconds") + "Z"})
+        length = len(encoded.encode()) + 1
+        if together and size + length > _WHOLE_BYTES:
+            _write_line("\n".join(together))
+            together, size = [], 0
+        together.append(encoded)
+        size += length
+    _write_line("\n".join(together))
 
 
 def read_trace_id(traceparent: str | None) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import orjson
+from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from slipway_core.errors import HeadersTooLarge, MalformedBody, SlipwayError, TooManyStreams
@@ -60,8 +61,8 @@ class _HeadWithBody:
 
     def write(self, data: bytes) -> None:
         if self._held:
-            self._transport.write(self._held + data)
-            self._held = b""
+            held, self._held = self._held, b""
+            self._transport.write(held + data)
         else:
             self._held = data
             asyncio.get_running_loop().call_soon(self._send_held)
@@ -75,9 +76,9 @@ class _HeadWithBody:
         self._transport.close()
 
     def _send_held(self) -> None:
-        if self._held:
-            self._transport.write(self._held)
-            self._held = b""
+        held, self._held = self._held, b""
+        if held and not self._transport.is_closing():
+            self._transport.write(held)
 
 
 class _BoundedProtocol(HttpToolsProtocol):
@@ -102,7 +103,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         if self.cycle is not None and not self.cycle.response_complete:
-            tell_disconnected(self.cycle.scope)
+            tell_disconnected(cast(Scope, self.cycle.scope))
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -126,6 +127,12 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._reads_headers = False
         self._stop_timer()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        super().on_message_complete()
+        if not self.pipeline:
+            # It stops at bodies above 64 KiB: a client that goes away would not be noticed.
+            self.flow.resume_reading()
 
     def on_response_complete(self) -> None:
         super().on_response_complete()

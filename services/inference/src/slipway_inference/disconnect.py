@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
@@ -14,11 +14,14 @@ from slipway_inference.request_context import context_of
 T = TypeVar("T")
 
 
-async def while_connected(scope: Scope, work: Awaitable[T]) -> T:
-    """The result of `work`; cancels it and raises ClientDisconnect when the client goes away, of
-    which the connection tells the request's context.
+async def while_connected(scope: Scope, work: Coroutine[Any, Any, T]) -> T:
+    """The result of `work`; cancels it and raises ClientDisconnect when the client goes away or has
+    gone: our own connection tells the request's context of that.
     """
     context = context_of(scope)
+    if context.disconnected:
+        work.close()
+        raise ClientDisconnect
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - coroutines run in tasks
     context.on_disconnect = task.cancel

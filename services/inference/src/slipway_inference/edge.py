@@ -23,13 +23,12 @@ from slipway_core.logging import bind_request, write_request_line
 from slipway_inference.http_metrics import QUIET_PATHS, count_request
 from slipway_inference.lean_route import direct_routes
 from slipway_inference.problem import render_problem
-from slipway_inference.request_context import RequestContext, open_context
+from slipway_inference.request_context import CLIENT_DISCONNECTED, RequestContext, open_context
 from slipway_inference.service import Service
 from slipway_inference.settings import InferenceSettings
 
 log = structlog.get_logger("slipway.access")
 
-CLIENT_DISCONNECTED = "ClientDisconnected"
 CLIENT_GONE_STATUS = 499  # counted and logged, never sent: nobody is there to read it
 _MODEL_PATH = re.compile(r"/models/([^/]+)(/.*)?")
 _LONGEST_LOGGED_PATH = 256

@@ -15,7 +15,9 @@ from slipway_core.errors import QueueFull
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
 _LONGEST_PREFIX = 512
+CLIENT_DISCONNECTED = "ClientDisconnected"
 _KEY = "slipway.request"
+_GONE = object()  # in the place of a context: the client went before there was one
 
 
 @dataclass(slots=True)
@@ -53,6 +55,7 @@ def open_context(scope: Scope, root_path: str) -> RequestContext:
         prefix=_read_prefix(headers.get(b"x-forwarded-prefix", b"")) + root_path,
         started=time.perf_counter(),
         headers=headers,
+        disconnected=scope.get(_KEY) is _GONE,
     )
     scope[_KEY] = context
     return context
@@ -64,9 +67,9 @@ def context_of(scope: Scope) -> RequestContext:
     return context
 
 
-def tell_disconnected(scope: Mapping[str, object]) -> None:
+def tell_disconnected(scope: Scope) -> None:
     """The client of this request has gone away, and nobody waits for the answer."""
-    context = scope.get(_KEY)
+    context = scope.setdefault(_KEY, _GONE)
     if isinstance(context, RequestContext):
         context.disconnected = True
         if context.on_disconnect is not None:

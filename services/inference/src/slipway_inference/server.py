@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import structlog
 import uvicorn
 
+from slipway_core.garbage import keep_what_exists
 from slipway_inference.app import create_app
 from slipway_inference.connection import bounded_protocol
 from slipway_inference.service import Service
@@ -47,6 +48,7 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._service = service
         service.on_model_error = self._stop_now
+        service.on_model_loaded = keep_what_exists
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -77,6 +77,7 @@ class Service:
         self.model_loaded = asyncio.Event()
         self.model_error: ModelError | None = None
         self.on_model_error: Callable[[], None] = lambda: None
+        self.on_model_loaded: Callable[[], None] = lambda: None
         self._jobs: JobRepository | None = None
         self._predictions: PredictionRepository | None = None
         self._pool: Engines | None = None
@@ -199,6 +200,7 @@ class Service:
             observe=_observe,
         )
         self._pool = pool
+        self.on_model_loaded()
         self.model_loaded.set()
         _publish(pool.info, self._batcher)
         log.info("ready", model=self.model_name, version=self.manifest.version)

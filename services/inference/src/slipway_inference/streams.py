@@ -13,6 +13,7 @@ from starlette.types import Receive, Scope, Send
 
 from slipway_core.errors import SlipwayError
 from slipway_inference.disconnect import while_connected
+from slipway_inference.request_context import CLIENT_DISCONNECTED, context_of
 
 log = structlog.get_logger("slipway.stream")
 
@@ -40,7 +41,11 @@ class BoundedStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._room:
-            await while_connected(scope, self._send_all(send))
+            try:
+                await while_connected(scope, self._send_all(send))
+            except ClientDisconnect:
+                # The answer has begun: there is nothing left to tell anybody.
+                context_of(scope).code = CLIENT_DISCONNECTED
 
     async def _send_all(self, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})

@@ -18,13 +18,12 @@ from slipway_core.runtime.inputs import parse_input, parse_rows
 from slipway_core.runtime.protocol import Item
 from slipway_inference import bodies
 from slipway_inference.decoding import decode_as
-from slipway_inference.edge import CLIENT_DISCONNECTED
 from slipway_inference.forms import read_image_form
 from slipway_inference.lean_route import LeanRoute
 from slipway_inference.openapi import describe_prediction
 from slipway_inference.predictions_json import dump_json, prediction_value
 from slipway_inference.realtime import Answer, check_count, predict
-from slipway_inference.request_context import context_of
+from slipway_inference.request_context import CLIENT_DISCONNECTED, context_of
 from slipway_inference.requests import ImageRequest, TabularRequest, TextOrTextsRequest
 from slipway_inference.service import Service
 

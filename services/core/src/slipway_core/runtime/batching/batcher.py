@@ -31,8 +31,10 @@ SHORTEST_BATCH_SECONDS = 0.05
 """Batches are not cut below this for a deadline: of ever smaller ones fewer would be answered."""
 LANE_TOKENS = 512
 """One core computes more at once no faster: what is more than this is left for the other lanes."""
-GATHER_SHARE, SHORTEST_GATHER_SECONDS, LONGEST_GATHER_SECONDS = 0.05, 0.002, 0.02
-"""Of the time of its last batch, the most that a lane waits for the clients that it answered."""
+GATHER_SHARE, SHORTEST_GATHER_SECONDS, LONGEST_GATHER_SECONDS = 0.1, 0.002, 0.02
+"""Of the time of its last batch, the most that a lane waits for the clients that it answered: two
+milliseconds at least, unless the batch took little more itself.
+"""
 
 
 class RunBatch(Protocol):
@@ -236,8 +238,9 @@ class Batcher:
         answered = items_answered_by(batch)
         busy = not self._pace.is_idle or self._gathering.lanes
         if answered > self._waiting.live and busy and not self._closed:
+            least = min(SHORTEST_GATHER_SECONDS, seconds / 2)
             share = min(seconds * GATHER_SHARE, LONGEST_GATHER_SECONDS)
-            self._gathering.begin(answered, max(share, SHORTEST_GATHER_SECONDS))
+            self._gathering.begin(answered, max(least, share))
 
 
 def _shutting_down() -> Draining:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-RETURNING = 0.5
+RETURNING = 0.8
 """The least share of answered clients that must have been coming back in time."""
 WEIGHT = 0.1
 """Of the newest observation of that share."""

@@ -5,6 +5,8 @@ Functions of torch alone, so that TorchScript can compile them (see `compiled`).
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -61,3 +63,23 @@ def attend_between(qkv: Tensor, bounds: Tensor, longest: int, heads: int) -> Ten
         scale=1.0,
     )[0]
     return context.reshape(tokens, width // 3)
+
+
+@cache
+def attends_between(device: torch.device, dtype: torch.dtype, head_size: int) -> bool:
+    """Whether `attend_between` exists here and agrees with `attend` on two short texts: not every
+    GPU, build of torch and head size has it.
+    """
+    if device.type != "cuda":
+        return False
+    heads, sizes = 2, [2, 3]
+    qkv = torch.linspace(-1, 1, sum(sizes) * 3 * heads * head_size, device=device)
+    qkv = qkv.view(sum(sizes), -1).to(dtype)
+    bounds = torch.tensor([0, sizes[0], sum(sizes)], dtype=torch.int32, device=device)
+    try:
+        found = attend_between(qkv, bounds, max(sizes), heads)
+    except (AttributeError, RuntimeError):
+        return False
+    texts = torch.split(qkv, sizes)
+    alone = [attend(text, 1, len(text), heads, None) for text in texts]
+    return bool(torch.allclose(found.float(), torch.cat(alone).float(), atol=0.05))

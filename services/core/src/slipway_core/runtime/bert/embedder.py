@@ -44,7 +44,7 @@ def compiled(module: nn.Module) -> nn.Module:
             # Kernels that torch would fuse for a GPU at the first requests gain nothing over these.
             torch._C._jit_set_texpr_fuser_enabled(False)
             scripted: nn.Module = torch.jit.script(module)
-    except (AttributeError, RuntimeError) as error:
+    except Exception as error:  # torch raises a dozen kinds for what it cannot compile
         log.warning("the forward pass is interpreted, which is slower", cause=str(error)[:500])
         return module
     return scripted

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from slipway_core.runtime.bert.attention import attend, attend_between
+from slipway_core.runtime.bert.attention import attend, attend_between, attends_between
 from slipway_core.runtime.bert.config import EncoderConfig
 from slipway_core.runtime.bert.linear import make_linear
 from slipway_core.runtime.bert.slots import Slots
@@ -76,7 +76,7 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(
             _Layer(layer, config, dtype, device) for layer in weights.layers
         )
-        self.end_to_end = device.type == "cuda" and dtype == torch.bfloat16
+        self.end_to_end = attends_between(device, dtype, config.head_size)
         """Whether it takes texts in a single row without padding, and needs no mask for them."""
 
     def forward(self, slots: Slots) -> Tensor:

@@ -1,4 +1,4 @@
-"""The one seam to oneDNN: products with their activation and residual sum, on prepacked weights.
+"""The seam to oneDNN: products with their activation and residual sum, on prepacked weights.
 
 The operations behind it are private to torch, so they are proved on a small product before they are
 used, and there is a plain form of the same thing for every other machine and for GPUs.

@@ -73,7 +73,8 @@ def choose_precision(
 def _obstacle_to_bf16(device: torch.device) -> str:
     """Why bf16 cannot be had; empty when it can."""
     if device.type == "cuda":
-        return "" if torch.cuda.is_bf16_supported() else "the GPU has no bf16"
+        supported = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "" if supported else "the GPU has no bf16"
     if not (torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()):
         return "the CPU has neither AMX nor AVX512-BF16, so bf16 would be slow"
     if not one_dnn_works(torch.bfloat16):

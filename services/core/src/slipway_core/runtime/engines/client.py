@@ -98,6 +98,11 @@ class _Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.close()
 
+    def abort(self) -> None:
+        """Close it without waiting for what is still to be written."""
+        if self._transport is not None:
+            self._transport.abort()
+
 
 class Engine:
     """One engine process and the connections to it.
@@ -113,6 +118,7 @@ class Engine:
         self._main = main
         self._connections = lanes
         self._endings: set[asyncio.Task[None]] = set()
+        self._watching = asyncio.create_task(self._watch())
         self._ended_because = ""
         self.lanes = 1
         """How many batches it computes side by side; known when the model is loaded."""
@@ -192,6 +198,7 @@ class Engine:
         for connection in (self._main, *self._connections):
             connection.close()
         await self._ended(grace_seconds)
+        await self._watching
 
     def _ask(
         self,
@@ -234,6 +241,14 @@ class Engine:
         self._ended_because = cause
         if self._process.returncode is None:
             self._process.kill()
+
+    async def _watch(self) -> None:
+        """Nobody waits for an answer when the process has ended. Its end of a connection tells that
+        only as long as no process that the model has started holds it, too.
+        """
+        await self._process.wait()
+        for connection in (self._main, *self._connections):
+            connection.abort()
 
     async def _explain_end(self, reply: asyncio.Future[FromEngine]) -> None:
         await self.close()

@@ -125,8 +125,9 @@ class EnginePool:
         return not self._neighbours.disturb()
 
     async def close(self, grace_seconds: float = 5) -> None:
-        """End all engines."""
+        """End all engines; batches that are not computed are cancelled."""
         self._closed = True
+        self._seats.close()
         await cancel_and_wait(*self._tasks)
         await asyncio.gather(*(engine.close(grace_seconds) for engine in self._engines))
         self._engines.clear()
@@ -175,6 +176,9 @@ class EnginePool:
         return outcomes
 
     def _send(self, batch: _Batch, asked: asyncio.Future[Seat]) -> None:
+        if asked.cancelled():
+            batch.outcomes.cancel()
+            return
         seat = asked.result()
         if batch.outcomes.done():  # the caller has given up
             self._seats.give_back(seat)
@@ -202,6 +206,8 @@ class EnginePool:
             log.error("an engine died", code=EngineCrashed.__name__, cause=str(death))
             self._forget_engine(engine)
             self._keep(asyncio.create_task(self._replace()))
+        if batch.outcomes.done():  # the caller has given up
+            return
         again = self._keep(asyncio.create_task(self._outcomes_after(batch, death)))
         again.add_done_callback(batch.settle)
 

@@ -14,7 +14,6 @@ import argparse
 import atexit
 import contextlib
 import ctypes
-import gc
 import os
 import signal
 import socket
@@ -27,6 +26,7 @@ import msgspec
 import structlog
 
 from slipway_core.errors import EngineCrashed, ModelError, ModelLoadFailed
+from slipway_core.garbage import keep_what_exists
 from slipway_core.logging import configure_logging
 from slipway_core.runtime.engines import wire
 from slipway_core.runtime.engines.isolation import run_isolated
@@ -126,9 +126,7 @@ def _load(connection: socket.socket, lanes: list[socket.socket], request: Load) 
         reason = f"the model could not be loaded: {type(error).__name__}: {error}"
         connection.sendall(wire.encode(LoadFailed(ModelLoadFailed.__name__, reason)))
         return None
-    # What loading made is there to stay: the collector need not look at it again.
-    gc.collect()
-    gc.freeze()
+    keep_what_exists()
     info = msgspec.structs.replace(info, load_seconds=round(time.perf_counter() - started, 3))
     _log_loaded(info)
     connection.sendall(wire.encode(Loaded(info)))

@@ -23,6 +23,7 @@ class Seats:
     def __init__(self) -> None:
         self._free: dict[Engine, set[int]] = {}
         self._waiting: deque[tuple[bool, asyncio.Future[Seat]]] = deque()
+        self._closed = False
 
     def add(self, engine: Engine) -> None:
         """An engine that has its model loaded."""
@@ -36,13 +37,22 @@ class Seats:
     def take(self, *, whole: bool) -> asyncio.Future[Seat]:
         """A lane of an engine, or with `whole` an engine of which no lane is taken.
 
-        The future is done already when there is one. Whoever does not want the seat any more has
-        to give it back all the same.
+        The future is done already when there is one, and cancelled when there will be none.
         """
         asked: asyncio.Future[Seat] = asyncio.get_running_loop().create_future()
+        if self._closed:
+            asked.cancel()
+            return asked
         self._waiting.append((whole, asked))
         self._serve()
         return asked
+
+    def close(self) -> None:
+        """Nobody gets a seat any more."""
+        self._closed = True
+        for _, asked in self._waiting:
+            asked.cancel()
+        self._waiting.clear()
 
     def give_back(self, seat: Seat) -> None:
         """The engine has answered."""
@@ -54,11 +64,12 @@ class Seats:
     def _serve(self) -> None:
         while self._waiting:
             whole, asked = self._waiting[0]
-            seat = self._find(whole=whole)
-            if seat is None:
-                return
+            if not asked.done():
+                seat = self._find(whole=whole)
+                if seat is None:
+                    return
+                asked.set_result(seat)
             self._waiting.popleft()
-            asked.set_result(seat)
 
     def _find(self, *, whole: bool) -> Seat | None:
         """A free seat, no longer free; a lane is taken where most others are, so that a whole

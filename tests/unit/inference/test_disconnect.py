@@ -1,0 +1,148 @@
+"""Clients that go away, as the connection tells it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from typing import Any, cast
+
+import pytest
+from starlette.requests import ClientDisconnect
+from starlette.types import Message, Scope
+
+from slipway_inference.connection import _HeadWithBody
+from slipway_inference.disconnect import while_connected
+from slipway_inference.request_context import open_context, tell_disconnected
+from slipway_inference.streams import BoundedStream
+
+
+def scope_of_request() -> Scope:
+    return {"type": "http", "headers": []}
+
+
+class Work:
+    """Goes on until it is stopped."""
+
+    def __init__(self) -> None:
+        self.began = asyncio.Event()
+        self.stopped = False
+
+    async def run(self) -> None:
+        self.began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.stopped = True
+
+
+async def test_work_ends_when_the_client_goes_away() -> None:
+    scope, work = scope_of_request(), Work()
+    open_context(scope, "")
+    asked = asyncio.create_task(while_connected(scope, work.run()))
+    await work.began.wait()
+    tell_disconnected(scope)
+    with pytest.raises(ClientDisconnect):
+        await asked
+    assert work.stopped
+
+
+@pytest.mark.parametrize("before_the_request_was_looked_at", [True, False])
+async def test_work_for_a_client_that_has_gone_does_not_begin(
+    before_the_request_was_looked_at: bool,
+) -> None:
+    scope, work = scope_of_request(), Work()
+    if before_the_request_was_looked_at:
+        tell_disconnected(scope)
+    open_context(scope, "")
+    if not before_the_request_was_looked_at:
+        tell_disconnected(scope)
+    with pytest.raises(ClientDisconnect):
+        await while_connected(scope, work.run())
+    assert not work.began.is_set()
+
+
+async def test_a_cancelled_request_is_not_taken_for_a_client_that_went_away() -> None:
+    scope, work = scope_of_request(), Work()
+    open_context(scope, "")
+    asked = asyncio.create_task(while_connected(scope, work.run()))
+    await work.began.wait()
+    asked.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asked
+
+
+async def test_a_stream_whose_client_goes_away_ends_quietly_and_gives_its_room_back() -> None:
+    scope, sent = scope_of_request(), asyncio.Event()
+    left: list[bool] = []
+    context = open_context(scope, "")
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"first"
+        await asyncio.Event().wait()
+
+    async def receive() -> Message:
+        raise AssertionError("nothing is asked for")
+
+    async def send(message: Message) -> None:
+        if message.get("body") == b"first":
+            sent.set()
+
+    room = ExitStack()
+    room.callback(left.append, True)
+    stream = BoundedStream(chunks(), media_type="text/plain", idle_seconds=5, room=room)
+    answering = asyncio.create_task(stream(scope, receive, send))
+    await sent.wait()
+    tell_disconnected(scope)
+    await answering
+    assert (left, context.code) == ([True], "ClientDisconnected")
+
+
+class Wire:
+    """A transport that keeps what is written, and refuses it when it is closed."""
+
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: bytes) -> None:
+        assert not self.closed
+        self.packets.append(data)
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def close(self) -> None:
+        self.closed = True
+
+
+def on(wire: Wire) -> _HeadWithBody:
+    return _HeadWithBody(cast(Any, wire))
+
+
+async def test_the_head_of_an_answer_travels_with_its_body() -> None:
+    wire = Wire()
+    transport = on(wire)
+    transport.write(b"head ")
+    transport.write(b"body")
+    assert wire.packets == [b"head body"]
+
+
+async def test_what_is_not_followed_by_more_is_sent_at_once_or_before_the_end() -> None:
+    wire = Wire()
+    transport = on(wire)
+    transport.write(b"event")
+    await asyncio.sleep(0)
+    assert wire.packets == [b"event"]
+    transport.write(b"last")
+    transport.close()
+    assert wire.packets == [b"event", b"last"]
+    assert wire.closed
+
+
+async def test_nothing_is_written_to_a_connection_that_was_lost() -> None:
+    wire = Wire()
+    on(wire).write(b"event")
+    wire.closed = True
+    await asyncio.sleep(0)
+    assert wire.packets == []
