@@ -11,6 +11,8 @@ from tests.benchmarks.load import BenchmarkFailed, Load, LoadResult, Target, run
 from tests.benchmarks.report import Spread, progress
 
 LONGEST_RECOVERY_SECONDS = 60
+LONGEST_PAUSE_SECONDS = 10
+"""Before the next load: a server that stays slow for longer is measured as it is."""
 NORMAL_IN_A_ROW = 5
 USUAL_SAMPLE = 20
 
@@ -104,7 +106,7 @@ def measure_points(
     """All points, round after round; with `limit_of` the limit is measured before each load.
 
     A round before the others, whose results are dropped, lets servers compile what they compile.
-    Each load begins when the server has worked off the one before.
+    Each load begins when the server has worked off the one before, if it does so soon.
     """
     measured = [Measured(point) for point in points_of(target)]
     usual = usual_seconds(target, texts[0])
@@ -112,7 +114,7 @@ def measure_points(
         for one in measured:
             point = one.point
             load = Load(point.clients, seconds if turn else 1, point.texts_per_request)
-            seconds_to_normal(target, texts[0], usual)
+            seconds_to_normal(target, texts[0], usual, longest=LONGEST_PAUSE_SECONDS)
             if not turn:
                 run_load(target, texts, load)
                 continue
@@ -134,18 +136,20 @@ def usual_seconds(target: Target, text: str) -> float:
     return times[len(times) // 2]
 
 
-def seconds_to_normal(target: Target, text: str, usual: float) -> float:
+def seconds_to_normal(
+    target: Target, text: str, usual: float, longest: float = LONGEST_RECOVERY_SECONDS
+) -> float:
     """How long single requests, one after the other, take more than twice the usual time.
 
     Call it when a load has ended. The time runs until the first of several normal ones in a row;
-    infinite when that does not come within a minute.
+    infinite when that does not come within `longest` seconds.
     """
     began = time.perf_counter()
     normal, normal_since = 0, 0.0
     with httpx2.Client(timeout=LONGEST_RECOVERY_SECONDS) as client:
         while normal < NORMAL_IN_A_ROW:
             asked = time.perf_counter() - began
-            if asked > LONGEST_RECOVERY_SECONDS:
+            if asked > longest:
                 return float("inf")
             if _time_one(client, target, text) > 2 * usual:
                 normal = 0
