@@ -26,8 +26,9 @@ class _Metric(Collector, Generic[S]):
         self,
         name: str,
         documentation: str,
-        labels: Sequence[str],
-        registry: CollectorRegistry,
+        labels: Sequence[str] = (),
+        *,
+        registry: CollectorRegistry = REGISTRY,
     ) -> None:
         self._name = name
         self._documentation = documentation
@@ -59,23 +60,17 @@ class CounterSeries:
     def __init__(self) -> None:
         self.value = 0.0
 
-    def inc(self) -> None:
-        """One more."""
-        self.value += 1
+    def inc(self, count: float = 1) -> None:
+        """So many more."""
+        self.value += count
 
 
 class Counter(_Metric[CounterSeries]):
     """Exposed as `name`_total."""
 
-    def __init__(
-        self,
-        name: str,
-        documentation: str,
-        labels: Sequence[str] = (),
-        *,
-        registry: CollectorRegistry = REGISTRY,
-    ) -> None:
-        super().__init__(name, documentation, labels, registry)
+    def inc(self, count: float = 1) -> None:
+        """So many more, of a counter without labels."""
+        self.labels().inc(count)
 
     def collect(self) -> Iterable[Metric]:
         """What the registry asks for."""
@@ -117,7 +112,7 @@ class Histogram(_Metric[HistogramSeries]):
         registry: CollectorRegistry = REGISTRY,
     ) -> None:
         self._buckets = buckets
-        super().__init__(name, documentation, labels, registry)
+        super().__init__(name, documentation, labels, registry=registry)
 
     def observe(self, amount: float) -> None:
         """One more, of a histogram without labels."""

@@ -91,8 +91,8 @@ def write_request_line(level: int, logger: str, event: str, fields: dict[str, An
         return
     if not _request_lines:
         asyncio.get_running_loop().call_soon(_write_request_lines)
-    name = logging.getLevelName(level).lower()
-    line = {"timestamp": datetime.now(UTC), "level": name, "event": event}
+    now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
+    line = {"timestamp": f"{now}Z", "level": logging.getLevelName(level).lower(), "event": event}
     _request_lines.append({**line, **fields, **_request.get(), "logger": logger})
 
 
@@ -102,8 +102,7 @@ def _write_request_lines() -> None:
     together: list[str] = []
     size = 0
     for line in waiting:
-        now = line["timestamp"].replace(tzinfo=None)
-        encoded = _encode({**line, "timestamp": now.isoformat(timespec="microseconds") + "Z"})
+        encoded = _encode(line)
         length = len(encoded.encode()) + 1
         if together and size + length > _WHOLE_BYTES:
             _write_line("\n".join(together))

@@ -6,7 +6,6 @@ One process serves one model, so the process-wide registry is the right one.
 
 from __future__ import annotations
 
-import prometheus_client
 from prometheus_client import Gauge, disable_created_metrics
 
 from slipway_core.lean_metrics import Counter, Histogram
@@ -53,10 +52,10 @@ QUEUE_TOKENS = Gauge("slipway_queue_tokens", "Tokens that wait for an engine.")
 REQUESTS_IN_FLIGHT = Gauge(
     "slipway_requests_in_flight", "Realtime requests that wait for an answer of the model."
 )
-LOG_ROWS_WRITTEN = prometheus_client.Counter(
+LOG_ROWS_WRITTEN = Counter(
     "slipway_prediction_log_rows_written", "Rows of the prediction log that PostgreSQL has."
 )
-LOG_ROWS_DROPPED = prometheus_client.Counter(
+LOG_ROWS_DROPPED = Counter(
     "slipway_prediction_log_rows_dropped",
     "Rows of the prediction log that were given up, because the database was away or too slow.",
 )

@@ -13,7 +13,7 @@ import structlog
 
 from slipway_core.errors import InvalidSettings, ModelError
 from slipway_core.logging import configure_logging
-from slipway_core.package.resolve import resolve_package
+from slipway_core.package.resolve import resolve_configured
 from slipway_core.settings import ServiceSettings
 
 log = structlog.get_logger("slipway.package")
@@ -31,14 +31,7 @@ def main() -> int:
         return 2
     configure_logging(settings.log_level)
     try:
-        package = resolve_package(
-            settings.model_uri,
-            sha256=settings.model_sha256,
-            cache=settings.model_cache.expanduser(),
-            name=settings.model_name,
-            version=settings.model_version,
-            allow_pickle=settings.allow_pickle,
-        )
+        package = resolve_configured(settings, offline=False)
     except ModelError as error:
         log.error("the model cannot be fetched", code=error.code, cause=error.message)
         return 1

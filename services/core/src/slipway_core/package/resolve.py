@@ -18,6 +18,7 @@ from slipway_core.package.installed import find_installed
 from slipway_core.package.limits import Limits
 from slipway_core.package.source import Source
 from slipway_core.runtime.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest, read_manifest
+from slipway_core.settings import ServiceSettings
 
 PICKLED = frozenset({".bin", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
 
@@ -28,6 +29,21 @@ class Package:
 
     folder: Path
     manifest: Manifest
+
+
+def resolve_configured(settings: ServiceSettings, *, offline: bool) -> Package:
+    """The package that the settings name, kept in the cache that they name; like `resolve_package`,
+    with `offline` for the caller to say.
+    """
+    return resolve_package(
+        settings.model_uri,
+        sha256=settings.model_sha256,
+        cache=settings.model_cache.expanduser(),
+        name=settings.model_name,
+        version=settings.model_version,
+        allow_pickle=settings.allow_pickle,
+        offline=offline,
+    )
 
 
 def resolve_package(

@@ -35,7 +35,7 @@ class Slots(NamedTuple):
 
 def lay_out(piece: Piece, texts: Sequence[TokenIds], pad_id: int, device: torch.device) -> Slots:
     """Put the texts of a piece into its slots; positions start again with each text."""
-    count, slots = len(piece.texts), piece.tokens
+    count, slots = sum(map(len, piece.rows)), piece.tokens
     # One block for all numbers: a GPU gets them in one copy.
     numbers = np.zeros(3 * slots + 2 * count, dtype=np.int64)
     ids, positions, owners = numbers[: 3 * slots].reshape(3, slots)

@@ -18,7 +18,7 @@ import structlog
 from slipway_core.cancelling import cancel_and_wait
 from slipway_core.daemon_thread import run_in_daemon_thread
 from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
-from slipway_core.package import Package, resolve_package
+from slipway_core.package import Package, resolve_configured
 from slipway_core.runtime.cpu_quota import available_cpus
 from slipway_core.runtime.engines import wire
 from slipway_core.runtime.engines.client import Engine
@@ -269,15 +269,7 @@ async def _resolve(settings: ServiceSettings) -> Package:
     try:
         # A download takes minutes and cannot be cancelled: it must not hold up the end of a server.
         return await run_in_daemon_thread(
-            lambda: resolve_package(
-                settings.model_uri,
-                sha256=settings.model_sha256,
-                cache=settings.model_cache.expanduser(),
-                name=settings.model_name,
-                version=settings.model_version,
-                allow_pickle=settings.allow_pickle,
-                offline=settings.model_offline,
-            )
+            lambda: resolve_configured(settings, offline=settings.model_offline)
         )
     except OSError as error:
         raise ModelLoadFailed(
