@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import numpy as np
 import psycopg
 import pytest
@@ -37,7 +37,7 @@ def record(seconds_ago: float = 0, **changed: object) -> PredictionRecord:
         latency_ms=7.125,
         tokens=5,
     )
-    return replace(plain, **changed)  # type: ignore[arg-type]
+    return msgspec.structs.replace(plain, **changed)
 
 
 @pytest.fixture

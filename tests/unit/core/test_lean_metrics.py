@@ -24,7 +24,7 @@ def test_counters_and_histograms_are_exposed_like_the_client_library_s() -> None
         prometheus_client.Histogram("took", "Help.", ["a"], buckets=BUCKETS, registry=theirs),
     )
     alone: tuple[Any, ...] = (
-        lean_metrics.Histogram("alone", "Help.", buckets=BUCKETS, registry=ours),
+        lean_metrics.Histogram("alone", "Help.", buckets=BUCKETS, registry=ours).labels(),
         prometheus_client.Histogram("alone", "Help.", buckets=BUCKETS, registry=theirs),
     )
     assert generate_latest(ours) == generate_latest(theirs), "before the first observation"

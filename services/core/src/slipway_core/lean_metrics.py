@@ -39,7 +39,9 @@ class _Metric(Collector, Generic[S]):
         registry.register(self)
 
     def labels(self, *values: str) -> S:
-        """The series with these values, which begins with the first question for it."""
+        """The series with these values, which begins with the first question for it. A metric
+        without labels has one, which whoever writes it keeps.
+        """
         series = self._series.get(values)
         return self._add(values) if series is None else series
 
@@ -67,10 +69,6 @@ class CounterSeries:
 
 class Counter(_Metric[CounterSeries]):
     """Exposed as `name`_total."""
-
-    def inc(self, count: float = 1) -> None:
-        """So many more, of a counter without labels."""
-        self.labels().inc(count)
 
     def collect(self) -> Iterable[Metric]:
         """What the registry asks for."""
@@ -113,10 +111,6 @@ class Histogram(_Metric[HistogramSeries]):
     ) -> None:
         self._buckets = buckets
         super().__init__(name, documentation, labels, registry=registry)
-
-    def observe(self, amount: float) -> None:
-        """One more, of a histogram without labels."""
-        self.labels().observe(amount)
 
     def collect(self) -> Iterable[Metric]:
         """What the registry asks for."""

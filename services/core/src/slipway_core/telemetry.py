@@ -32,33 +32,33 @@ BATCH_TOKENS = Histogram(
     "slipway_batch_tokens",
     "Tokens (for tensors: rows) of one batch.",
     buckets=(1, 8, 32, 128, 512, 1024, 2048, 4096, 8192, 16384, 65536),
-)
+).labels()
 BATCH_ITEMS = Histogram(
     "slipway_batch_items",
     "Inputs of one batch.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
-)
+).labels()
 BATCH_COMPUTE = Histogram(
     "slipway_batch_compute_seconds",
     "How long an engine computed one batch.",
     buckets=LATENCY_SECONDS,
-)
+).labels()
 QUEUE_WAIT = Histogram(
     "slipway_queue_wait_seconds",
     "Longest wait in the queue of any input of a batch.",
     buckets=LATENCY_SECONDS,
-)
+).labels()
 QUEUE_TOKENS = Gauge("slipway_queue_tokens", "Tokens that wait for an engine.")
 REQUESTS_IN_FLIGHT = Gauge(
     "slipway_requests_in_flight", "Realtime requests that wait for an answer of the model."
 )
 LOG_ROWS_WRITTEN = Counter(
     "slipway_prediction_log_rows_written", "Rows of the prediction log that PostgreSQL has."
-)
+).labels()
 LOG_ROWS_DROPPED = Counter(
     "slipway_prediction_log_rows_dropped",
     "Rows of the prediction log that were given up, because the database was away or too slow.",
-)
+).labels()
 MODEL_INFO = Gauge(
     "slipway_model_info",
     "1, with the model that is served as labels.",

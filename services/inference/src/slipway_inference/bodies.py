@@ -16,7 +16,7 @@ from slipway_core.errors import (
     RequestTimeout,
     UnsupportedMediaType,
 )
-from slipway_inference.request_context import context_of
+from slipway_inference.request_context import body_has_arrived, context_of
 from slipway_inference.settings import InferenceSettings
 
 JSON = "application/json"
@@ -103,6 +103,11 @@ async def read_body(request: Request, settings: InferenceSettings, memory: BodyM
     """The whole body. Raises PayloadTooLarge, RequestTimeout, QueueFull, or ClientDisconnect."""
     limit = settings.max_body_bytes
     declared_length(request, limit)
+    if body_has_arrived(request.scope):  # nothing to wait for, and no more to make room for
+        whole: bytes = _content(await request.receive())
+        if len(whole) > limit:
+            raise _too_large(limit)
+        return whole
     chunks = []
     with memory.account() as account:
         async for chunk in stream_body(request, settings, limit):
@@ -127,10 +132,10 @@ async def stream_body(
         began = loop.time()
         message = await _receive(request, idle)
         waited += loop.time() - began
-        chunk: bytes = message.get("body", b"")
+        chunk = _content(message)
         received += len(chunk)
         if received > limit:
-            raise PayloadTooLarge(f"the body has more than {limit} bytes; send it in parts")
+            raise _too_large(limit)
         if waited > idle + received / _SLOWEST_BYTES_PER_SECOND:
             raise _too_slow(idle)
         if chunk:
@@ -142,12 +147,20 @@ async def stream_body(
 async def _receive(request: Request, idle: float) -> Message:
     try:
         async with asyncio.timeout(idle):
-            message = await request.receive()
+            return await request.receive()
     except TimeoutError:
         raise _too_slow(idle) from None
+
+
+def _content(message: Message) -> bytes:
     if message["type"] == "http.disconnect":
         raise ClientDisconnect
-    return message
+    content: bytes = message.get("body", b"")
+    return content
+
+
+def _too_large(limit: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"the body has more than {limit} bytes; send it in parts")
 
 
 def _too_slow(idle: float) -> RequestTimeout:

@@ -14,7 +14,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from slipway_core.errors import HeadersTooLarge, MalformedBody, SlipwayError, TooManyStreams
 from slipway_inference.problem import MEDIA_TYPE, describe
-from slipway_inference.request_context import tell_disconnected, was_refused
+from slipway_inference.request_context import has_arrived, tell_disconnected, was_refused
 from slipway_inference.settings import InferenceSettings
 
 _LINGER_SECONDS = 2.0
@@ -55,6 +55,7 @@ class _HeadWithBody:
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
         self._held = b""
+        self.is_closing = transport.is_closing  # asked several times for each request
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -111,6 +112,8 @@ class _BoundedProtocol(HttpToolsProtocol):
             return
         super().data_received(data)
         if self._reads_headers and not self._lingers and not self.transport.is_closing():
+            if self._timer is None:
+                self._start_timer(self.limits.header_timeout_seconds)
             self._header_bytes += len(data)
             if self._header_bytes > self.limits.max_header_bytes:
                 most = self.limits.max_header_bytes
@@ -120,17 +123,18 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._reads_headers = True
         self._header_bytes = 0
-        if self._timer is None:
-            self._start_timer(self.limits.header_timeout_seconds)
 
     def on_headers_complete(self) -> None:
         self._reads_headers = False
-        self._stop_timer()
+        if self._timer is not None:
+            self._stop_timer()
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        if not self.pipeline:
+        if self.cycle is not None and not self.cycle.more_body:
+            has_arrived(cast(Scope, self.cycle.scope))
+        if self.flow.read_paused and not self.pipeline:
             # It stops at bodies above 64 KiB: a client that goes away would not be noticed.
             self.flow.resume_reading()
 

@@ -61,10 +61,11 @@ class PredictionLog:
         if len(self._rows) >= self._max_rows or self._bytes + size > self._max_bytes:
             self._count_dropped(1)
             return
+        if not self._rows:
+            self._empty.clear()
+            self._wake.set()
         self._rows.append((row, size))
         self._bytes += size
-        self._empty.clear()
-        self._wake.set()
 
     async def flushed(self) -> None:
         """Return when no row waits any more."""

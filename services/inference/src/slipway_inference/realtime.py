@@ -7,11 +7,11 @@ for all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from starlette.requests import Request
 
 from slipway_core import telemetry
@@ -39,8 +39,7 @@ _FAILURES: dict[str, type[SlipwayError]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(msgspec.Struct, frozen=True):
     """The outcomes of a request, all of them predictions, and the id of its row in the log."""
 
     id: UUID
@@ -57,9 +56,9 @@ async def predict(
     """
     context = context_of(request.scope)
     check_count(service, items, field)
-    deadline = read_timeout(service, request)
-    remaining = deadline - context.elapsed_seconds
-    costs = [estimate_tokens(service.manifest, item) for item in items]
+    remaining = read_timeout(service, context) - context.elapsed_seconds
+    manifest = service.manifest
+    costs = [estimate_tokens(manifest, item) for item in items]
     work = service.batcher.submit(items, costs, timeout_seconds=max(remaining, 0.001))
     identifier = uuid7()
     try:
@@ -84,9 +83,9 @@ def check_count(service: Service, inputs: Sequence[object], field: str) -> None:
         )
 
 
-def read_timeout(service: Service, request: Request) -> float:
+def read_timeout(service: Service, context: RequestContext) -> float:
     """The request's deadline in seconds after its arrival; raises InvalidInput."""
-    header = context_of(request.scope).header(_TIMEOUT_HEADER)
+    header = context.header(_TIMEOUT_HEADER)
     if header is None:
         return service.settings.request_timeout_seconds
     longest = int(service.settings.max_request_timeout_seconds * 1000)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from uuid import uuid4
 
+import msgspec
 from starlette.types import Scope
 
 from slipway_core.errors import QueueFull
@@ -17,11 +17,11 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
 _LONGEST_PREFIX = 512
 CLIENT_DISCONNECTED = "ClientDisconnected"
 _KEY = "slipway.request"
+_ARRIVED = "slipway.arrived"
 _GONE = object()  # in the place of a context: the client went before there was one
 
 
-@dataclass(slots=True)
-class RequestContext:
+class RequestContext(msgspec.Struct, eq=False):
     """Travels in the ASGI scope; `code` is set when the request ends in an error."""
 
     request_id: str
@@ -51,8 +51,8 @@ def open_context(scope: Scope, root_path: str) -> RequestContext:
     headers = dict(scope["headers"])
     given_id = headers.get(b"x-request-id", b"")
     context = RequestContext(
-        request_id=given_id.decode() if _REQUEST_ID.fullmatch(given_id) else uuid4().hex,
-        prefix=_read_prefix(headers.get(b"x-forwarded-prefix", b"")) + root_path,
+        request_id=given_id.decode() if _REQUEST_ID.fullmatch(given_id) else os.urandom(16).hex(),
+        prefix=_read_prefix(headers.get(b"x-forwarded-prefix")) + root_path,
         started=time.perf_counter(),
         headers=headers,
         disconnected=scope.get(_KEY) is _GONE,
@@ -76,13 +76,23 @@ def tell_disconnected(scope: Scope) -> None:
             context.on_disconnect()
 
 
+def has_arrived(scope: Scope) -> None:
+    """All of this request's body is there."""
+    scope[_ARRIVED] = True
+
+
+def body_has_arrived(scope: Scope) -> bool:
+    """Whether all of the body is there already, so that nobody has to wait for it."""
+    return _ARRIVED in scope
+
+
 def was_refused(scope: Mapping[str, object]) -> bool:
     """Whether this request was told to come back later, because there is too much to do."""
     context = scope.get(_KEY)
     return isinstance(context, RequestContext) and context.code == QueueFull.__name__
 
 
-def _read_prefix(header: bytes) -> str:
+def _read_prefix(header: bytes | None) -> str:
     """A proxy's prefix without a slash at its end; anything that is not a plain path is ignored."""
     if not header:
         return ""

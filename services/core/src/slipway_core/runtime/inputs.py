@@ -76,7 +76,10 @@ def estimate_tokens(manifest: Manifest, item: Item) -> int:
     picture, and more for large ones, so that what is bounded in tokens is bounded in memory.
     """
     if item.modality == "text":
-        return sum(_text_tokens(manifest, text) for text in (item.value, *item.labels))
+        tokens = _text_tokens(manifest, item.value)
+        for label in item.labels:
+            tokens += _text_tokens(manifest, label)
+        return tokens
     if isinstance(item.value, bytes):
         return 1 + len(item.value) // IMAGE_BYTES_PER_TOKEN
     return 1 + _count_values(item.value) // VALUES_PER_TOKEN

@@ -10,6 +10,7 @@ import asyncio
 import struct
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from functools import lru_cache
 from uuid import UUID
 
 from psycopg import AsyncCursor, sql
@@ -32,6 +33,12 @@ def uuid_field(value: UUID) -> bytes:
 
 def text_field(value: str) -> bytes:
     return storable_text(value).encode()
+
+
+@lru_cache(maxsize=64)
+def recurring_text_field(value: str) -> bytes:
+    """The same, for a column that has few different values."""
+    return text_field(value)
 
 
 def int_field(value: int) -> bytes:

@@ -9,14 +9,15 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
+import msgspec
+
 JobState = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled", "expired"]
 FINAL_STATES: frozenset[JobState] = frozenset(
     {"succeeded", "partial", "failed", "cancelled", "expired"}
 )
 
 
-@dataclass(frozen=True, slots=True)
-class PredictionRecord:
+class PredictionRecord(msgspec.Struct, frozen=True):
     """One realtime prediction, answered or refused, for the prediction log."""
 
     id: UUID

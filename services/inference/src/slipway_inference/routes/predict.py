@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -34,8 +33,7 @@ _tabular = msgspec.json.Decoder(TabularRequest)
 _image = msgspec.json.Decoder(ImageRequest)
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(msgspec.Struct, frozen=True):
     """Checked inputs, the field that they came in, and whether the answer is a list."""
 
     items: list[Item]
@@ -89,10 +87,11 @@ async def _answer(request: Request, modality: str, read: Read) -> Response:
 async def _read_text(service: Service, request: Request) -> Asked:
     bodies.media_type(request, bodies.JSON)
     asked = decode_as(_text, await bodies.read_body(request, service.settings, service.body_memory))
+    manifest = service.manifest
 
     def parse(text: str, field: str) -> Item:
         return parse_input(
-            service.manifest,
+            manifest,
             "text",
             text,
             field=field,

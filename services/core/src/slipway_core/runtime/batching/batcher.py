@@ -14,9 +14,10 @@ import asyncio
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
+
+import msgspec
 
 from slipway_core.errors import DeadlineExceeded, Draining, PayloadTooLarge, QueueFull
 from slipway_core.runtime.batching.gathering import Gathering
@@ -43,8 +44,7 @@ class RunBatch(Protocol):
     def __call__(self, items: Sequence[Item], *, whole: bool) -> asyncio.Future[list[Outcome]]: ...
 
 
-@dataclass(frozen=True, slots=True)
-class BatchReport:
+class BatchReport(msgspec.Struct, frozen=True):
     """What one batch was, for metrics: sizes, the longest wait in the queue, and the time it was
     computed for.
     """
@@ -147,7 +147,7 @@ class Batcher:
                 f"{self._max_queue_tokens}; send fewer inputs at once, or a batch"
             )
         late = self._expected_wait_seconds(tokens) > timeout_seconds * ADMITTED_SHARE_OF_DEADLINE
-        if late or self.queued_tokens + tokens > self._max_queue_tokens:
+        if late or self._waiting.tokens + tokens > self._max_queue_tokens:
             raise QueueFull(
                 "the queue is full; send the request again after the time in Retry-After",
                 retry_after_seconds=self.retry_after_seconds(),
@@ -155,7 +155,7 @@ class Batcher:
 
     def _expected_wait_seconds(self, more_tokens: int = 0) -> float:
         now = time.monotonic()
-        return self._pace.seconds_until_done(self.queued_tokens + more_tokens, now)
+        return self._pace.seconds_until_done(self._waiting.tokens + more_tokens, now)
 
     def _dispatch(self) -> None:
         while self._waiting and self._idle > self._gathering.lanes:
@@ -183,21 +183,21 @@ class Batcher:
         """
         if self._lanes == 1 or self._idle < self._all_lanes:
             return False
-        alone = self._waiting.longest() * joint_speed(self._lanes) > self.queued_tokens
+        alone = self._waiting.longest() * joint_speed(self._lanes) > self._waiting.tokens
         return alone and self._may_join()
 
     def _share(self, lanes: int) -> int:
         """The tokens with which a batch is enough, so that lanes have about the same to do: those
         that are idle share what is queued, and leave some of it to those that will soon be.
         """
-        of_idle = math.ceil(self.queued_tokens * lanes / self._idle)
+        of_idle = math.ceil(self._waiting.tokens * lanes / self._idle)
         if self._lanes == 1:
             return of_idle
-        in_work = self.queued_tokens + self._pace.tokens
+        in_work = self._waiting.tokens + self._pace.tokens
         return min(
             of_idle,
             math.ceil(in_work * lanes / self._all_lanes),
-            max(LANE_TOKENS, math.ceil(self.queued_tokens * lanes / self._all_lanes)),
+            max(LANE_TOKENS, math.ceil(self._waiting.tokens * lanes / self._all_lanes)),
         )
 
     def _tokens_within(self, lanes: int, seconds: float) -> float:
@@ -225,7 +225,7 @@ class Batcher:
         for entry, outcome in zip(batch, computed.result(), strict=True):
             entry.answer(outcome)
         if self._observe:
-            waited = computing.started - min(entry.request.enqueued_at for entry in batch)
+            waited = computing.started - batch[0].request.enqueued_at
             self._observe(BatchReport(len(batch), computing.tokens, waited, seconds))
 
     def _release(self, computing: Computing) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from slipway_core.runtime.protocol import Item, Outcome
 
@@ -44,8 +45,7 @@ class Request:
             self.future.set_exception(error)
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, eq=False):
     """One item of a request, and the tokens that it costs."""
 
     request: Request
@@ -67,7 +67,11 @@ def items_answered_by(batch: Sequence[Entry]) -> int:
     here: dict[Request, int] = {}
     for entry in batch:
         here[entry.request] = here.get(entry.request, 0) + 1
-    return sum(len(request.outcomes) for request, count in here.items() if request.missing == count)
+    answered = 0
+    for request, count in here.items():
+        if request.missing == count:
+            answered += len(request.outcomes)
+    return answered
 
 
 class Waiting:
@@ -95,7 +99,11 @@ class Waiting:
 
     def longest(self) -> int:
         """The tokens of the largest item that somebody waits for."""
-        return max((e.tokens for e in self._entries if not e.request.dropped), default=0)
+        longest = 0
+        for entry in self._entries:
+            if entry.tokens > longest and not entry.request.dropped:
+                longest = entry.tokens
+        return longest
 
     def take(
         self, *, enough: int, most: int, within: Callable[[float], float], now: float

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
-from typing import Any, Self, TypeVar, cast
+from typing import Any, Self, TypeVar
 
 import msgspec
 import structlog
@@ -25,7 +24,6 @@ from slipway_core.runtime.engines.client import Engine
 from slipway_core.runtime.engines.neighbours import Neighbours
 from slipway_core.runtime.engines.seats import Seat, Seats
 from slipway_core.runtime.protocol import (
-    Done,
     FromEngine,
     Item,
     ItemFailure,
@@ -43,8 +41,7 @@ T = TypeVar("T")
 RESTART_PAUSE_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
+class _Batch(msgspec.Struct, frozen=True):
     """Items on their way, and the future that their caller has."""
 
     items: Sequence[Item]
@@ -192,7 +189,7 @@ class EnginePool:
             self._try_again(batch, seat.engine, death)
             return
         self._seats.give_back(seat)
-        done = cast(Done, reply.result())
+        done: Any = reply.result()  # a Done: it asks for nothing else
         if seat.lane is None:
             self._neighbours.observe(done.seconds, done.cpu_seconds)
         if not batch.outcomes.done():

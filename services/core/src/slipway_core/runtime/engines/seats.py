@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from dataclasses import dataclass
+
+import msgspec
 
 from slipway_core.runtime.engines.client import Engine
 
 
-@dataclass(frozen=True, slots=True)
-class Seat:
+class Seat(msgspec.Struct, frozen=True):
     """The right to give an engine one batch, on one lane or, when that is None, on all of it."""
 
     engine: Engine
@@ -76,15 +76,16 @@ class Seats:
         engine is left.
         """
         if whole:
-            idle = (each for each, lanes in self._free.items() if len(lanes) == each.lanes)
-            engine = next(idle, None)
-            if engine is None:
-                return None
-            self._free[engine].clear()
-            return Seat(engine, None)
-        with_room = [each for each, lanes in self._free.items() if lanes]
-        if not with_room:
+            for engine, lanes in self._free.items():
+                if len(lanes) == engine.lanes:
+                    lanes.clear()
+                    return Seat(engine, None)
             return None
-        engine = min(with_room, key=lambda each: len(self._free[each]))
-        lane = self._free[engine].pop()
-        return Seat(engine, lane if engine.lanes > 1 else None)
+        fullest: Engine | None = None
+        for engine, lanes in self._free.items():
+            if lanes and (fullest is None or len(lanes) < len(self._free[fullest])):
+                fullest = engine
+        if fullest is None:
+            return None
+        lane = self._free[fullest].pop()
+        return Seat(fullest, lane if fullest.lanes > 1 else None)
