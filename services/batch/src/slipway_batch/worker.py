@@ -122,9 +122,9 @@ class BatchWorker:
             self._settings.redis_url.get_secret_value(),
             self._settings.queue_name,
             runner.answer,
-            # One chunk more than there are engines: the next is at hand when one has ended, and
-            # results are written while the next is computed.
-            slots=pool.size + 1,
+            # Two chunks more than there are engines: when two end together, one is left to compute
+            # while their results are written and the next are claimed.
+            slots=pool.size + 2,
             # A chunk under suspicion first waits for the other one to end.
             ring_timeout_seconds=2 * self._settings.chunk_timeout_seconds + 60,
         )

@@ -133,7 +133,8 @@ class _BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         if self.cycle is not None and not self.cycle.more_body:
-            has_arrived(cast(Scope, self.cycle.scope))
+            scope: Any = self.cycle.scope
+            has_arrived(scope)
         if self.flow.read_paused and not self.pipeline:
             # It stops at bodies above 64 KiB: a client that goes away would not be noticed.
             self.flow.resume_reading()
