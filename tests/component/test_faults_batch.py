@@ -145,7 +145,7 @@ async def test_random_kills_in_a_loop(
     valkey_server: ValkeyServer,
 ) -> None:
     chance = random.Random(20261123)
-    texts = TEXTS * 8
+    texts = TEXTS * 12
     job_id = await batch.submit(texts)
     watch = StatusWatch(batch, job_id, len(texts))
     watching = asyncio.create_task(watch.until_finished(240))
