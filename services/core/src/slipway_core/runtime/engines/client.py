@@ -57,6 +57,7 @@ class EngineDied(Exception):
 
 
 Answered = Callable[[bytes | None], None]
+Tell = Callable[[FromEngine | EngineDied], None]
 
 
 class _Connection(asyncio.Protocol):
@@ -164,13 +165,19 @@ class Engine:
     async def load(self, package: Package, options: LoadOptions) -> ModelInfo:
         """Load the model; raises the ModelError that the engine reports."""
         request = Load(str(package.folder), package.manifest, options)
-        try:
-            reply = await self._ask(self._main, wire.encode(request), (Loaded, LoadFailed))
-        except EngineDied as death:
+        told: asyncio.Future[FromEngine | EngineDied] = asyncio.get_running_loop().create_future()
+
+        def tell(reply: FromEngine | EngineDied) -> None:
+            if not told.done():  # else the caller was cancelled
+                told.set_result(reply)
+
+        self._ask(self._main, wire.encode(request), (Loaded, LoadFailed), tell)
+        reply = await told
+        if isinstance(reply, EngineDied):
             raise ModelLoadFailed(
-                f"the engine process ended while it loaded the model ({death}); "
+                f"the engine process ended while it loaded the model ({reply}); "
                 "if it was killed for memory, raise the memory limit"
-            ) from None
+            )
         if isinstance(reply, LoadFailed):
             raise model_error(reply.code, reply.message)
         info = cast(Loaded, reply).info
@@ -179,19 +186,17 @@ class Engine:
             unused.close()
         return info
 
-    def compute(
-        self, frame: bytes, lane: int | None, timeout_seconds: float
-    ) -> asyncio.Future[FromEngine]:
+    def compute(self, frame: bytes, lane: int | None, timeout_seconds: float, tell: Tell) -> None:
         """Give it a batch as `wire.encode` wrote it, on a lane or on all cores; returns at once.
 
-        The future is a Done, or fails with EngineDied when the process ends, or is ended for taking
-        too long. The lane is free when it is done, and not before.
+        `tell` is called with a Done, or with EngineDied when the process ends, or is ended for
+        taking too long. The lane is free then, and not before.
         """
         connection = self._main if lane is None else self._connections[lane]
         timer = asyncio.get_running_loop().call_later(
             timeout_seconds, self._end, f"ended after computing for {timeout_seconds:g} s"
         )
-        return self._ask(connection, frame, (Done,), timer)
+        self._ask(connection, frame, (Done,), tell, timer)
 
     async def close(self, grace_seconds: float = 5) -> None:
         """Let the process end, and end it when it does not."""
@@ -205,25 +210,23 @@ class Engine:
         connection: _Connection,
         frame: bytes,
         expected: tuple[type[FromEngine], ...],
+        tell: Tell,
         timer: asyncio.TimerHandle | None = None,
-    ) -> asyncio.Future[FromEngine]:
-        """The engine's message in answer to the frame, or EngineDied; then the timer is off."""
-        loop = asyncio.get_running_loop()
-        reply: asyncio.Future[FromEngine] = loop.create_future()
+    ) -> None:
+        """Tell the engine's answer to the frame, or EngineDied; the timer is off then."""
 
         def answered(body: bytes | None) -> None:
             if timer is not None:
                 timer.cancel()
             message = None if body is None else self._read(body, expected)
-            if message is None:
-                ending = loop.create_task(self._explain_end(reply))
-                self._endings.add(ending)
-                ending.add_done_callback(self._endings.discard)
-            elif not reply.done():
-                reply.set_result(message)
+            if message is not None:
+                tell(message)
+                return
+            ending = asyncio.get_running_loop().create_task(self._explain_end(tell))
+            self._endings.add(ending)
+            ending.add_done_callback(self._endings.discard)
 
         connection.ask(frame, answered)
-        return reply
 
     def _read(self, body: bytes, expected: tuple[type[FromEngine], ...]) -> FromEngine | None:
         """What the engine said; None, and its end, when it is not what it was asked for."""
@@ -250,11 +253,9 @@ class Engine:
         for connection in (self._main, *self._connections):
             connection.abort()
 
-    async def _explain_end(self, reply: asyncio.Future[FromEngine]) -> None:
+    async def _explain_end(self, tell: Tell) -> None:
         await self.close()
-        if not reply.done():
-            cause = self._ended_because or f"exit status {self._process.returncode}"
-            reply.set_exception(EngineDied(cause))
+        tell(EngineDied(self._ended_because or f"exit status {self._process.returncode}"))
 
     async def _ended(self, grace_seconds: float) -> None:
         try:

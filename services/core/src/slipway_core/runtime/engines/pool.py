@@ -20,7 +20,7 @@ from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
 from slipway_core.package import Package, resolve_configured
 from slipway_core.runtime.cpu_quota import available_cpus
 from slipway_core.runtime.engines import wire
-from slipway_core.runtime.engines.client import Engine
+from slipway_core.runtime.engines.client import Engine, EngineDied
 from slipway_core.runtime.engines.neighbours import Neighbours
 from slipway_core.runtime.engines.seats import Seat, Seats
 from slipway_core.runtime.protocol import (
@@ -180,16 +180,16 @@ class EnginePool:
         if batch.outcomes.done():  # the caller has given up
             self._seats.give_back(seat)
             return
-        reply = seat.engine.compute(batch.frame, seat.lane, self._settings.engine_timeout_seconds)
-        reply.add_done_callback(partial(self._receive, batch, seat))
+        timeout_seconds = self._settings.engine_timeout_seconds
+        told = partial(self._receive, batch, seat)
+        seat.engine.compute(batch.frame, seat.lane, timeout_seconds, told)
 
-    def _receive(self, batch: _Batch, seat: Seat, reply: asyncio.Future[FromEngine]) -> None:
-        death = reply.exception()
-        if death is not None:
-            self._try_again(batch, seat.engine, death)
+    def _receive(self, batch: _Batch, seat: Seat, reply: FromEngine | EngineDied) -> None:
+        if isinstance(reply, EngineDied):
+            self._try_again(batch, seat.engine, reply)
             return
         self._seats.give_back(seat)
-        done: Any = reply.result()  # a Done: it asks for nothing else
+        done: Any = reply  # a Done: it was asked for nothing else
         if seat.lane is None:
             self._neighbours.observe(done.seconds, done.cpu_seconds)
         if not batch.outcomes.done():

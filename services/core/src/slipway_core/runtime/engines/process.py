@@ -21,6 +21,7 @@ import sys
 import time
 from pathlib import Path
 from threading import Barrier, Thread
+from typing import BinaryIO
 
 import msgspec
 import structlog
@@ -62,16 +63,17 @@ def main() -> None:
 
 def serve(connection: socket.socket, lanes: list[socket.socket]) -> None:
     """Load the model that the first message names, then answer each Run with one Done."""
-    first = wire.read_to_engine(connection)
+    stream = connection.makefile("rb")
+    first = wire.read_to_engine(stream)
     if not isinstance(first, Load):
         return
     model = _load(connection, lanes, first)
     if model is not None:
-        _answer(connection, model)
+        _answer(connection, stream, model)
 
 
-def _answer(connection: socket.socket, model: Model) -> None:
-    while isinstance(message := wire.read_to_engine(connection), Run):
+def _answer(connection: socket.socket, stream: BinaryIO, model: Model) -> None:
+    while isinstance(message := wire.read_to_engine(stream), Run):
         started, cpu_started = time.perf_counter(), time.process_time()
         outcomes = run_isolated(model, message.items)
         seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
@@ -87,7 +89,7 @@ def _open_lanes(lanes: list[socket.socket], model: Model, cores: int) -> None:
             with lane, contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 model.use_cores(1)
                 together.wait()
-                _answer(lane, model)
+                _answer(lane, lane.makefile("rb"), model)
         except Exception:
             # The server starts another engine; the main thread alone would not tell it.
             log.exception("a lane of the engine failed", code=EngineCrashed.__name__)

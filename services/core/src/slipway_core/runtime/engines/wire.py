@@ -5,9 +5,8 @@ MessagePack carries bytes as bytes (vectors, pictures) and cannot carry code, un
 
 from __future__ import annotations
 
-import socket
 import struct
-from typing import Any
+from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
@@ -62,24 +61,14 @@ def decode_from_engine(body: bytes) -> FromEngine:
     return message
 
 
-def read_to_engine(connection: socket.socket) -> ToEngine | None:
+def read_to_engine(stream: BinaryIO) -> ToEngine | None:
     """The next message of the server; None when the server has gone."""
-    head = _read_exactly(connection, LENGTH.size)
-    if head is None:
+    try:
+        head = stream.read(LENGTH.size)
+        if len(head) < LENGTH.size:
+            return None
+        length: int = LENGTH.unpack(head)[0]
+        body = stream.read(length)
+    except ConnectionResetError:
         return None
-    body = _read_exactly(connection, LENGTH.unpack(head)[0])
-    return None if body is None else _to_engine.decode(body)
-
-
-def _read_exactly(connection: socket.socket, count: int) -> bytearray | None:
-    data = bytearray(count)
-    view = memoryview(data)
-    while view:
-        try:
-            received = connection.recv_into(view)
-        except ConnectionResetError:
-            return None
-        if received == 0:
-            return None
-        view = view[received:]
-    return data
+    return _to_engine.decode(body) if len(body) == length else None
