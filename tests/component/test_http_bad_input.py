@@ -16,6 +16,8 @@ from tests.fixtures.models import write_python_package
 from tests.fixtures.problems import check_problem
 from tests.fixtures.services import ServiceProcess, StartInference
 
+from slipway_inference.connection import LINGER_SECONDS
+
 pytestmark = pytest.mark.component
 
 JSON = {"Content-Type": "application/json"}
@@ -271,3 +273,31 @@ def test_a_stalled_body_does_not_hold_the_connection(
     with _connect(server) as headers:
         headers.sendall(b"GET /livez HTTP/1.1\r\nHost:")
         assert headers.recv(1000) == b""
+
+
+@pytest.mark.parametrize("then", [b"GET /livez HTTP/1.1\r\nHost:", b"\r\n"])
+def test_a_connection_is_not_held_after_an_answer_either(
+    package: Path, start_inference: StartInference, then: bytes
+) -> None:
+    server = start_inference(package, header_timeout_seconds=0.5)
+    with _connect(server) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(then)
+        connection.settimeout(5)  # less than an idle connection is kept
+        assert connection.recv(1000) == b""
+
+
+def test_a_request_sent_before_the_answer_to_an_earlier_one_may_take_its_time(
+    package: Path, start_inference: StartInference
+) -> None:
+    server = start_inference(package, body_idle_seconds=30)
+    body = b'{"input_text": "a"}'
+    head = b"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with _connect(server) as connection:
+        connection.sendall(head + body + head + body[:5])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        ready, _, _ = select.select([connection], [], [], LINGER_SECONDS + 1)
+        assert not ready, "it was closed"
+        connection.sendall(body[5:])
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")

@@ -26,7 +26,9 @@ _SLOWEST_BYTES_PER_SECOND = 1024
 
 
 class BodyMemory:
-    """How many bytes the bodies of all requests may take together: memory stays flat in a flood."""
+    """How many bytes the bodies that are still arriving may take together: memory stays flat in a
+    flood.
+    """
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -10,14 +10,19 @@ from uuid import uuid4
 
 import orjson
 from starlette.types import Scope
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
 from slipway_core.errors import HeadersTooLarge, MalformedBody, SlipwayError, TooManyStreams
 from slipway_inference.problem import MEDIA_TYPE, describe
-from slipway_inference.request_context import has_arrived, tell_disconnected, was_refused
+from slipway_inference.request_context import tell_arrived, tell_disconnected, was_refused
 from slipway_inference.settings import InferenceSettings
 
-_LINGER_SECONDS = 2.0
+LINGER_SECONDS = 2.0
+"""For how long what a refused client still sends is read, and thrown away."""
 REFUSED_READ_PER_SECOND = 500.0
 """Refusing costs the time in which accepted requests are answered, so clients that ignore
 Retry-After must not make it all that the server does.
@@ -92,6 +97,10 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._reads_headers = True
         self._timer: asyncio.TimerHandle | None = None
         self._lingers = False
+        self._answering: RequestResponseCycle | None = None
+        """The request that the application has, or had last; later ones may be queued behind it,
+        and uvicorn's `cycle` is the newest.
+        """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(cast(asyncio.Transport, _HeadWithBody(transport)))
@@ -103,17 +112,25 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
-        if self.cycle is not None and not self.cycle.response_complete:
-            tell_disconnected(cast(Scope, self.cycle.scope))
+        running = self._answering
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+            tell_disconnected(cast(Scope, running.scope))
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         if self._lingers or self.transport.is_closing():
             return
         super().data_received(data)
-        if self._reads_headers and not self._lingers and not self.transport.is_closing():
-            if self._timer is None:
-                self._start_timer(self.limits.header_timeout_seconds)
+        if self._lingers or self.transport.is_closing():
+            return
+        idle = self.cycle is None or self.cycle.response_complete
+        # Idle all the same: an empty line between requests begins none, yet has ended uvicorn's
+        # wait for the next one.
+        if (self._reads_headers or idle) and self._timer is None:
+            self._start_timer(self.limits.header_timeout_seconds)
+        if self._reads_headers:
             self._header_bytes += len(data)
             if self._header_bytes > self.limits.max_header_bytes:
                 most = self.limits.max_header_bytes
@@ -134,17 +151,22 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().on_message_complete()
         if self.cycle is not None and not self.cycle.more_body:
             scope: Any = self.cycle.scope
-            has_arrived(scope)
+            tell_arrived(scope)
         if self.flow.read_paused and not self.pipeline:
             # It stops at bodies above 64 KiB: a client that goes away would not be noticed.
             self.flow.resume_reading()
 
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._answering = cycle
+        super()._start_asgi_task(cycle, app)
+
     def on_response_complete(self) -> None:
-        super().on_response_complete()
-        if self.cycle is not None and self.cycle.more_body:
+        answered = self._answering
+        super().on_response_complete()  # it may begin with the next one
+        if answered is not None and answered.more_body:
             # Answered before the body was read (it was refused): do not read the rest for long.
-            self._start_timer(_LINGER_SECONDS)
-        elif self.cycle is not None and was_refused(self.cycle.scope):
+            self._start_timer(LINGER_SECONDS)
+        elif answered is not None and was_refused(answered.scope):
             self.flow.pause_reading()
             self.loop.call_later(self.pacer.seconds_to_turn(self.loop.time()), self._read_again)
 
@@ -167,7 +189,7 @@ class _BoundedProtocol(HttpToolsProtocol):
             return
         self._lingers = True
         self.transport.write_eof()
-        self._start_timer(_LINGER_SECONDS)
+        self._start_timer(LINGER_SECONDS)
 
     def _answer(self, error: SlipwayError) -> None:
         request_id = uuid4().hex
@@ -195,5 +217,7 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def _out_of_time(self) -> None:
         self._timer = None
-        if not self.transport.is_closing():
+        if self.pipeline:  # it is we who do not read: requests wait for an earlier answer
+            self._start_timer(self.limits.header_timeout_seconds)
+        elif not self.transport.is_closing():
             self.transport.close()

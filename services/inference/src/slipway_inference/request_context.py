@@ -76,7 +76,7 @@ def tell_disconnected(scope: Scope) -> None:
             context.on_disconnect()
 
 
-def has_arrived(scope: Scope) -> None:
+def tell_arrived(scope: Scope) -> None:
     """All of this request's body is there."""
     scope[_ARRIVED] = True
 
