@@ -112,6 +112,9 @@ class BatchWorker:
         return in_slices(compute, estimate, all_lanes * self._settings.max_batch_tokens)
 
     async def _answer_rings(self, database: Database, pool: EnginePool) -> None:
+        # Two chunks more than there are engines: when two end together, one is left to compute
+        # while their results are written and the next are claimed.
+        slots = pool.size + 2
         runner = ChunkRunner(
             ChunkRepository(database, self._settings.queue_name, pool.info.manifest.digest),
             self._compute_on(pool),
@@ -122,11 +125,9 @@ class BatchWorker:
             self._settings.redis_url.get_secret_value(),
             self._settings.queue_name,
             runner.answer,
-            # Two chunks more than there are engines: when two end together, one is left to compute
-            # while their results are written and the next are claimed.
-            slots=pool.size + 2,
-            # A chunk under suspicion first waits for the other one to end.
-            ring_timeout_seconds=2 * self._settings.chunk_timeout_seconds + 60,
+            slots=slots,
+            # A chunk under suspicion first waits for all others to end.
+            ring_timeout_seconds=slots * self._settings.chunk_timeout_seconds + 60,
         )
         await worker.run(self._stop, self._settings.drain_seconds)
 

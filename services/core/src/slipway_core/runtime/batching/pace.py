@@ -47,7 +47,7 @@ class Pace:
 
     def ended(self, batch: Computing) -> None:
         """Nobody computes it any more."""
-        self._computing.discard(batch)
+        self._computing.remove(batch)
         self.tokens -= batch.tokens
 
     def learn(self, batch: Computing, seconds: float) -> None:
