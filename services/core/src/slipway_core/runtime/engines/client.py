@@ -51,7 +51,7 @@ COMPUTING = {
     "GOMP_SPINCOUNT": "10000",
     # glibc keeps what a thread allocates in heaps of 64 MiB, and gives back one that becomes empty.
     # Where tensors just did not fit into a lane's first heap, each layer mapped another one, met
-    # all its pages anew, and interrupted the other core to forget them: up to a third of the speed.
+    # all its pages anew, and interrupted the other core to forget them: a tenth of the speed.
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
     "MALLOC_TOP_PAD_": str(64 * 1024 * 1024),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024),
