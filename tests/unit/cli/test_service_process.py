@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import signal
 import time
@@ -97,3 +98,21 @@ def test_the_log_is_bounded_and_knows_the_last_error(
     files = sorted(file.name for file in tmp_path.iterdir())
     assert files == ["x.log", "x.log.1", "x.log.2", "x.log.3"]
     assert all(file.stat().st_size < 1200 for file in tmp_path.iterdir())
+
+
+def test_why_a_service_ends_stands_against_what_fails_meanwhile(tmp_path: Path) -> None:
+    refused = (
+        'Traceback (most recent call last):\n  File "x.py", line 1, in y\n    ask()\n'
+        "UndefinedTable: there is no z\nLINE 1: SELECT 1 FROM z\n                      ^"
+    )
+    sweeping = {"level": "error", "event": "sweeping failed", "exception": refused}
+    ending = {"level": "critical", "event": "no model", "cause": "it is broken"}
+
+    def last_error(*events: dict[str, str]) -> str:
+        log = LogFile(tmp_path / "x.log")
+        log.follow(io.BytesIO(b"".join(json.dumps(event).encode() + b"\n" for event in events)))
+        log.finish()
+        return log.last_error
+
+    assert last_error(sweeping) == "sweeping failed: UndefinedTable: there is no z"
+    assert last_error(ending, sweeping) == "no model: it is broken"

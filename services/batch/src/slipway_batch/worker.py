@@ -145,6 +145,6 @@ def serve(settings: BatchSettings) -> int:
     try:
         asyncio.run(run())
     except SlipwayError as error:
-        log.error("the worker cannot run", code=error.code, cause=error.message)
+        log.critical("the worker cannot run", code=error.code, cause=error.message)
         return 1
     return 0

@@ -210,7 +210,7 @@ class Service:
         if not isinstance(error, ModelError):
             error = ModelLoadFailed(f"the model could not be loaded: {error!r}")
         self.model_error = error
-        log.error(
+        log.critical(
             "the model cannot be served", code=error.code, cause=error.message, exc_info=unexpected
         )
         self.on_model_error()

@@ -19,12 +19,15 @@ class LogFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.last_error = ""
-        """What the last line of level error or above says, or the last line of a crash."""
+        """What the last line of level error says, or the last line of a crash. A critical line, by
+        which a service says why it ends, stands against what fails while it does.
+        """
+        self._critical = False
         self._thread: threading.Thread | None = None
 
     def follow(self, output: IO[bytes]) -> None:
         """Copy lines until the child closes its end; runs beside the caller."""
-        self.last_error = ""
+        self.last_error, self._critical = "", False
         self._thread = threading.Thread(target=self._copy, args=(output,), daemon=True)
         self._thread.start()
 
@@ -58,6 +61,8 @@ class LogFile:
     def _remember(self, line: bytes) -> None:
         if line.startswith(b"{") and not any(mark in line for mark in _ERROR_MARKS):
             return  # nearly every line: one for each request
+        if self._critical:
+            return
         text = line.decode(errors="replace").strip()
         try:
             event = json.loads(text)
@@ -67,5 +72,15 @@ class LogFile:
             return
         if isinstance(event, dict) and event.get("level") in ERROR_LEVELS:
             said = [str(event[name]) for name in ("event", "cause", "exception") if event.get(name)]
-            # Of a traceback the last line says what happened.
-            self.last_error = ": ".join(part.strip().splitlines()[-1] for part in said)
+            self.last_error = ": ".join(map(_essence, said))
+            self._critical = event["level"] == "critical"
+
+
+def _essence(said: str) -> str:
+    """The line that says what happened: of a traceback the first one after the last frame, as what
+    follows may be the statement that PostgreSQL refused.
+    """
+    lines = said.strip().splitlines()
+    frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    after = lines[frames[-1] + 1 :] if frames else lines[-1:]
+    return next((line for line in after if not line.startswith(" ")), lines[-1])
