@@ -226,6 +226,32 @@ def test_sigterm_under_load_loses_nothing(
     assert len(seen) > 60
 
 
+def test_the_first_request_of_a_connection_is_answered_though_the_server_ends(
+    steady_package: Path, start_inference: StartInference
+) -> None:
+    server = start_inference(steady_package, drain_delay_seconds=0)
+    address = urlsplit(server.url)
+    place = (address.hostname, address.port or 0)
+
+    def refuses() -> bool:
+        try:
+            socket.create_connection(place, timeout=10).close()
+        except ConnectionRefusedError:
+            return True
+        return False
+
+    with socket.create_connection(place, timeout=10) as connection:
+        with httpx2.Client(base_url=server.url) as client:
+            client.get("/livez")  # accepted after the other, which therefore is, too
+        server.terminate()
+        wait_until(refuses, what="the end of the listener")
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
+        answer = connection.recv(1000)
+    assert answer.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in answer.lower()
+    assert server.wait() == 0
+
+
 def test_the_listener_is_there_before_the_model(
     tmp_path: Path, start_inference: StartInference
 ) -> None:

@@ -23,6 +23,8 @@ from slipway_inference.settings import InferenceSettings
 
 LINGER_SECONDS = 2.0
 """For how long what a refused client still sends is read, and thrown away."""
+FIRST_REQUEST_SECONDS = 1.0
+"""For how long a server that ends waits for the first request of a connection that it accepted."""
 REFUSED_READ_PER_SECOND = 500.0
 """Refusing costs the time in which accepted requests are answered, so clients that ignore
 Retry-After must not make it all that the server does.
@@ -155,6 +157,12 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self.flow.read_paused and not self.pipeline:
             # It stops at bodies above 64 KiB: a client that goes away would not be noticed.
             self.flow.resume_reading()
+
+    def shutdown(self) -> None:
+        if self.cycle is None:  # accepted a moment ago: its first request may be on the way
+            self._start_timer(FIRST_REQUEST_SECONDS)
+        else:
+            super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
