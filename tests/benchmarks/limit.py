@@ -19,7 +19,7 @@ from tests.benchmarks.load import BenchmarkFailed
 
 from slipway_core.errors import ModelLoadFailed
 from slipway_core.runtime.cpu_quota import available_cpus
-from slipway_core.runtime.engines.client import COMPUTING
+from slipway_core.runtime.engines.client import computing_environment
 
 TEXTS = 1000
 
@@ -41,7 +41,7 @@ class LimitProcess:
     def __init__(self, threads: int) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.limit", f"--threads={threads}"],
-            env={**COMPUTING, **os.environ, "OMP_NUM_THREADS": str(threads)},
+            env=computing_environment(os.environ, threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

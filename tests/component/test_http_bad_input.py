@@ -8,7 +8,6 @@ import socket
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -207,8 +206,7 @@ def test_every_bad_request_is_refused_in_words(server: ServiceProcess) -> None:
 
 def _connect(server: ServiceProcess) -> socket.socket:
     """A bare connection to the server."""
-    address = urlsplit(server.url)
-    return socket.create_connection((address.hostname, address.port or 0), timeout=30)
+    return server.connect(timeout_seconds=30)
 
 
 def _answer(connection: socket.socket) -> tuple[int, dict[str, Any]]:

@@ -6,13 +6,11 @@ The model takes a fixed time for a batch, so that what it sustains is known on a
 from __future__ import annotations
 
 import re
-import socket
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx2
 import psutil
@@ -118,16 +116,13 @@ def _asking(server: ServiceProcess, count: int, padding: int = 0) -> Iterator[No
     """`count` requests that wait for their answers, on as many connections, until the end of the
     block; each body has so many bytes that say nothing.
     """
-    address = urlsplit(server.url)
     body = b'{"input_text":"12345678"' + b" " * padding + b"}"
     request = (
         f"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode() + body
     with ExitStack() as connections:
         for _ in range(count):
-            connection = socket.create_connection((address.hostname, address.port or 0), timeout=10)
-            connections.enter_context(connection)
-            connection.sendall(request)
+            connections.enter_context(server.connect()).sendall(request)
         with httpx2.Client(base_url=server.url) as client:
             wait_until(
                 lambda: client.get("/health").json()["queue"]["requests"] >= count,
@@ -230,17 +225,15 @@ def test_the_first_request_of_a_connection_is_answered_though_the_server_ends(
     steady_package: Path, start_inference: StartInference
 ) -> None:
     server = start_inference(steady_package, drain_delay_seconds=0)
-    address = urlsplit(server.url)
-    place = (address.hostname, address.port or 0)
 
     def refuses() -> bool:
         try:
-            socket.create_connection(place, timeout=10).close()
+            server.connect().close()
         except ConnectionRefusedError:
             return True
         return False
 
-    with socket.create_connection(place, timeout=10) as connection:
+    with server.connect() as connection:
         with httpx2.Client(base_url=server.url) as client:
             client.get("/livez")  # accepted after the other, which therefore is, too
         server.terminate()

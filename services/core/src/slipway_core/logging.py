@@ -75,7 +75,7 @@ def configure_logging(level: str) -> None:
 
 def bind_request(request_id: str, traceparent: str | None = None) -> None:
     """Add the request's id, and the trace id of a W3C traceparent, to this context's lines."""
-    trace_id = read_trace_id(traceparent) if traceparent else None
+    trace_id = read_trace_id(traceparent)
     _request.set(
         {"request_id": request_id, "trace_id": trace_id} if trace_id else {"request_id": request_id}
     )

@@ -88,7 +88,7 @@ class Edge:
             (b"x-request-id", context.request_id.encode()),
             (b"x-content-type-options", b"nosniff"),
         ]
-        if self._service.drain_started.is_set():
+        if self._service.draining:
             headers.append((b"connection", b"close"))
         return headers
 

@@ -32,23 +32,24 @@ class Pace:
         self._lanes = lanes
         self._tokens_per_second = 0.0  # of one lane; 0 until the first batch is done
         self._computing: set[Computing] = set()
-        self.tokens = 0
-        """Those of all batches that are computed at the moment."""
 
     @property
     def is_idle(self) -> bool:
         """Whether nothing is computed at the moment."""
         return not self._computing
 
+    @property
+    def tokens(self) -> int:
+        """Those of all batches that are computed at the moment."""
+        return sum(batch.tokens for batch in self._computing)
+
     def began(self, batch: Computing) -> None:
         """A batch is on its way."""
         self._computing.add(batch)
-        self.tokens += batch.tokens
 
     def ended(self, batch: Computing) -> None:
         """Nobody computes it any more."""
         self._computing.remove(batch)
-        self.tokens -= batch.tokens
 
     def learn(self, batch: Computing, seconds: float) -> None:
         """What a batch took; long ones count for more."""

@@ -9,7 +9,7 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Self, cast
 
 import msgspec
@@ -44,7 +44,7 @@ SECRET_VARIABLES = frozenset(
 )
 
 
-COMPUTING = {
+_COMPUTING = {
     # libgomp's threads wait for each other's next product by spinning, for milliseconds. Beside
     # another program that computes, such as a batch worker, that made engines ten times slower; not
     # spinning at all costs a fifth on an idle machine. This is some microseconds.
@@ -56,7 +56,13 @@ COMPUTING = {
     "MALLOC_TOP_PAD_": str(64 * 1024 * 1024),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024),
 }
-"""Settings of the libraries below torch, unless the environment has them already."""
+
+
+def computing_environment(inherited: Mapping[str, str], threads: int) -> dict[str, str]:
+    """The environment of a process that computes on so many threads: what the libraries below torch
+    want, unless `inherited` has it already.
+    """
+    return {**_COMPUTING, **inherited, "OMP_NUM_THREADS": str(threads)}
 
 
 def model_error(code: str, message: str) -> ModelError:
@@ -142,8 +148,7 @@ class Engine:
     @classmethod
     async def spawn(cls, *, threads: int, log_level: str) -> Self:
         """Start a process that waits to be told what to load."""
-        environment = {name: v for name, v in os.environ.items() if name not in SECRET_VARIABLES}
-        environment = {**COMPUTING, **environment, "OMP_NUM_THREADS": str(threads)}
+        passed_on = {name: v for name, v in os.environ.items() if name not in SECRET_VARIABLES}
         pairs = [socket.socketpair() for _ in range(1 + (threads if threads > 1 else 0))]
         descriptors = [theirs.fileno() for _, theirs in pairs]
         process = None
@@ -159,7 +164,7 @@ class Engine:
                 *map(str, descriptors[1:]),
                 pass_fds=descriptors,
                 stdin=asyncio.subprocess.DEVNULL,
-                env=environment,
+                env=computing_environment(passed_on, threads),
             )
             main, *others = [await _connect(ours) for ours, _ in pairs]
         except BaseException:
