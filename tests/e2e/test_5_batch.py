@@ -22,7 +22,8 @@ def kill(cluster: KindCluster, pod: str) -> None:
     """SIGKILL to all of its processes, so that it can give nothing back; and the pod is gone."""
     uid = cluster.get("pod", pod)["metadata"]["uid"].replace("-", "[-_]")
     find = f"grep -l 'pod{uid}' /proc/[0-9]*/cgroup 2>/dev/null | cut -d/ -f3"
-    cluster.node_run("sh", "-c", f"kill -9 $({find})")
+    # The first one killed can take others of the list along, which is no failure.
+    cluster.node_run("sh", "-c", f'while alive=$({find}); [ "$alive" ]; do kill -9 $alive; done; :')
     cluster.run("delete", "pod", pod, "--grace-period=0", "--force")
 
 
