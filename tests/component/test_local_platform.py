@@ -79,9 +79,11 @@ def test_a_port_in_use_is_refused(home_parent: Path) -> None:
 
 
 def test_a_model_that_is_not_there_is_refused(home_parent: Path) -> None:
-    done = run_slipway("local", "--home", str(home_parent / "other"), "--model", "/no/model")
+    home = home_parent / "refused"
+    done = run_slipway("local", "--home", str(home), "--model", "/no/model")
     assert done.returncode == 1
     assert "--model: there is no folder or archive /no/model" in done.stderr
+    assert not (home / "postgres").exists(), "it began though it could not serve"
 
 
 def test_a_model_that_cannot_be_served_is_named(home_parent: Path) -> None:

@@ -89,6 +89,7 @@ def test_the_log_is_bounded_and_knows_the_last_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_file, "LARGEST_BYTES", 1000)
+    monkeypatch.setattr(log_file, "READ_BYTES", 100)
     log = LogFile(tmp_path / "x.log")
     lines = [b'{"level": "info", "event": "fine"}\n'] * 300
     lines += [b'{"level": "error", "event": "no model", "cause": "it is broken"}\n', lines[0]]

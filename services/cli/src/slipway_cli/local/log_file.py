@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
+READ_BYTES = 65_536
 LARGEST_BYTES = 10_000_000
 KEPT_FILES = 3
 ERROR_LEVELS = ("error", "critical")
@@ -39,14 +42,15 @@ class LogFile:
     def _copy(self, output: IO[bytes]) -> None:
         writer = self.path.open("ab")
         with output:
-            for line in output:
+            for lines in _read_lines(cast(BufferedReader, output)):
                 if writer.tell() > LARGEST_BYTES:
                     writer.close()
                     self._rotate()
                     writer = self.path.open("ab")
-                writer.write(line)
+                writer.write(lines)
                 writer.flush()
-                self._remember(line)
+                for line in lines.splitlines():
+                    self._remember(line)
         writer.close()
 
     def _rotate(self) -> None:
@@ -72,15 +76,26 @@ class LogFile:
             return
         if isinstance(event, dict) and event.get("level") in ERROR_LEVELS:
             said = [str(event[name]) for name in ("event", "cause", "exception") if event.get(name)]
-            self.last_error = ": ".join(map(_essence, said))
+            self.last_error = ": ".join(map(essence, said))
             self._critical = event["level"] == "critical"
 
 
-def _essence(said: str) -> str:
-    """The line that says what happened: of a traceback the first one after the last frame, as what
-    follows may be the statement that PostgreSQL refused.
+def essence(said: str) -> str:
+    """The line that says what happened: the first one, of a traceback the first after the last
+    frame. What follows may be the statement that PostgreSQL refused. Nothing of nothing.
     """
-    lines = said.strip().splitlines()
+    lines = said.strip().splitlines() or [""]
     frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
-    after = lines[frames[-1] + 1 :] if frames else lines[-1:]
+    after = lines[frames[-1] + 1 :] if frames else lines
     return next((line for line in after if not line.startswith(" ")), lines[-1])
+
+
+def _read_lines(output: BufferedReader) -> Iterator[bytes]:
+    """What has been written, as soon as it has, in pieces that end with a line."""
+    begun = b""
+    while read := output.read1(READ_BYTES):
+        lines, newline, begun = (begun + read).rpartition(b"\n")
+        if newline:
+            yield lines + newline
+    if begun:
+        yield begun

@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx2
 
 from slipway_cli.local.home import Home
+from slipway_cli.local.log_file import essence
 from slipway_cli.local.service_process import ServiceProcess
 from slipway_core.embedded.account import ServerAccount
 from slipway_core.embedded.binaries import ServerBinaries
@@ -50,11 +51,15 @@ class PlatformOptions:
 
 
 class LocalPlatform:
-    """One platform on one home; the caller holds the home's lock. `say` tells the user."""
+    """One platform on one home; the caller holds the home's lock. `say` tells the user.
+
+    Raises InvalidSettings for a model that is not there.
+    """
 
     def __init__(self, home: Home, options: PlatformOptions, say: Say) -> None:
         self.options = options
         self._home = home
+        self._environment = service_environment(home, options)
         self._say = say
         self._postgres: PostgresServer | None = None
         self._valkey: ValkeyServer | None = None
@@ -68,13 +73,12 @@ class LocalPlatform:
                 f"port {self.options.port} of {self.options.host} is in use: stop the program that "
                 f"listens there, or choose another port with --port"
             )
-        first_start = not (self._home.folder / "postgres" / "data").exists()
-        self._start_servers()
-        if first_start:
+        has_tables = self._start_servers()
+        if not has_tables:
             self._migrate()
         inference = self._add_service("inference", "slipway_inference")
         inference.start()
-        if not first_start:
+        if has_tables:
             # The model loads meanwhile: the tables of an older release serve it so long.
             self._migrate()
         self._wait_until_ready(inference)
@@ -83,7 +87,7 @@ class LocalPlatform:
             self._add_service(f"batch-{number}", "slipway_batch").start()
 
     def _add_service(self, name: str, module: str) -> ServiceProcess:
-        service = ServiceProcess(name, [module], self._service_environment(), self._home.logs)
+        service = ServiceProcess(name, [module], self._environment, self._home.logs)
         self._services.append(service)
         return service
 
@@ -117,7 +121,8 @@ class LocalPlatform:
         if self._postgres is not None:
             self._postgres.stop()
 
-    def _start_servers(self) -> None:
+    def _start_servers(self) -> bool:
+        """Start PostgreSQL and Valkey; returns whether the database has tables already."""
         account = ServerAccount.choose()
         self._home.prepare(account)
         installed = ServerBinaries.installed()
@@ -139,16 +144,20 @@ class LocalPlatform:
         # Both start at the same time; PostgreSQL's first start takes the longest.
         self._valkey.launch()
         self._postgres.launch()
+        # The database's driver is imported while they do.
+        from slipway_core.store.migrate import read_revision
+
         self._valkey.wait_until_ready()
         self._postgres.wait_until_ready()
         self._home.write_service_secret("database_url", self._postgres.url)
         self._home.write_service_secret("redis_url", self._valkey.url)
         self._say(f"PostgreSQL and Valkey run as {account.name}, data in {self._home.folder}")
+        return read_revision(self._postgres.url) is not None
 
     def _migrate(self) -> None:
         finished = subprocess.run(
             [sys.executable, "-m", "slipway_core.store.migrate"],
-            env=self._service_environment(),
+            env=self._environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -157,26 +166,8 @@ class LocalPlatform:
         )
         said = finished.stdout.strip()
         if finished.returncode != 0:
-            raise EmbeddedServerFailed(said.splitlines()[-1] if said else "the migration failed")
+            raise EmbeddedServerFailed(essence(said) or "the migration failed")
         self._say(said)
-
-    def _service_environment(self) -> dict[str, str]:
-        ours = {
-            "SLIPWAY_SECRETS_DIR": str(self._home.service_secrets),
-            "SLIPWAY_HOST": self.options.host,
-            "SLIPWAY_PORT": str(self.options.port),
-            "SLIPWAY_MODEL_CACHE": str(self._home.models),
-            "SLIPWAY_DRAIN_DELAY_SECONDS": "0",
-            "PYTHONUNBUFFERED": "1",
-        }
-        if self.options.model:
-            ours["SLIPWAY_MODEL_URI"] = model_uri(self.options.model)
-        inherited = {
-            name: value
-            for name, value in os.environ.items()
-            if name not in ("SLIPWAY_DATABASE_URL", "SLIPWAY_REDIS_URL")
-        }
-        return {**inherited, **ours}
 
     def _wait_until_ready(self, inference: ServiceProcess) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS
@@ -194,6 +185,26 @@ class LocalPlatform:
 
 class ServiceFailed(SlipwayError):
     """A service ended, or did not become ready, while the platform started."""
+
+
+def service_environment(home: Home, options: PlatformOptions) -> dict[str, str]:
+    """What the services are started with; their secrets are in files. Raises InvalidSettings."""
+    ours = {
+        "SLIPWAY_SECRETS_DIR": str(home.service_secrets),
+        "SLIPWAY_HOST": options.host,
+        "SLIPWAY_PORT": str(options.port),
+        "SLIPWAY_MODEL_CACHE": str(home.models),
+        "SLIPWAY_DRAIN_DELAY_SECONDS": "0",
+        "PYTHONUNBUFFERED": "1",
+    }
+    if options.model:
+        ours["SLIPWAY_MODEL_URI"] = model_uri(options.model)
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("SLIPWAY_DATABASE_URL", "SLIPWAY_REDIS_URL")
+    }
+    return {**inherited, **ours}
 
 
 def model_uri(model: str) -> str:
