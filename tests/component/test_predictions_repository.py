@@ -55,6 +55,20 @@ async def test_a_record_comes_back_as_it_was(predictions: PredictionRepository) 
     assert await predictions.page(PredictionFilter(), None, 10) == written
 
 
+async def test_no_statistics_are_made_of_payloads(
+    batch: Batch, predictions: PredictionRepository
+) -> None:
+    await predictions.insert([record(seconds) for seconds in range(10)])
+    async with batch.database.transaction() as connection:
+        await connection.execute("ANALYZE predictions")
+        cursor = await connection.execute(
+            "SELECT DISTINCT attname FROM pg_stats WHERE tablename LIKE 'predictions_%'"
+        )
+        known = {name for (name,) in await cursor.fetchall()}
+    assert {"id", "created_at", "model", "status"} <= known
+    assert not known & {"input", "prediction", "embedding"}
+
+
 async def test_nothing_is_written_for_no_records(predictions: PredictionRepository) -> None:
     await predictions.insert([])
     assert await predictions.page(PredictionFilter(), None, 10) == []

@@ -113,5 +113,5 @@ def test_only_missing_partitions_are_made() -> None:
         for ahead in range(MONTHS_AHEAD + 1)
     }
     assert create_statements(everything, now) == []
-    assert len(create_statements(everything - {"predictions_2026_12"}, now)) == 2
-    assert len(create_statements(everything, now + timedelta(days=1))) == 2 * len(PARTITIONED)
+    assert len(create_statements(everything - {"predictions_2026_12"}, now)) == 3
+    assert len(create_statements(everything, now + timedelta(days=1))) == 3 * len(PARTITIONED)

@@ -70,6 +70,15 @@ PARTITIONED: dict[str, Callable[[Month], str]] = {
 }
 """The partitioned tables, each with the bound that begins a month."""
 
+_PAYLOADS = {
+    "predictions": ("input", "prediction", "embedding"),
+    "batch_items": ("input",),
+    "batch_results": ("prediction", "embedding"),
+}
+"""The columns by which no query chooses. Their statistics would cost PostgreSQL a second and more
+each time that a partition has grown by a tenth, which is when there is most to do.
+"""
+
 PARTITION_NAMES: LiteralString = """
     SELECT child.relname FROM pg_inherits
       JOIN pg_class child ON child.oid = inhrelid
@@ -95,6 +104,13 @@ def create_statements(existing: Collection[str], now: datetime) -> list[sql.Comp
                 sql.SQL(
                     "CREATE TABLE {} (LIKE {} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
                 ).format(partition, parent),
+                sql.SQL("ALTER TABLE {} {}").format(
+                    partition,
+                    sql.SQL(", ").join(
+                        sql.SQL("ALTER COLUMN {} SET STATISTICS 0").format(sql.Identifier(column))
+                        for column in _PAYLOADS[table]
+                    ),
+                ),
                 sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES FROM ({}) TO ({})").format(
                     parent, partition, bound(month), bound(month.plus(1))
                 ),
