@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
 from dataclasses import dataclass, field
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -183,13 +186,27 @@ def server(
     )
 
 
-def test_every_bad_request_is_refused_in_words(server: ServiceProcess) -> None:
+def _ask_in_one_packet(server: ServiceProcess, case: Case) -> httpx2.Response:
+    """httpx sends a body after its headers; this client sends both together."""
+    connection = HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+    with contextlib.closing(connection):
+        connection.request(case.method, case.path, case.body, case.headers or {})
+        response = connection.getresponse()
+        headers, content = response.getheaders(), response.read()
+    return httpx2.Response(response.status, headers=headers, content=content)
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_every_bad_request_is_refused_in_words(server: ServiceProcess, together: bool) -> None:
     wrong = []
     with httpx2.Client(base_url=server.url, timeout=30) as client:
         for number, case in enumerate(CASES):
-            response = client.request(
-                case.method, case.path, content=case.body, headers=case.headers
-            )
+            if together:
+                response = _ask_in_one_packet(server, case)
+            else:
+                response = client.request(
+                    case.method, case.path, content=case.body, headers=case.headers
+                )
             try:
                 problem = check_problem(response, status=case.status)
                 fields = [error["field"] for error in problem["errors"]]
@@ -284,6 +301,19 @@ def test_a_connection_is_not_held_after_an_answer_either(
         connection.sendall(then)
         connection.settimeout(5)  # less than an idle connection is kept
         assert connection.recv(1000) == b""
+
+
+def test_a_connection_is_kept_after_a_request_that_was_refused_at_once(
+    package: Path, start_inference: StartInference
+) -> None:
+    server = start_inference(package, header_timeout_seconds=0.5)
+    refused = b"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
+    with _connect(server) as connection:
+        for _ in range(2):
+            connection.sendall(refused)
+            assert connection.recv(65536).startswith(b"HTTP/1.1 422 ")
+            ready, _, _ = select.select([connection], [], [], 1)  # twice the time for headers
+            assert not ready, "it was closed"
 
 
 def test_a_request_sent_before_the_answer_to_an_earlier_one_may_take_its_time(

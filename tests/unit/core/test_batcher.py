@@ -71,9 +71,11 @@ def batcher_of(computing: Engines, **changes: object) -> Batcher:
 def submit(
     batcher: Batcher, *values: str, tokens: int = 10, timeout_seconds: float = 60
 ) -> asyncio.Task[list[Outcome]]:
-    return asyncio.create_task(
-        batcher.submit(texts(*values), [tokens] * len(values), timeout_seconds=timeout_seconds)
-    )
+    async def ask() -> list[Outcome]:
+        costs = [tokens] * len(values)
+        return await batcher.submit(texts(*values), costs, timeout_seconds=timeout_seconds)
+
+    return asyncio.create_task(ask())
 
 
 async def test_an_idle_engine_takes_a_request_at_once() -> None:
@@ -180,7 +182,7 @@ async def test_an_input_that_is_most_of_the_work_gets_all_cores() -> None:
     engines = Engines()
     batcher = batcher_of(engines, lanes=2)
     costs = [70, 5, 5]
-    request = asyncio.create_task(batcher.submit(texts(*"abc"), costs, timeout_seconds=60))
+    request = batcher.submit(texts(*"abc"), costs, timeout_seconds=60)
     await settle()
     assert (engines.batches, engines.whole) == ([["a", "b", "c"]], [True])
     await engines.finish(0)

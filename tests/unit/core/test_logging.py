@@ -17,6 +17,7 @@ from slipway_core.logging import (
     bind_request,
     configure_logging,
     read_trace_id,
+    request_fields,
     write_request_line,
 )
 
@@ -35,7 +36,7 @@ def _lines(captured: pytest.CaptureFixture[str]) -> list[dict[str, object]]:
 
 
 def test_a_line_has_the_request_and_the_trace(capsys: pytest.CaptureFixture[str]) -> None:
-    bind_request("r-1", f"00-{TRACE}-00f067aa0ba902b7-01")
+    bind_request(request_fields("r-1", f"00-{TRACE}-00f067aa0ba902b7-01"))
     structlog.get_logger("slipway.test").warning("two\nlines", code="QueueFull")
     (line,) = _lines(capsys)
     assert line.pop("timestamp")
@@ -51,7 +52,7 @@ def test_a_line_has_the_request_and_the_trace(capsys: pytest.CaptureFixture[str]
 
 def test_libraries_lines_look_the_same(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging("info")  # takes the captured standard error
-    bind_request("r-2")
+    bind_request(request_fields("r-2"))
     logging.getLogger("uvicorn.error").info("Started %d", 3)
     logging.getLogger("some.library").debug("not wanted")
     (line,) = _lines(capsys)
@@ -112,8 +113,8 @@ async def test_request_lines_of_one_turn_come_together_and_whole(
     written: list[str] = []
     monkeypatch.setattr(sys.stderr, "write", written.append)
     for number in range(100):
-        bind_request(f"r-{number}")
-        write_request_line(logging.INFO, "slipway.access", "request", {"path": "/ü" * 20})
+        fields = {"path": "/ü" * 20, **request_fields(f"r-{number}")}
+        write_request_line(logging.INFO, "slipway.access", "request", fields)
     assert written == []
     await asyncio.sleep(0)
     lines = "".join(written).splitlines()

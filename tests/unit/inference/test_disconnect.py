@@ -36,10 +36,15 @@ class Work:
             self.stopped = True
 
 
+async def run_while_connected(scope: Scope, work: Work) -> None:
+    with while_connected(scope):
+        await work.run()
+
+
 async def test_work_ends_when_the_client_goes_away() -> None:
     scope, work = scope_of_request(), Work()
     open_context(scope, "")
-    asked = asyncio.create_task(while_connected(scope, work.run()))
+    asked = asyncio.create_task(run_while_connected(scope, work))
     await work.began.wait()
     tell_disconnected(scope)
     with pytest.raises(ClientDisconnect):
@@ -58,14 +63,14 @@ async def test_work_for_a_client_that_has_gone_does_not_begin(
     if not before_the_request_was_looked_at:
         tell_disconnected(scope)
     with pytest.raises(ClientDisconnect):
-        await while_connected(scope, work.run())
+        await run_while_connected(scope, work)
     assert not work.began.is_set()
 
 
 async def test_a_cancelled_request_is_not_taken_for_a_client_that_went_away() -> None:
     scope, work = scope_of_request(), Work()
     open_context(scope, "")
-    asked = asyncio.create_task(while_connected(scope, work.run()))
+    asked = asyncio.create_task(run_while_connected(scope, work))
     await work.began.wait()
     asked.cancel()
     with pytest.raises(asyncio.CancelledError):

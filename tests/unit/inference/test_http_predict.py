@@ -143,7 +143,8 @@ async def test_without_a_database_predictions_work_and_the_rest_says_why() -> No
             assert "SLIPWAY_DATABASE_URL" in response.json()["detail"]
 
 
-async def test_an_unexpected_error_tells_no_internals() -> None:
+@pytest.mark.parametrize("direct", [True, False])
+async def test_an_unexpected_error_tells_no_internals(direct: bool) -> None:
     class Failing:
         size = 1
         alive = 1
@@ -165,7 +166,7 @@ async def test_an_unexpected_error_tells_no_internals() -> None:
     from tests.fixtures.inference_app import TEXT_MODEL, InstantEngines
 
     failing = Failing(InstantEngines(TEXT_MODEL).info)
-    async with open_app(engines=failing) as (client, _):
+    async with open_app(engines=failing, direct=direct) as (client, _):
         response = await client.post("/predict/text", json={"input_text": "a"})
     assert response.status_code == 500
     assert response.json()["code"] == "InternalError"

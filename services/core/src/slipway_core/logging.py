@@ -73,12 +73,17 @@ def configure_logging(level: str) -> None:
     logging.captureWarnings(True)
 
 
-def bind_request(request_id: str, traceparent: str | None = None) -> None:
-    """Add the request's id, and the trace id of a W3C traceparent, to this context's lines."""
+def request_fields(request_id: str, traceparent: str | None = None) -> dict[str, str]:
+    """What a request's lines say of it: its id, and the trace id of a W3C traceparent."""
     trace_id = read_trace_id(traceparent)
-    _request.set(
+    return (
         {"request_id": request_id, "trace_id": trace_id} if trace_id else {"request_id": request_id}
     )
+
+
+def bind_request(fields: Mapping[str, str]) -> None:
+    """Add a request's fields to all lines of this context."""
+    _request.set(fields)
 
 
 def write_request_line(level: int, logger: str, event: str, fields: dict[str, Any]) -> None:
@@ -93,7 +98,7 @@ def write_request_line(level: int, logger: str, event: str, fields: dict[str, An
         asyncio.get_running_loop().call_soon(_write_request_lines)
     now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
     line = {"timestamp": f"{now}Z", "level": logging.getLevelName(level).lower(), "event": event}
-    _request_lines.append({**line, **fields, **_request.get(), "logger": logger})
+    _request_lines.append({**line, **fields, "logger": logger})
 
 
 def _write_request_lines() -> None:

@@ -16,7 +16,7 @@ from slipway_core.errors import (
     RequestTimeout,
     UnsupportedMediaType,
 )
-from slipway_inference.request_context import body_has_arrived, context_of
+from slipway_inference.request_context import RequestContext, context_of
 from slipway_inference.settings import InferenceSettings
 
 JSON = "application/json"
@@ -72,12 +72,12 @@ class BodyAccount:
         self._memory.give_back(self._held)
 
 
-def media_type(request: Request, *accepted: str) -> str:
+def media_type(context: RequestContext, *accepted: str) -> str:
     """The body's media type when it is one of `accepted`; raises UnsupportedMediaType.
 
     A missing Content-Type is taken for the first one.
     """
-    given = context_of(request.scope).header(b"content-type") or ""
+    given = context.header(b"content-type") or ""
     found = given.partition(";")[0].strip().lower() or accepted[0]
     if found not in accepted:
         shown = found[:64].encode("ascii", "replace").decode()
@@ -88,28 +88,29 @@ def media_type(request: Request, *accepted: str) -> str:
     return found
 
 
-def declared_length(request: Request, limit: int) -> int | None:
-    """Content-Length, None when there is none; raises PayloadTooLarge before a byte is read."""
-    header = context_of(request.scope).header(b"content-length")
+def check_declared_length(context: RequestContext, limit: int) -> None:
+    """Raises PayloadTooLarge, or MalformedBody, by the Content-Length: before a byte is read."""
+    header = context.header(b"content-length")
     if header is None:
-        return None
+        return
     if not (header.isascii() and header.isdigit()):
         raise MalformedBody("Content-Length must be a number of bytes")
     length = int(header) if len(header) < 20 else limit + 1
     if length > limit:
         raise PayloadTooLarge(f"the body has {header[:20]} bytes; at most {limit} are read")
-    return length
+
+
+def check_whole(context: RequestContext, body: bytes, limit: int) -> None:
+    """The same for a body that is all there, whatever was declared."""
+    check_declared_length(context, limit)
+    if len(body) > limit:
+        raise _too_large(limit)
 
 
 async def read_body(request: Request, settings: InferenceSettings, memory: BodyMemory) -> bytes:
     """The whole body. Raises PayloadTooLarge, RequestTimeout, QueueFull, or ClientDisconnect."""
     limit = settings.max_body_bytes
-    declared_length(request, limit)
-    if body_has_arrived(request.scope):  # nothing to wait for, and no more to make room for
-        whole: bytes = _content(await request.receive())
-        if len(whole) > limit:
-            raise _too_large(limit)
-        return whole
+    check_declared_length(context_of(request.scope), limit)
     chunks = []
     with memory.account() as account:
         async for chunk in stream_body(request, settings, limit):

@@ -1,10 +1,13 @@
 """HTTP/1.1 connections with bounds that uvicorn does not set: their number, the size of headers,
 the time in which these arrive, and how often those are heard who come back at once after a 429.
+
+Requests go to the application, or to a direct route when their body came with their headers.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any, cast
 from uuid import uuid4
 
@@ -17,8 +20,9 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from slipway_core.errors import HeadersTooLarge, MalformedBody, SlipwayError, TooManyStreams
+from slipway_inference.direct import DirectRoute, DirectRoutes, Headers
 from slipway_inference.problem import MEDIA_TYPE, describe
-from slipway_inference.request_context import tell_arrived, tell_disconnected, was_refused
+from slipway_inference.request_context import tell_disconnected, was_refused
 from slipway_inference.settings import InferenceSettings
 
 LINGER_SECONDS = 2.0
@@ -31,11 +35,12 @@ Retry-After must not make it all that the server does.
 """
 
 
-def bounded_protocol(settings: InferenceSettings) -> type[HttpToolsProtocol]:
+def bounded_protocol(settings: InferenceSettings, routes: DirectRoutes) -> type[HttpToolsProtocol]:
     """The protocol class for uvicorn's `http` option."""
 
     class BoundedProtocol(_BoundedProtocol):
         limits = settings
+        direct = routes
         pacer = Pacer(REFUSED_READ_PER_SECOND)
 
     return BoundedProtocol
@@ -67,6 +72,11 @@ class _HeadWithBody:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
 
+    def write_whole(self, answer: bytes) -> None:
+        """Send an answer that is all there at once."""
+        self._send_held()
+        self._transport.write(answer)
+
     def write(self, data: bytes) -> None:
         if self._held:
             held, self._held = self._held, b""
@@ -91,6 +101,7 @@ class _HeadWithBody:
 
 class _BoundedProtocol(HttpToolsProtocol):
     limits: InferenceSettings
+    direct: DirectRoutes
     pacer: Pacer
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -100,12 +111,15 @@ class _BoundedProtocol(HttpToolsProtocol):
         self._timer: asyncio.TimerHandle | None = None
         self._lingers = False
         self._answering: RequestResponseCycle | None = None
-        """The request that the application has, or had last; later ones may be queued behind it,
-        and uvicorn's `cycle` is the newest.
+        """The request that is being answered, or was last; later ones may be queued behind it, and
+        uvicorn's `cycle` is the newest.
         """
+        self._held: tuple[DirectRoute, RequestResponseCycle, Any] | None = None
+        """A request, and its application, for a direct route if its body is there already."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(cast(asyncio.Transport, _HeadWithBody(transport)))
+        self._packets = _HeadWithBody(transport)
+        super().connection_made(cast(asyncio.Transport, self._packets))
         if len(self.connections) > self.limits.max_connections:
             self._answer(TooManyStreams("too many connections are open; try again soon"))
             self.transport.close()
@@ -125,12 +139,14 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self._lingers or self.transport.is_closing():
             return
         super().data_received(data)
+        self._let_go()
         if self._lingers or self.transport.is_closing():
             return
         idle = self.cycle is None or self.cycle.response_complete
         # Idle all the same: an empty line between requests begins none, yet has ended uvicorn's
         # wait for the next one.
-        if (self._reads_headers or idle) and self._timer is None:
+        unawaited = idle and self.timeout_keep_alive_task is None
+        if (self._reads_headers or unawaited) and self._timer is None:
             self._start_timer(self.limits.header_timeout_seconds)
         if self._reads_headers:
             self._header_bytes += len(data)
@@ -151,12 +167,13 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
-        if self.cycle is not None and not self.cycle.more_body:
-            scope: Any = self.cycle.scope
-            tell_arrived(scope)
         if self.flow.read_paused and not self.pipeline:
             # It stops at bodies above 64 KiB: a client that goes away would not be noticed.
             self.flow.resume_reading()
+        if self._held is not None and self._held[1] is self.cycle and not self.flow.write_paused:
+            route, cycle, _ = self._held
+            self._held = None
+            route.answer(cast(Scope, cycle.scope), bytes(cycle.body), partial(self._send, cycle))
 
     def shutdown(self) -> None:
         if self.cycle is None:  # accepted a moment ago: its first request may be on the way
@@ -166,11 +183,42 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        route = self.direct.find(cast(Scope, cycle.scope))
+        if route is None:
+            super()._start_asgi_task(cycle, app)
+        else:
+            self._held = (route, cycle, app)
+
+    def _let_go(self) -> None:
+        """Give a request that was held to the application: its body was not there."""
+        if self._held is not None:
+            _, cycle, app = self._held
+            self._held = None
+            super()._start_asgi_task(cycle, app)
+
+    def _send(
+        self, cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes
+    ) -> None:
+        """Answer a request that has no task, as `cycle.send` does for those that have one."""
+        if cycle.disconnected or self.transport.is_closing():
+            return
+        lines = [*cycle.default_headers, *headers, (b"content-length", b"%d" % len(body))]
+        closes = (b"connection", b"close")
+        if closes in headers:
+            cycle.keep_alive = False
+        elif not cycle.keep_alive:
+            lines.append(closes)
+        head = b"".join(b"%b: %b\r\n" % line for line in lines)
+        self._packets.write_whole(b"%b%b\r\n%b" % (STATUS_LINE[status], head, body))
+        cycle.response_started = cycle.response_complete = True
+        if not cycle.keep_alive:
+            self.transport.close()
+        self.on_response_complete()
 
     def on_response_complete(self) -> None:
         answered = self._answering
         super().on_response_complete()  # it may begin with the next one
+        self._let_go()
         if answered is not None and answered.more_body:
             # Answered before the body was read (it was refused): do not read the rest for long.
             self._start_timer(LINGER_SECONDS)

@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from typing import Any, TypeVar
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from slipway_inference.request_context import context_of
 
-T = TypeVar("T")
 
-
-async def while_connected(scope: Scope, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`; cancels it and raises ClientDisconnect when the client goes away or has
-    gone: our own connection tells the request's context of that.
+@contextmanager
+def while_connected(scope: Scope) -> Iterator[None]:
+    """Cancels what the task does inside, and raises ClientDisconnect, when the client goes away or
+    has gone: our own connection tells the request's context of that.
     """
     context = context_of(scope)
     if context.disconnected:
-        work.close()
         raise ClientDisconnect
     task = asyncio.current_task()
     assert task is not None  # noqa: S101 - coroutines run in tasks
     context.on_disconnect = task.cancel
     try:
-        return await work
+        yield
     except asyncio.CancelledError:
         if not context.disconnected or task.uncancel():
             raise

@@ -5,7 +5,8 @@ security headers, closes connections while the server drains, writes the access 
 whatever nobody else caught. It never reads bodies.
 
 Routes at fixed paths, the predictions among them, are called from here: what FastAPI does for each
-request costs as much as all of the rest.
+request costs as much as all of the rest. Requests that no task answers (see `direct`) get the same
+from the same methods.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import re
 import structlog
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from slipway_core.errors import HeadersTooLarge, SlipwayError, UnknownModel
@@ -23,7 +25,12 @@ from slipway_core.logging import bind_request, write_request_line
 from slipway_inference.http_metrics import QUIET_PATHS, count_request
 from slipway_inference.lean_route import direct_routes
 from slipway_inference.problem import render_problem
-from slipway_inference.request_context import CLIENT_DISCONNECTED, RequestContext, open_context
+from slipway_inference.request_context import (
+    CLIENT_DISCONNECTED,
+    RequestContext,
+    context_of,
+    open_context,
+)
 from slipway_inference.service import Service
 from slipway_inference.settings import InferenceSettings
 
@@ -32,6 +39,12 @@ log = structlog.get_logger("slipway.access")
 CLIENT_GONE_STATUS = 499  # counted and logged, never sent: nobody is there to read it
 _MODEL_PATH = re.compile(r"/models/([^/]+)(/.*)?")
 _LONGEST_LOGGED_PATH = 256
+
+
+def split_model(path: str) -> tuple[str, str]:
+    """The model's name, when the path begins with /models/<name>, and the rest of the path."""
+    matched = _MODEL_PATH.fullmatch(path)
+    return (matched[1], matched[2] or "/") if matched else ("", path)
 
 
 class Edge:
@@ -47,8 +60,8 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        context = open_context(scope, self._settings.root_path)
-        bind_request(context.request_id, context.header(b"traceparent"))
+        context = self.open(scope)
+        bind_request(context.log_fields)
         status = 0
         route: ASGIApp | None = None
 
@@ -56,12 +69,11 @@ class Edge:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], *self._headers(context)]
+                message["headers"] = [*message["headers"], *self.headers(context)]
             await send(message)
 
         try:
-            self._check_headers(scope)
-            self._enter_model(scope, context)
+            self.admit(scope, context)
             route = self._direct.get((scope["method"], scope["path"]))
             if route is None:
                 await self._app(scope, receive, send_decorated)
@@ -72,18 +84,46 @@ class Edge:
             context.code = CLIENT_DISCONNECTED
             status = status or CLIENT_GONE_STATUS
         except Exception as error:
-            if not isinstance(error, SlipwayError):
-                log.exception("unhandled error", code="InternalError")
+            problem = self.problem(scope, error)
             if not status:
-                await render_problem(scope, error)(scope, receive, send_decorated)
+                await problem(scope, receive, send_decorated)
             # Otherwise the answer has begun or been given. When it is not whole, uvicorn closes the
             # connection, so that nobody takes it for a whole one.
         finally:
-            if route is not None and scope["path"] not in QUIET_PATHS:
-                count_request(scope["path"], scope["method"], status, context.elapsed_seconds)
-            self._write_access_line(scope, context, status)
+            self.close(scope, context, status, has_fixed_path=route is not None)
 
-    def _headers(self, context: RequestContext) -> list[tuple[bytes, bytes]]:
+    def open(self, scope: Scope) -> RequestContext:
+        """The context of a request that has just come."""
+        return open_context(scope, self._settings.root_path)
+
+    def admit(self, scope: Scope, context: RequestContext) -> None:
+        """Bound the headers, and strip the model's name from the path. Raises HeadersTooLarge and
+        UnknownModel.
+        """
+        self._check_headers(scope)
+        self._enter_model(scope, context)
+
+    def problem(self, scope: Scope, error: Exception) -> Response:
+        """The answer to an error, which is logged when it should not have come this far."""
+        if not isinstance(error, SlipwayError):
+            log.error(
+                "unhandled error",
+                code="InternalError",
+                exc_info=error,
+                **context_of(scope).log_fields,
+            )
+        return render_problem(scope, error)
+
+    def close(
+        self, scope: Scope, context: RequestContext, status: int, *, has_fixed_path: bool
+    ) -> None:
+        """Count the request, unless FastAPI did, and write its line."""
+        if has_fixed_path and scope["path"] not in QUIET_PATHS:
+            count_request(scope["path"], scope["method"], status, context.elapsed_seconds)
+        self._write_access_line(scope, context, status)
+
+    def headers(self, context: RequestContext) -> list[tuple[bytes, bytes]]:
+        """Those of every answer."""
         headers = [
             (b"x-request-id", context.request_id.encode()),
             (b"x-content-type-options", b"nosniff"),
@@ -104,10 +144,9 @@ class Edge:
 
     def _enter_model(self, scope: Scope, context: RequestContext) -> None:
         """Strip /models/<name> from the path: one host can carry many models."""
-        matched = _MODEL_PATH.fullmatch(scope["path"])
-        if matched is None:
+        name, rest = split_model(scope["path"])
+        if not name:
             return
-        name, rest = matched[1], matched[2] or "/"
         served = self._service.model_name
         if served and name != served:
             raise UnknownModel(f"no model '{name[:64]}' is served here; this server has '{served}'")
@@ -128,7 +167,7 @@ class Edge:
         }
         if context.code:
             line["code"] = context.code
-        write_request_line(level, "slipway.access", "request", line)
+        write_request_line(level, "slipway.access", "request", {**line, **context.log_fields})
 
     def _line_level(self, path: str, status: int) -> int | None:
         """How this line is written: server errors always, the rest as `access_log` says."""

@@ -1,24 +1,26 @@
-"""Answers one realtime request: checked inputs in, outcomes out, counted and logged.
+"""Realtime predictions: checked inputs in, the answer out, limited, counted and logged.
 
-The routes of all protocols come through `predict`, so that limits, metrics and the log are the same
-for all.
+All of them come through here, so that limits, metrics and the log are the same for all: those that
+a task awaits, and those of `direct`.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import msgspec
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect
 
 from slipway_core import telemetry
 from slipway_core.errors import (
     DeadlineExceeded,
     EngineCrashed,
     FieldError,
+    InternalError,
     InvalidInput,
     PayloadTooLarge,
     PredictionFailed,
@@ -28,8 +30,8 @@ from slipway_core.identifiers import uuid7
 from slipway_core.runtime.inputs import estimate_tokens, to_stored
 from slipway_core.runtime.protocol import Item, ItemFailure, Outcome
 from slipway_core.store.records import PredictionRecord
-from slipway_inference.disconnect import while_connected
-from slipway_inference.request_context import RequestContext, context_of
+from slipway_inference.predictions_json import dump_json, prediction_value
+from slipway_inference.request_context import CLIENT_DISCONNECTED, RequestContext
 from slipway_inference.service import Service
 
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
@@ -39,39 +41,65 @@ _FAILURES: dict[str, type[SlipwayError]] = {
 }
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """The outcomes of a request, all of them predictions, and the id of its row in the log."""
+class Asked(msgspec.Struct, frozen=True):
+    """Checked inputs, the field that they came in, and whether the answer is a list."""
 
+    items: list[Item]
+    field: str
+    several: bool = False
+
+
+class Prediction(msgspec.Struct, frozen=True, eq=False):
+    """A request whose inputs are queued or computed. `outcomes` are dropped by cancelling them."""
+
+    service: Service
+    context: RequestContext
+    modality: str
+    asked: Asked
     id: UUID
-    outcomes: list[Outcome]
+    outcomes: asyncio.Future[list[Outcome]]
+
+    def conclude(self) -> bytes:
+        """The JSON of the answer, once the outcomes are there; the request is logged.
+
+        Raises DeadlineExceeded, Draining, or what the model says of the first refused input.
+        """
+        try:
+            outcomes = self.outcomes.result()
+            _raise_first_failure(outcomes, self.asked.field)
+        except (InvalidInput, PredictionFailed, EngineCrashed, DeadlineExceeded) as error:
+            # These reached the model. Refusals such as QueueFull do not get rows: a flood of them
+            # would push the predictions out of the log.
+            _log(self, [], error.code)
+            raise
+        _log(self, outcomes, "ok")
+        telemetry.PREDICTION_LATENCY.labels(self.modality).observe(self.context.elapsed_seconds)
+        return _render(self, outcomes)
 
 
-async def predict(
-    service: Service, request: Request, modality: str, items: Sequence[Item], field: str
-) -> Answer:
-    """Compute `items` before the request's deadline, dropping them when the client goes away.
+def begin(service: Service, context: RequestContext, modality: str, asked: Asked) -> Prediction:
+    """Queue the inputs, to be computed before the request's deadline.
 
-    `field` is what messages call the input. Raises QueueFull, DeadlineExceeded, PayloadTooLarge,
-    ModelNotReady, Draining, ClientDisconnect, or what the model says of the first refused input.
+    Raises QueueFull, InvalidInput, PayloadTooLarge, ModelNotReady or Draining.
     """
-    context = context_of(request.scope)
-    check_count(service, items, field)
+    check_count(service, asked.items, asked.field)
     remaining = read_timeout(service, context) - context.elapsed_seconds
     manifest = service.manifest
-    costs = [estimate_tokens(manifest, item) for item in items]
-    work = service.batcher.submit(items, costs, timeout_seconds=max(remaining, 0.001))
-    identifier = uuid7()
-    try:
-        outcomes = await while_connected(request.scope, work)
-        _raise_first_failure(outcomes, field)
-    except (InvalidInput, PredictionFailed, EngineCrashed, DeadlineExceeded) as error:
-        # These reached the model. Refusals such as QueueFull do not get rows: a flood of them
-        # would push the predictions out of the log.
-        _log(service, context, identifier, modality, items, [], error.code)
-        raise
-    _log(service, context, identifier, modality, items, outcomes, "ok")
-    telemetry.PREDICTION_LATENCY.labels(modality).observe(context.elapsed_seconds)
-    return Answer(identifier, outcomes)
+    costs = [estimate_tokens(manifest, item) for item in asked.items]
+    outcomes = service.batcher.submit(asked.items, costs, timeout_seconds=max(remaining, 0.001))
+    return Prediction(service, context, modality, asked, uuid7(), outcomes)
+
+
+def count_prediction(modality: str, error: BaseException | None = None) -> None:
+    """Count a request by how it ended."""
+    status = "ok"
+    if isinstance(error, SlipwayError):
+        status = error.code
+    elif isinstance(error, ClientDisconnect):
+        status = CLIENT_DISCONNECTED
+    elif error is not None:
+        status = InternalError.__name__
+    telemetry.PREDICTION_REQUESTS.labels(modality, status).inc()
 
 
 def check_count(service: Service, inputs: Sequence[object], field: str) -> None:
@@ -108,30 +136,38 @@ def _error_of(failure: ItemFailure, field: str) -> SlipwayError:
     return kind(failure.message, errors=(FieldError(field, failure.message),))
 
 
-def _log(
-    service: Service,
-    context: RequestContext,
-    identifier: UUID,
-    modality: str,
-    items: Sequence[Item],
-    outcomes: Sequence[Outcome],
-    status: str,
-) -> None:
+def _render(prediction: Prediction, outcomes: Sequence[Outcome]) -> bytes:
+    manifest = prediction.service.manifest
+    values = [prediction_value(one.prediction, one.embedding) for one in outcomes]
+    content = {
+        "id": str(prediction.id),
+        "model": manifest.name,
+        "version": manifest.version,
+        "model_digest": manifest.digest,
+        "modality": prediction.modality,
+        "prediction": {"rows": values} if prediction.asked.several else values[0],
+        "latency_ms": round(prediction.context.elapsed_seconds * 1000, 3),
+    }
+    return dump_json(content)
+
+
+def _log(prediction: Prediction, outcomes: Sequence[Outcome], status: str) -> None:
+    service, context = prediction.service, prediction.context
     writer = service.prediction_log
     if writer is None:
         return
     keeps = service.settings.payload_logging
-    stored = _stored_input(items) if keeps != "none" else None
+    stored = _stored_input(prediction.asked.items) if keeps != "none" else None
     alone = outcomes[0] if keeps == "all" and len(outcomes) == 1 else None
     manifest = service.manifest
     row = PredictionRecord(
-        id=identifier,
+        id=prediction.id,
         created_at=datetime.now(UTC),
         request_id=context.request_id,
         model=manifest.name,
         version=manifest.version,
         model_digest=manifest.digest,
-        modality=modality,
+        modality=prediction.modality,
         status=status,
         input=stored,
         prediction=_stored_prediction(outcomes) if keeps == "all" and outcomes else None,

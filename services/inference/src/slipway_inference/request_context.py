@@ -11,13 +11,13 @@ import msgspec
 from starlette.types import Scope
 
 from slipway_core.errors import QueueFull
+from slipway_core.logging import request_fields
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
 _LONGEST_PREFIX = 512
 CLIENT_DISCONNECTED = "ClientDisconnected"
 _KEY = "slipway.request"
-_ARRIVED = "slipway.arrived"
 _GONE = object()  # in the place of a context: the client went before there was one
 
 
@@ -31,6 +31,8 @@ class RequestContext(msgspec.Struct, eq=False):
     """`time.perf_counter()` when the headers had arrived."""
     headers: dict[bytes, bytes]
     """By their names in lower case; of one that came several times, the last."""
+    log_fields: dict[str, str]
+    """What this request's log lines say of it."""
     code: str = ""
     disconnected: bool = False
     on_disconnect: Callable[[], object] | None = None
@@ -50,11 +52,14 @@ def open_context(scope: Scope, root_path: str) -> RequestContext:
     """Keep in the scope: the caller's X-Request-ID (or a new one) and X-Forwarded-Prefix."""
     headers = dict(scope["headers"])
     given_id = headers.get(b"x-request-id", b"")
+    request_id = given_id.decode() if _REQUEST_ID.fullmatch(given_id) else os.urandom(16).hex()
+    traceparent = headers.get(b"traceparent")
     context = RequestContext(
-        request_id=given_id.decode() if _REQUEST_ID.fullmatch(given_id) else os.urandom(16).hex(),
+        request_id=request_id,
         prefix=_read_prefix(headers.get(b"x-forwarded-prefix")) + root_path,
         started=time.perf_counter(),
         headers=headers,
+        log_fields=request_fields(request_id, traceparent and traceparent.decode("latin-1")),
         disconnected=scope.get(_KEY) is _GONE,
     )
     scope[_KEY] = context
@@ -74,16 +79,6 @@ def tell_disconnected(scope: Scope) -> None:
         context.disconnected = True
         if context.on_disconnect is not None:
             context.on_disconnect()
-
-
-def tell_arrived(scope: Scope) -> None:
-    """All of this request's body is there."""
-    scope[_ARRIVED] = True
-
-
-def body_has_arrived(scope: Scope) -> bool:
-    """Whether all of the body is there already, so that nobody has to wait for it."""
-    return _ARRIVED in scope
 
 
 def was_refused(scope: Mapping[str, object]) -> bool:

@@ -18,6 +18,7 @@ import uvicorn
 from slipway_core.garbage import keep_what_exists
 from slipway_inference.app import create_app
 from slipway_inference.connection import bounded_protocol
+from slipway_inference.direct import DirectRoutes
 from slipway_inference.service import Service
 from slipway_inference.settings import InferenceSettings
 
@@ -28,12 +29,13 @@ class Server(uvicorn.Server):
     """uvicorn with our way of stopping."""
 
     def __init__(self, settings: InferenceSettings, service: Service) -> None:
+        app = create_app(settings, service)
         super().__init__(
             uvicorn.Config(
-                create_app(settings, service),
+                app,
                 host=settings.host,
                 port=settings.port,
-                http=bounded_protocol(settings),
+                http=bounded_protocol(settings, DirectRoutes(app, service)),
                 ws="none",
                 loop="uvloop",
                 lifespan="on",

@@ -42,7 +42,8 @@ class BoundedStream(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         with self._room:
             try:
-                await while_connected(scope, self._send_all(send))
+                with while_connected(scope):
+                    await self._send_all(send)
             except ClientDisconnect:
                 # The answer has begun: there is nothing left to tell anybody.
                 context_of(scope).code = CLIENT_DISCONNECTED

@@ -20,6 +20,7 @@ from slipway_inference import bodies
 from slipway_inference.decoding import decode_any, decode_as
 from slipway_inference.job_items import JobItems
 from slipway_inference.ndjson import read_lines
+from slipway_inference.request_context import context_of
 from slipway_inference.requests import BatchRequest
 from slipway_inference.service import Service
 
@@ -48,8 +49,8 @@ async def read_submission(service: Service, request: Request, modality: str) -> 
 
     Raises InvalidInput, MalformedBody, PayloadTooLarge, UnsupportedMediaType, ModelNotReady.
     """
-    settings = service.settings
-    kind = bodies.media_type(request, bodies.JSON, bodies.NDJSON)
+    settings, context = service.settings, context_of(request.scope)
+    kind = bodies.media_type(context, bodies.JSON, bodies.NDJSON)
     key = _read_idempotency_key(request)
     if kind == bodies.JSON:
         _refuse_query_options(request)
@@ -58,7 +59,7 @@ async def read_submission(service: Service, request: Request, modality: str) -> 
         options = _check(service, asked.labels, asked.parameters, asked)
         items = _items(service, modality, options).from_list(asked.inputs)
     else:
-        bodies.declared_length(request, settings.max_stream_bytes)
+        bodies.check_declared_length(context, settings.max_stream_bytes)
         options = _read_query(service, request)
         chunks = bodies.stream_body(request, settings, settings.max_stream_bytes)
         lines = read_lines(chunks, settings.max_line_bytes)

@@ -92,21 +92,23 @@ class Batcher:
         """Tokens of what waits for a lane."""
         return self._waiting.tokens
 
-    async def submit(
+    def submit(
         self, items: Sequence[Item], costs: Sequence[int], *, timeout_seconds: float = math.inf
-    ) -> list[Outcome]:
+    ) -> asyncio.Future[list[Outcome]]:
         """The outcomes of `items`, in order; `costs` are their estimated tokens.
 
-        Raises QueueFull (with the seconds after which to try again), DeadlineExceeded after
-        `timeout_seconds`, PayloadTooLarge when the items could never fit, Draining after `close`.
-        When the caller is cancelled, items not yet computed are dropped.
+        Raises QueueFull (with the seconds after which to try again), PayloadTooLarge when the items
+        could never fit, Draining after `close`; the future raises DeadlineExceeded after
+        `timeout_seconds`. When it is cancelled, items not yet computed are dropped.
         """
-        if not items:
-            return []
-        self._admit(sum(costs), timeout_seconds)
         loop = asyncio.get_running_loop()
+        outcomes: asyncio.Future[list[Outcome]] = loop.create_future()
+        if not items:
+            outcomes.set_result([])
+            return outcomes
+        self._admit(sum(costs), timeout_seconds)
         now = time.monotonic()
-        request = Request(len(items), now, now + timeout_seconds, loop.create_future())
+        request = Request(len(items), now, now + timeout_seconds, outcomes)
         self._waiting.add(request, items, costs)
         self.inflight += 1
         self._gathering.arrived(len(items))
@@ -114,14 +116,8 @@ class Batcher:
         timer = None
         if timeout_seconds < math.inf:
             timer = loop.call_later(timeout_seconds, _expire, request, timeout_seconds)
-        try:
-            await request.future
-        finally:
-            if timer:
-                timer.cancel()
-            self.inflight -= 1
-            self._waiting.drop(request)
-        return [outcome for outcome in request.outcomes if outcome is not None]
+        outcomes.add_done_callback(partial(self._leave, request, timer))
+        return outcomes
 
     def retry_after_seconds(self) -> int:
         """Whole seconds until about half of the queue will have drained at the measured rate."""
@@ -156,6 +152,15 @@ class Batcher:
     def _expected_wait_seconds(self, more_tokens: int = 0) -> float:
         now = time.monotonic()
         return self._pace.seconds_until_done(self._waiting.tokens + more_tokens, now)
+
+    def _leave(
+        self, request: Request, timer: asyncio.TimerHandle | None, _: asyncio.Future[list[Outcome]]
+    ) -> None:
+        """Nobody waits for the request any more: it is answered, has failed, or was given up."""
+        if timer:
+            timer.cancel()
+        self.inflight -= 1
+        self._waiting.drop(request)
 
     def _dispatch(self) -> None:
         while self._waiting and self._idle > self._gathering.lanes:

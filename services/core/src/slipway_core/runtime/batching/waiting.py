@@ -28,7 +28,7 @@ class Request:
     )
 
     def __init__(
-        self, count: int, now: float, deadline: float, future: asyncio.Future[None]
+        self, count: int, now: float, deadline: float, future: asyncio.Future[list[Outcome]]
     ) -> None:
         self.outcomes: list[Outcome | None] = [None] * count
         self.missing = count
@@ -59,7 +59,7 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
         request.outcomes[self.index] = outcome
         request.missing -= 1
         if request.missing == 0 and not request.future.done():
-            request.future.set_result(None)
+            request.future.set_result([one for one in request.outcomes if one is not None])
 
 
 def items_answered_by(batch: Sequence[Entry]) -> int:
@@ -141,8 +141,6 @@ class Waiting:
         Its entries are skipped when they come up, or removed once they are most of the queue: it
         must not grow while no engine is there to take from it.
         """
-        if not request.future.done():
-            request.future.cancel()
         self.tokens -= request.queued_tokens
         request.queued_tokens = 0
         request.dropped = True

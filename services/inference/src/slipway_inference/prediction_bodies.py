@@ -1,0 +1,55 @@
+"""The bodies of prediction requests, as checked inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+from msgspec import UNSET
+
+from slipway_core.errors import InvalidInput
+from slipway_core.runtime.inputs import parse_input, parse_rows
+from slipway_core.runtime.protocol import Item
+from slipway_inference.decoding import decode_as
+from slipway_inference.realtime import Asked, check_count
+from slipway_inference.requests import TabularRequest, TextOrTextsRequest
+from slipway_inference.service import Service
+
+ReadBody = Callable[[Service, bytes], Asked]
+"""The inputs of a JSON body; raises InvalidInput, MalformedBody, PayloadTooLarge, ModelNotReady."""
+
+_text = msgspec.json.Decoder(TextOrTextsRequest)
+_tabular = msgspec.json.Decoder(TabularRequest)
+
+
+def read_text(service: Service, body: bytes) -> Asked:
+    """One text or several, as a `ReadBody`."""
+    asked = decode_as(_text, body)
+    manifest = service.manifest
+
+    def parse(text: str, field: str) -> Item:
+        return parse_input(
+            manifest,
+            "text",
+            text,
+            field=field,
+            labels=asked.labels,
+            parameters=asked.parameters,
+        )
+
+    if asked.inputs is UNSET:
+        if asked.input_text is UNSET:
+            raise InvalidInput.at("input_text", "is missing")
+        return Asked([parse(asked.input_text, "input_text")], "input_text")
+    if asked.input_text is not UNSET:
+        raise InvalidInput.at("inputs", "cannot be sent together with input_text")
+    check_count(service, asked.inputs, "inputs")  # before the work of checking each
+    items = [parse(text, f"inputs.{index}") for index, text in enumerate(asked.inputs)]
+    return Asked(items, "inputs", several=True)
+
+
+def read_tabular(service: Service, body: bytes) -> Asked:
+    """The rows of a table, as a `ReadBody`."""
+    asked = decode_as(_tabular, body)
+    items = parse_rows(service.manifest, asked.inputs, field="inputs", parameters=asked.parameters)
+    return Asked(items, "inputs", several=True)
