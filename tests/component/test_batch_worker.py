@@ -30,6 +30,26 @@ async def test_a_job_runs_to_its_end(batch: Batch) -> None:
     assert {result.attempts for result in results} == {1}
 
 
+async def test_a_chunk_that_waits_for_its_turn_is_claimed_already(batch: Batch) -> None:
+    begun: list[int] = []
+    finish = asyncio.Event()
+
+    async def compute(items: list[Item]) -> list[Outcome]:
+        begun.append(len(items))
+        await finish.wait()
+        return await measure_lengths(items)
+
+    async def both_are_claimed() -> bool:
+        return (await batch.chunks.backlog()).running == 2
+
+    async with batch.worker(compute, slots=2, at_once=1):
+        job_id = await batch.submit([f"text {number}" for number in range(330)])
+        await eventually(both_are_claimed)
+        assert len(begun) == 1
+        finish.set()
+        assert (await batch.finished(job_id)).succeeded == 330
+
+
 async def test_an_items_error_is_its_own(batch: Batch) -> None:
     texts = ["a", "raise", "ccc"]
     async with batch.worker(measure_lengths):

@@ -35,15 +35,24 @@ class ChunkRunner:
 
     compute: turns Items into as many Outcomes. lease: how long a chunk is ours without news of us.
     timeout_seconds: longest computation of a chunk; waiting for the database does not count.
+    at_once: how many chunks are computed at a time; others that are claimed wait for their turn, or
+    all would end at the same time, and nothing be computed while their results are written.
     """
 
     def __init__(
-        self, chunks: ChunkRepository, compute: Compute, *, lease: timedelta, timeout_seconds: float
+        self,
+        chunks: ChunkRepository,
+        compute: Compute,
+        *,
+        lease: timedelta,
+        timeout_seconds: float,
+        at_once: int,
     ) -> None:
         self._chunks = chunks
         self._compute = compute
         self._lease = lease
         self._timeout_seconds = timeout_seconds
+        self._turns = asyncio.Semaphore(at_once)
         self._gate = Gate()
         self._held: set[UUID] = set()
 
@@ -90,11 +99,12 @@ class ChunkRunner:
 
         Both inside the gate: until its results are stored a chunk can suffer from what runs beside.
         """
-        if not await _persist(partial(self._chunks.begin, claim)):
-            CHUNKS.labels("refused").inc()
-            return
-        async with asyncio.timeout(self._timeout_seconds):
-            outcomes = await self._compute(_items(claim))
+        async with self._turns:
+            if not await _persist(partial(self._chunks.begin, claim)):
+                CHUNKS.labels("refused").inc()
+                return
+            async with asyncio.timeout(self._timeout_seconds):
+                outcomes = await self._compute(_items(claim))
         results = _results(claim, outcomes)
         written = await _persist(partial(self._chunks.complete, claim, results))
         CHUNKS.labels("done" if written else "refused").inc()

@@ -112,14 +112,16 @@ class BatchWorker:
         return in_slices(compute, estimate, all_lanes * self._settings.max_batch_tokens)
 
     async def _answer_rings(self, database: Database, pool: EnginePool) -> None:
-        # Two chunks more than there are engines: when two end together, one is left to compute
-        # while their results are written and the next are claimed.
-        slots = pool.size + 2
+        # One chunk more than there are engines is computed, as engines are not busy at the end of
+        # each slice, and one more is claimed, to begin the moment that another ends.
+        computed = pool.size + 1
+        slots = computed + 1
         runner = ChunkRunner(
             ChunkRepository(database, self._settings.queue_name, pool.info.manifest.digest),
             self._compute_on(pool),
             lease=timedelta(seconds=self._settings.lease_seconds),
             timeout_seconds=self._settings.chunk_timeout_seconds,
+            at_once=computed,
         )
         worker = QueueWorker(
             self._settings.redis_url.get_secret_value(),
