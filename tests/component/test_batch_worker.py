@@ -39,12 +39,12 @@ async def test_a_chunk_that_waits_for_its_turn_is_claimed_already(batch: Batch) 
         await finish.wait()
         return await measure_lengths(items)
 
-    async def both_are_claimed() -> bool:
-        return (await batch.chunks.backlog()).running == 2
+    async def one_is_computed_and_both_are_claimed() -> bool:
+        return bool(begun) and (await batch.chunks.backlog()).running == 2
 
     async with batch.worker(compute, slots=2, at_once=1):
         job_id = await batch.submit([f"text {number}" for number in range(330)])
-        await eventually(both_are_claimed)
+        await eventually(one_is_computed_and_both_are_claimed)
         assert len(begun) == 1
         finish.set()
         assert (await batch.finished(job_id)).succeeded == 330

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
+import re
 import select
 import socket
 from dataclasses import dataclass, field
-from http.client import HTTPConnection
+from http.client import HTTPResponse
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx2
 import pytest
@@ -187,13 +186,15 @@ def server(
 
 
 def _ask_in_one_packet(server: ServiceProcess, case: Case) -> httpx2.Response:
-    """httpx sends a body after its headers; this client sends both together."""
-    connection = HTTPConnection(urlsplit(server.url).netloc, timeout=30)
-    with contextlib.closing(connection):
-        connection.request(case.method, case.path, case.body, case.headers or {})
-        response = connection.getresponse()
-        headers, content = response.getheaders(), response.read()
-    return httpx2.Response(response.status, headers=headers, content=content)
+    """HTTP clients send a body after its headers, which makes two packets of them."""
+    headers = {"Host": "a", "Content-Length": str(len(case.body)), **case.headers}
+    lines = [f"{case.method} {case.path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
+    with _connect(server) as connection:
+        connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1") + case.body)
+        response = HTTPResponse(connection, method=case.method)
+        response.begin()
+        content = response.read()
+    return httpx2.Response(response.status, headers=response.getheaders(), content=content)
 
 
 @pytest.mark.parametrize("together", [True, False])
@@ -314,6 +315,39 @@ def test_a_connection_is_kept_after_a_request_that_was_refused_at_once(
             assert connection.recv(65536).startswith(b"HTTP/1.1 422 ")
             ready, _, _ = select.select([connection], [], [], 1)  # twice the time for headers
             assert not ready, "it was closed"
+
+
+@pytest.mark.parametrize(
+    ("first", "statuses"),
+    [
+        (b"HTTP/1.1\r\nHost: a", [422, 200]),
+        (b"HTTP/1.1\r\nHost: a\r\nExpect: 100-continue", [422, 200]),
+        (b"HTTP/1.1\r\nHost: a\r\nConnection: close", [422]),
+        (b"HTTP/1.0", [422]),
+    ],
+)
+def test_what_follows_a_refused_request_in_its_packet_is_answered_after_it(
+    package: Path, start_inference: StartInference, first: bytes, statuses: list[int]
+) -> None:
+    server = start_inference(package, keep_alive_seconds=1)
+    body = b'{"input_text": "a"}'
+    refused = b"POST /predict/text %b\r\nContent-Length: 2\r\n\r\n{}" % first
+    last = (
+        b"POST /predict/text HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
+    )
+    with _connect(server) as connection:
+        connection.sendall(refused + last)
+        answered = b""
+        while received := connection.recv(65536):
+            answered += received
+    assert [int(found) for found in re.findall(rb"HTTP/1.1 (\d+) ", answered)] == statuses
+    with httpx2.Client(base_url=server.url) as client:
+        counted = re.findall(
+            r'prediction_requests_total{modality="text",status="(\w+)"}',
+            client.get("/metrics").text,
+        )
+    assert sorted(counted) == sorted(["InvalidInput", "ok"][: len(statuses)])
 
 
 def test_a_request_sent_before_the_answer_to_an_earlier_one_may_take_its_time(

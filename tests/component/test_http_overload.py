@@ -221,6 +221,29 @@ def test_sigterm_under_load_loses_nothing(
     assert len(seen) > 60
 
 
+def test_who_would_wait_longer_than_a_drain_may_take_is_told_so(
+    tmp_path: Path, start_inference: StartInference
+) -> None:
+    slow = STEADY.replace("0.1", "3")
+    package = write_python_package(tmp_path / "slow", slow, entrypoint="Steady")
+    server = start_inference(
+        package, max_batch_tokens=4, drain_delay_seconds=0, drain_timeout_seconds=2
+    )
+    body = b'{"input_text": "a"}'
+    head = b"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    with server.connect() as computed, server.connect() as waiting:
+        for connection in (computed, waiting):
+            connection.sendall(head + body)
+        with httpx2.Client(base_url=server.url) as client:
+            wait_until(lambda: client.get("/health").json()["queue"]["requests"] == 2, what="both")
+        server.terminate()
+        statuses = sorted(
+            connection.recv(65536).split(b" ")[1] for connection in (computed, waiting)
+        )
+    assert statuses == [b"200", b"503"]
+    assert server.wait() == 0
+
+
 def test_the_first_request_of_a_connection_is_answered_though_the_server_ends(
     steady_package: Path, start_inference: StartInference
 ) -> None:

@@ -115,5 +115,7 @@ def test_why_a_service_ends_stands_against_what_fails_meanwhile(tmp_path: Path) 
         log.finish()
         return log.last_error
 
+    waiting = {"level": "error", "event": "waits", "cause": "no connection\n\tIs it running?"}
+    assert last_error(waiting) == "waits: no connection"
     assert last_error(sweeping) == "sweeping failed: UndefinedTable: there is no z"
     assert last_error(ending, sweeping) == "no model: it is broken"

@@ -405,6 +405,20 @@ async def test_an_error_of_the_engines_reaches_every_caller_of_the_batch_and_no_
     assert (await next_one)[0].prediction == {"echo": "b"}
 
 
+async def test_what_still_waits_at_the_end_is_refused_and_not_computed() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines)
+    computed, waiting = submit(batcher, "a"), submit(batcher, "b")
+    await settle()
+    batcher.close()
+    batcher.refuse_waiting()
+    with pytest.raises(Draining):
+        await waiting
+    await engines.finish(0)
+    assert (await computed)[0].prediction == {"echo": "a"}
+    assert engines.batches == [["a"]]
+
+
 async def test_draining_answers_what_was_accepted_and_refuses_the_rest() -> None:
     engines = Engines()
     batcher = batcher_of(engines)

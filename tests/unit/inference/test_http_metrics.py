@@ -23,6 +23,7 @@ async def count(client: httpx2.AsyncClient, labels: str) -> float:
         ("GET", "/predict/text", None, "/predict/text", "4xx"),
         ("GET", "/made/up/0815", None, "none", "4xx"),
         ("GET", "/livez", None, "/livez", None),
+        ("POST", "/models/0815/predict/text", "{}", "/models/0815/predict/text", None),
     ],
 )
 async def test_a_request_is_counted_by_its_route(

@@ -87,8 +87,9 @@ def bind_request(fields: Mapping[str, str]) -> None:
 
 
 def write_request_line(level: int, logger: str, event: str, fields: dict[str, Any]) -> None:
-    """A line as any logger writes it, in a tenth of the time: for the one that every request has.
-    Those of one turn of the event loop are written together, after its answers.
+    """A line as a logger writes it, in a tenth of the time: for the one that every request has, and
+    whose `fields` include those of `request_fields`. Those of one turn of the event loop are
+    written together, after its answers.
 
     level: of the standard library's `logging`.
     """

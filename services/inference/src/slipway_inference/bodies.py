@@ -101,7 +101,7 @@ def check_declared_length(context: RequestContext, limit: int) -> None:
 
 
 def check_whole(context: RequestContext, body: bytes, limit: int) -> None:
-    """The same for a body that is all there, whatever was declared."""
+    """Raises PayloadTooLarge, or MalformedBody, for a body that is all there."""
     check_declared_length(context, limit)
     if len(body) > limit:
         raise _too_large(limit)

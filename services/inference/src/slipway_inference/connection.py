@@ -114,8 +114,10 @@ class _BoundedProtocol(HttpToolsProtocol):
         """The request that is being answered, or was last; later ones may be queued behind it, and
         uvicorn's `cycle` is the newest.
         """
-        self._held: tuple[DirectRoute, RequestResponseCycle, Any] | None = None
-        """A request, and its application, for a direct route if its body is there already."""
+        self._undecided: tuple[DirectRoute, RequestResponseCycle, Any] | None = None
+        """A request and its application, until it is known whether its body is there already, so
+        that a direct route can answer it.
+        """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._packets = _HeadWithBody(transport)
@@ -139,7 +141,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self._lingers or self.transport.is_closing():
             return
         super().data_received(data)
-        self._let_go()
+        self._give_to_application()
         if self._lingers or self.transport.is_closing():
             return
         idle = self.cycle is None or self.cycle.response_complete
@@ -156,6 +158,8 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        # The request before, in the same packet, may have been answered at once.
+        self._unset_keepalive_if_required()
         self._reads_headers = True
         self._header_bytes = 0
 
@@ -170,10 +174,16 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self.flow.read_paused and not self.pipeline:
             # It stops at bodies above 64 KiB: a client that goes away would not be noticed.
             self.flow.resume_reading()
-        if self._held is not None and self._held[1] is self.cycle and not self.flow.write_paused:
-            route, cycle, _ = self._held
-            self._held = None
-            route.answer(cast(Scope, cycle.scope), bytes(cycle.body), partial(self._send, cycle))
+        if (
+            self._undecided is not None
+            and self._undecided[1] is self.cycle
+            and not self.flow.write_paused
+        ):
+            route, cycle, _ = self._undecided
+            self._undecided = None
+            body, cycle.body = bytes(cycle.body), bytearray()
+            cycle.on_response = lambda: None  # it holds the connection, as long as that holds it
+            route.answer(cast(Scope, cycle.scope), body, partial(self._send, cycle))
 
     def shutdown(self) -> None:
         if self.cycle is None:  # accepted a moment ago: its first request may be on the way
@@ -182,25 +192,27 @@ class _BoundedProtocol(HttpToolsProtocol):
             super().shutdown()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        if self.transport.is_closing():
+            return  # a request that follows the last one in the same packet
         self._answering = cycle
         route = self.direct.find(cast(Scope, cycle.scope))
         if route is None:
             super()._start_asgi_task(cycle, app)
         else:
-            self._held = (route, cycle, app)
+            self._undecided = (route, cycle, app)
 
-    def _let_go(self) -> None:
-        """Give a request that was held to the application: its body was not there."""
-        if self._held is not None:
-            _, cycle, app = self._held
-            self._held = None
+    def _give_to_application(self) -> None:
+        """Let a task answer the request: its body is not there yet."""
+        if self._undecided is not None:
+            _, cycle, app = self._undecided
+            self._undecided = None
             super()._start_asgi_task(cycle, app)
 
     def _send(
         self, cycle: RequestResponseCycle, status: int, headers: Headers, body: bytes
     ) -> None:
         """Answer a request that has no task, as `cycle.send` does for those that have one."""
-        if cycle.disconnected or self.transport.is_closing():
+        if cycle.disconnected or cycle.response_complete or self.transport.is_closing():
             return
         lines = [*cycle.default_headers, *headers, (b"content-length", b"%d" % len(body))]
         closes = (b"connection", b"close")
@@ -218,7 +230,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         answered = self._answering
         super().on_response_complete()  # it may begin with the next one
-        self._let_go()
+        self._give_to_application()
         if answered is not None and answered.more_body:
             # Answered before the body was read (it was refused): do not read the rest for long.
             self._start_timer(LINGER_SECONDS)

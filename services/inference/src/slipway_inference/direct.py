@@ -2,7 +2,7 @@
 connection, which together cost as much again as all that is done for a prediction.
 
 It takes a request whose body came together with its headers. A body that comes in pieces is read,
-within its bounds, by a task of the application (`routes.predict`), to the same effect.
+within its bounds, by a task of the application (`routes.predict`).
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import asyncio
 from collections.abc import Callable
 from functools import partial
 
+import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
+from slipway_core.errors import SlipwayError
 from slipway_core.runtime.protocol import Outcome
 from slipway_inference import bodies
 from slipway_inference.edge import CLIENT_GONE_STATUS, Edge, split_model
@@ -22,11 +24,13 @@ from slipway_inference.realtime import Prediction, begin, count_prediction
 from slipway_inference.request_context import CLIENT_DISCONNECTED, RequestContext
 from slipway_inference.service import Service
 
-Headers = list[tuple[bytes, bytes]]
-Send = Callable[[int, Headers, bytes], None]
-"""Sends an answer: its status, headers and body."""
+log = structlog.get_logger("slipway.direct")
 
-_MODALITIES: dict[str, tuple[str, ReadBody]] = {
+Headers = list[tuple[bytes, bytes]]
+SendAnswer = Callable[[int, Headers, bytes], None]
+"""Sends an answer: its status, headers and body. Once a request has one, more are ignored."""
+
+MODALITIES: dict[str, tuple[str, ReadBody]] = {
     "/predict/text": ("text", read_text),
     "/predict/tabular": ("tabular", read_tabular),
 }
@@ -35,22 +39,35 @@ _MODALITIES: dict[str, tuple[str, ReadBody]] = {
 class DirectRoute:
     """The predictions of one modality."""
 
-    def __init__(self, edge: Edge, service: Service, modality: str, read: ReadBody) -> None:
+    def __init__(
+        self, edge: Edge, service: Service, path: str, modality: str, read: ReadBody
+    ) -> None:
         self._edge = edge
         self._service = service
+        self._path = path
         self._modality = modality
         self._read = read
 
-    def answer(self, scope: Scope, body: bytes, send: Send) -> None:
-        """Begin to answer a request. `send` is called once, unless the client goes away before:
-        what tells that is `tell_disconnected`.
+    def answer(self, scope: Scope, body: bytes, send: SendAnswer) -> None:
+        """Begin to answer a request. `send` is called at once or later, unless the client goes away
+        before: what tells that is `tell_disconnected`.
         """
+        try:
+            self._answer(scope, body, send)
+        except Exception as error:
+            _give_up(error, send)
+
+    def _answer(self, scope: Scope, body: bytes, send: SendAnswer) -> None:
         context = self._edge.open(scope)
         try:
             self._edge.admit(scope, context)
+        except SlipwayError as error:
+            self._fail(scope, context, error, send, handler=None)
+            return
+        try:
             prediction = self._begin(context, body)
         except Exception as error:
-            self._fail(scope, context, error, send)
+            self._fail(scope, context, error, send, handler=self._path)
             return
         context.on_disconnect = prediction.outcomes.cancel
         prediction.outcomes.add_done_callback(partial(self._conclude, scope, prediction, send))
@@ -69,34 +86,58 @@ class DirectRoute:
         self,
         scope: Scope,
         prediction: Prediction,
-        send: Send,
+        send: SendAnswer,
         outcomes: asyncio.Future[list[Outcome]],
     ) -> None:
+        try:
+            prediction.context.on_disconnect = None
+            if outcomes.cancelled() or prediction.context.disconnected:
+                self._leave(scope, prediction.context)
+            else:
+                self._send(scope, prediction, send)
+        except Exception as error:
+            _give_up(error, send)
+
+    def _leave(self, scope: Scope, context: RequestContext) -> None:
+        """The client has gone: nothing is sent."""
+        context.code = CLIENT_DISCONNECTED
+        count_prediction(self._modality, ClientDisconnect())
+        self._edge.close(scope, context, CLIENT_GONE_STATUS, handler=self._path)
+
+    def _send(self, scope: Scope, prediction: Prediction, send: SendAnswer) -> None:
         context = prediction.context
-        context.on_disconnect = None
-        if outcomes.cancelled():
-            context.code = CLIENT_DISCONNECTED
-            count_prediction(self._modality, ClientDisconnect())
-            self._edge.close(scope, context, CLIENT_GONE_STATUS, has_fixed_path=True)
-            return
         try:
             answer = prediction.conclude()
         except Exception as error:
             count_prediction(self._modality, error)
-            self._fail(scope, context, error, send)
+            self._fail(scope, context, error, send, handler=self._path)
             return
         count_prediction(self._modality)
         headers = [(b"content-type", bodies.JSON.encode()), *self._edge.headers(context)]
         send(200, headers, answer)
-        self._edge.close(scope, context, 200, has_fixed_path=True)
+        self._edge.close(scope, context, 200, handler=self._path)
 
-    def _fail(self, scope: Scope, context: RequestContext, error: Exception, send: Send) -> None:
+    def _fail(
+        self,
+        scope: Scope,
+        context: RequestContext,
+        error: Exception,
+        send: SendAnswer,
+        *,
+        handler: str | None,
+    ) -> None:
         problem = self._edge.problem(scope, error)
         headers = [
             (name, value) for name, value in problem.raw_headers if name != b"content-length"
         ]
         send(problem.status_code, [*headers, *self._edge.headers(context)], bytes(problem.body))
-        self._edge.close(scope, context, problem.status_code, has_fixed_path=True)
+        self._edge.close(scope, context, problem.status_code, handler=handler)
+
+
+def _give_up(error: Exception, send: SendAnswer) -> None:
+    """What must not happen has: the client gets an answer all the same, and the log the cause."""
+    log.error("a request could not be answered", code="InternalError", exc_info=error)
+    send(500, [(b"connection", b"close")], b"")
 
 
 class DirectRoutes:
@@ -104,8 +145,8 @@ class DirectRoutes:
 
     def __init__(self, edge: Edge, service: Service) -> None:
         self._routes = {
-            path: DirectRoute(edge, service, modality, read)
-            for path, (modality, read) in _MODALITIES.items()
+            path: DirectRoute(edge, service, path, modality, read)
+            for path, (modality, read) in MODALITIES.items()
         }
 
     def find(self, scope: Scope) -> DirectRoute | None:

@@ -4,9 +4,8 @@ It gives the request its id, finds the model's name in the path, bounds the head
 security headers, closes connections while the server drains, writes the access line, and answers
 whatever nobody else caught. It never reads bodies.
 
-Routes at fixed paths, the predictions among them, are called from here: what FastAPI does for each
-request costs as much as all of the rest. Requests that no task answers (see `direct`) get the same
-from the same methods.
+Routes at fixed paths are called from here: what FastAPI does for each request costs as much as all
+of the rest. Predictions that no task answers (see `direct`) get the same from the same methods.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from slipway_core.errors import HeadersTooLarge, SlipwayError, UnknownModel
 from slipway_core.logging import bind_request, write_request_line
 from slipway_inference.http_metrics import QUIET_PATHS, count_request
-from slipway_inference.lean_route import direct_routes
+from slipway_inference.lean_route import fixed_routes
 from slipway_inference.problem import render_problem
 from slipway_inference.request_context import (
     CLIENT_DISCONNECTED,
@@ -52,7 +51,7 @@ class Edge:
 
     def __init__(self, app: FastAPI, settings: InferenceSettings, service: Service) -> None:
         self._app = app
-        self._direct = direct_routes(app.routes)
+        self._fixed = fixed_routes(app.routes)
         self._settings = settings
         self._service = service
 
@@ -74,7 +73,7 @@ class Edge:
 
         try:
             self.admit(scope, context)
-            route = self._direct.get((scope["method"], scope["path"]))
+            route = self._fixed.get((scope["method"], scope["path"]))
             if route is None:
                 await self._app(scope, receive, send_decorated)
             else:
@@ -90,7 +89,7 @@ class Edge:
             # Otherwise the answer has begun or been given. When it is not whole, uvicorn closes the
             # connection, so that nobody takes it for a whole one.
         finally:
-            self.close(scope, context, status, has_fixed_path=route is not None)
+            self.close(scope, context, status, handler=scope["path"] if route else None)
 
     def open(self, scope: Scope) -> RequestContext:
         """The context of a request that has just come."""
@@ -115,11 +114,13 @@ class Edge:
         return render_problem(scope, error)
 
     def close(
-        self, scope: Scope, context: RequestContext, status: int, *, has_fixed_path: bool
+        self, scope: Scope, context: RequestContext, status: int, *, handler: str | None
     ) -> None:
-        """Count the request, unless FastAPI did, and write its line."""
-        if has_fixed_path and scope["path"] not in QUIET_PATHS:
-            count_request(scope["path"], scope["method"], status, context.elapsed_seconds)
+        """Write the request's line, and count it by the template of its route: None when FastAPI
+        has counted it, or when it was refused before it had a route.
+        """
+        if handler and handler not in QUIET_PATHS:
+            count_request(handler, scope["method"], status, context.elapsed_seconds)
         self._write_access_line(scope, context, status)
 
     def headers(self, context: RequestContext) -> list[tuple[bytes, bytes]]:

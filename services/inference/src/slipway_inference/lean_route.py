@@ -28,7 +28,7 @@ class LeanRoute(APIRoute):
         await response(scope, receive, send)
 
 
-def direct_routes(routes: Iterable[BaseRoute]) -> dict[tuple[str, str], ASGIApp]:
+def fixed_routes(routes: Iterable[BaseRoute]) -> dict[tuple[str, str], ASGIApp]:
     """The lean routes at fixed paths, by method and path: they need no router to be found."""
     return {
         (method, route.path): route.app

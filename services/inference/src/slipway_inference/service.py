@@ -220,6 +220,8 @@ class Service:
         await cancel_and_wait(*self._tasks)
         if self._batcher:
             self._batcher.close()
+            # The server has waited for them as long as it may.
+            self._batcher.refuse_waiting()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.drain_timeout_seconds):
                     await self._batcher.drain()

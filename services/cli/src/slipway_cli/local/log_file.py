@@ -82,7 +82,7 @@ class LogFile:
 
 def essence(said: str) -> str:
     """The line that says what happened: the first one, of a traceback the first after the last
-    frame. What follows may be the statement that PostgreSQL refused. Nothing of nothing.
+    frame. What follows may be the statement that PostgreSQL refused. Empty when nothing was said.
     """
     lines = said.strip().splitlines() or [""]
     frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]

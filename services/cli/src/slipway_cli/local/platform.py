@@ -6,6 +6,7 @@ them. Nothing here imports the services: they are processes.
 
 from __future__ import annotations
 
+import importlib
 import os
 import signal
 import subprocess
@@ -73,7 +74,8 @@ class LocalPlatform:
                 f"port {self.options.port} of {self.options.host} is in use: stop the program that "
                 f"listens there, or choose another port with --port"
             )
-        has_tables = self._start_servers()
+        self._start_servers()
+        has_tables = self._has_tables()
         if not has_tables:
             self._migrate()
         inference = self._add_service("inference", "slipway_inference")
@@ -121,8 +123,7 @@ class LocalPlatform:
         if self._postgres is not None:
             self._postgres.stop()
 
-    def _start_servers(self) -> bool:
-        """Start PostgreSQL and Valkey; returns whether the database has tables already."""
+    def _start_servers(self) -> None:
         account = ServerAccount.choose()
         self._home.prepare(account)
         installed = ServerBinaries.installed()
@@ -144,30 +145,31 @@ class LocalPlatform:
         # Both start at the same time; PostgreSQL's first start takes the longest.
         self._valkey.launch()
         self._postgres.launch()
-        # The database's driver is imported while they do.
-        from slipway_core.store.migrate import read_revision
-
+        # The driver that `_has_tables` needs is imported while they do.
+        importlib.import_module("slipway_core.store.migrate")
         self._valkey.wait_until_ready()
         self._postgres.wait_until_ready()
         self._home.write_service_secret("database_url", self._postgres.url)
         self._home.write_service_secret("redis_url", self._valkey.url)
         self._say(f"PostgreSQL and Valkey run as {account.name}, data in {self._home.folder}")
-        return read_revision(self._postgres.url) is not None
+
+    def _has_tables(self) -> bool:
+        from slipway_core.store.migrate import read_revision
+
+        return self._postgres is not None and read_revision(self._postgres.url) is not None
 
     def _migrate(self) -> None:
         finished = subprocess.run(
             [sys.executable, "-m", "slipway_core.store.migrate"],
             env=self._environment,
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
+            capture_output=True,
             text=True,
             check=False,
         )
-        said = finished.stdout.strip()
         if finished.returncode != 0:
-            raise EmbeddedServerFailed(essence(said) or "the migration failed")
-        self._say(said)
+            raise EmbeddedServerFailed(essence(finished.stderr) or "the migration failed")
+        self._say(finished.stdout.strip())
 
     def _wait_until_ready(self, inference: ServiceProcess) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS

@@ -76,7 +76,8 @@ _PAYLOADS = {
     "batch_results": ("prediction", "embedding"),
 }
 """The columns by which no query chooses. Their statistics would cost PostgreSQL a second and more
-each time that a partition has grown by a tenth, which is when there is most to do.
+each time that a partition has grown by a tenth, which is when there is most to do. Partitions that
+were made before this keep theirs.
 """
 
 PARTITION_NAMES: LiteralString = """

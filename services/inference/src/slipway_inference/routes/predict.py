@@ -1,6 +1,6 @@
 """POST /predict/{modality}: one prediction, at once.
 
-Most requests do not come here: see `direct`.
+Most texts and rows do not come here: see `direct`.
 """
 
 from __future__ import annotations
@@ -30,6 +30,8 @@ from slipway_inference.service import Service
 
 router = APIRouter(tags=["predict"], route_class=LeanRoute)
 
+Read = Callable[[Service, Request], Awaitable[Asked]]
+
 _image = msgspec.json.Decoder(ImageRequest)
 
 
@@ -54,9 +56,6 @@ async def predict_unknown(request: Request) -> Response:
     error = UnknownModality(f"'{name}' is not a modality; there are text, tabular and image")
     count_prediction("unknown", error)
     raise error
-
-
-Read = Callable[[Service, Request], Awaitable[Asked]]
 
 
 async def _answer(request: Request, modality: str, read: Read) -> Response:

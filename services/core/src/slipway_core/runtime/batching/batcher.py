@@ -129,6 +129,10 @@ class Batcher:
         self._closed = True
         self._gathering.end()
 
+    def refuse_waiting(self) -> None:
+        """Let those that wait for a lane get Draining, too."""
+        self._waiting.fail(_shutting_down())
+
     async def drain(self) -> None:
         """Wait until every accepted request has been answered."""
         while self._batches:

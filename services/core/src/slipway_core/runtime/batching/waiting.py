@@ -135,6 +135,11 @@ class Waiting:
             self.tokens -= entry.tokens
         return batch
 
+    def fail(self, error: BaseException) -> None:
+        """All that wait get the error."""
+        for entry in self._entries:
+            entry.request.fail(error)
+
     def drop(self, request: Request) -> None:
         """Take back the room of what the caller no longer waits for.
 
