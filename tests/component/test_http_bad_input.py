@@ -350,6 +350,27 @@ def test_what_follows_a_refused_request_in_its_packet_is_answered_after_it(
     assert sorted(counted) == sorted(["InvalidInput", "ok"][: len(statuses)])
 
 
+def test_many_requests_in_one_packet_are_answered_in_their_order(
+    package: Path, start_inference: StartInference
+) -> None:
+    server = start_inference(package)
+    bodies = [b"{}", b'{"input_text": "a"}'] * 50
+    with _connect(server) as connection:
+        connection.sendall(
+            b"".join(
+                b"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
+                % (len(body), body)
+                for body in bodies
+            )
+            + b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+        )
+        answered = b""
+        while received := connection.recv(65536):
+            answered += received
+    statuses = [int(found) for found in re.findall(rb"HTTP/1.1 (\d+) ", answered)]
+    assert statuses == [422, 200] * 50 + [200]
+
+
 def test_a_request_sent_before_the_answer_to_an_earlier_one_may_take_its_time(
     package: Path, start_inference: StartInference
 ) -> None:

@@ -99,6 +99,9 @@ class _HeadWithBody:
             self._transport.write(held)
 
 
+_Undecided = tuple[DirectRoute, RequestResponseCycle, Any]
+
+
 class _BoundedProtocol(HttpToolsProtocol):
     limits: InferenceSettings
     direct: DirectRoutes
@@ -114,7 +117,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         """The request that is being answered, or was last; later ones may be queued behind it, and
         uvicorn's `cycle` is the newest.
         """
-        self._undecided: tuple[DirectRoute, RequestResponseCycle, Any] | None = None
+        self._took_one = False
+        self._undecided: _Undecided | None = None
         """A request and its application, until it is known whether its body is there already, so
         that a direct route can answer it.
         """
@@ -140,6 +144,7 @@ class _BoundedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._lingers or self.transport.is_closing():
             return
+        self._took_one = False
         super().data_received(data)
         self._give_to_application()
         if self._lingers or self.transport.is_closing():
@@ -174,16 +179,25 @@ class _BoundedProtocol(HttpToolsProtocol):
         if self.flow.read_paused and not self.pipeline:
             # It stops at bodies above 64 KiB: a client that goes away would not be noticed.
             self.flow.resume_reading()
-        if (
-            self._undecided is not None
-            and self._undecided[1] is self.cycle
-            and not self.flow.write_paused
-        ):
-            route, cycle, _ = self._undecided
+        if self._can_be_answered_directly():
+            self._took_one = True
+            route, cycle, _ = cast(_Undecided, self._undecided)
             self._undecided = None
             body, cycle.body = bytes(cycle.body), bytearray()
             cycle.on_response = lambda: None  # it holds the connection, as long as that holds it
             route.answer(cast(Scope, cycle.scope), body, partial(self._send, cycle))
+
+    def _can_be_answered_directly(self) -> bool:
+        """Whether the request that is undecided is the one that is complete now. A client that does
+        not read its answers, and all but the first in a packet of many requests, are left to tasks,
+        which wait and give way to others.
+        """
+        return (
+            self._undecided is not None
+            and self._undecided[1] is self.cycle
+            and not self._took_one
+            and not self.flow.write_paused
+        )
 
     def shutdown(self) -> None:
         if self.cycle is None:  # accepted a moment ago: its first request may be on the way

@@ -89,10 +89,11 @@ class DirectRoute:
         send: SendAnswer,
         outcomes: asyncio.Future[list[Outcome]],
     ) -> None:
+        context = prediction.context
         try:
-            prediction.context.on_disconnect = None
-            if outcomes.cancelled() or prediction.context.disconnected:
-                self._leave(scope, prediction.context)
+            context.on_disconnect = None
+            if outcomes.cancelled() or (context.disconnected and not outcomes.exception()):
+                self._leave(scope, context)
             else:
                 self._send(scope, prediction, send)
         except Exception as error:
