@@ -15,7 +15,7 @@ import httpx2
 import pytest
 from tests.fixtures.models import write_python_package
 from tests.fixtures.problems import check_problem
-from tests.fixtures.services import ServiceProcess, StartInference
+from tests.fixtures.services import ServiceProcess, StartInference, raw_prediction, receive_all
 
 from slipway_inference.connection import LINGER_SECONDS
 
@@ -229,10 +229,7 @@ def _connect(server: ServiceProcess) -> socket.socket:
 
 def _answer(connection: socket.socket) -> tuple[int, dict[str, Any]]:
     """The status and problem of what comes until the server closes the connection."""
-    received = b""
-    while chunk := connection.recv(65536):
-        received += chunk
-    head, _, body = received.partition(b"\r\n\r\n")
+    head, _, body = receive_all(connection).partition(b"\r\n\r\n")
     assert b"content-type: application/problem+json" in head.lower()
     return int(head.split()[1]), json.loads(body)
 
@@ -308,10 +305,9 @@ def test_a_connection_is_kept_after_a_request_that_was_refused_at_once(
     package: Path, start_inference: StartInference
 ) -> None:
     server = start_inference(package, header_timeout_seconds=0.5)
-    refused = b"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}"
     with _connect(server) as connection:
         for _ in range(2):
-            connection.sendall(refused)
+            connection.sendall(raw_prediction(b"{}"))
             assert connection.recv(65536).startswith(b"HTTP/1.1 422 ")
             ready, _, _ = select.select([connection], [], [], 1)  # twice the time for headers
             assert not ready, "it was closed"
@@ -330,17 +326,11 @@ def test_what_follows_a_refused_request_in_its_packet_is_answered_after_it(
     package: Path, start_inference: StartInference, first: bytes, statuses: list[int]
 ) -> None:
     server = start_inference(package, keep_alive_seconds=1)
-    body = b'{"input_text": "a"}'
-    refused = b"POST /predict/text %b\r\nContent-Length: 2\r\n\r\n{}" % first
-    last = (
-        b"POST /predict/text HTTP/1.1\r\nHost: a\r\nConnection: close\r\n"
-        b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-    )
+    refused = raw_prediction(b"{}", first)
+    last = raw_prediction(b'{"input_text": "a"}', b"HTTP/1.1\r\nHost: a\r\nConnection: close")
     with _connect(server) as connection:
         connection.sendall(refused + last)
-        answered = b""
-        while received := connection.recv(65536):
-            answered += received
+        answered = receive_all(connection)
     assert [int(found) for found in re.findall(rb"HTTP/1.1 (\d+) ", answered)] == statuses
     with httpx2.Client(base_url=server.url) as client:
         counted = re.findall(
@@ -357,16 +347,10 @@ def test_many_requests_in_one_packet_are_answered_in_their_order(
     bodies = [b"{}", b'{"input_text": "a"}'] * 50
     with _connect(server) as connection:
         connection.sendall(
-            b"".join(
-                b"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n%b"
-                % (len(body), body)
-                for body in bodies
-            )
+            b"".join(map(raw_prediction, bodies))
             + b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         )
-        answered = b""
-        while received := connection.recv(65536):
-            answered += received
+        answered = receive_all(connection)
     statuses = [int(found) for found in re.findall(rb"HTTP/1.1 (\d+) ", answered)]
     assert statuses == [422, 200] * 50 + [200]
 
@@ -375,12 +359,12 @@ def test_a_request_sent_before_the_answer_to_an_earlier_one_may_take_its_time(
     package: Path, start_inference: StartInference
 ) -> None:
     server = start_inference(package, body_idle_seconds=30)
-    body = b'{"input_text": "a"}'
-    head = b"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
+    request = raw_prediction(b'{"input_text": "a"}')
+    begun = request[:-14]  # with five bytes of the body
     with _connect(server) as connection:
-        connection.sendall(head + body + head + body[:5])
+        connection.sendall(request + begun)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         ready, _, _ = select.select([connection], [], [], LINGER_SECONDS + 1)
         assert not ready, "it was closed"
-        connection.sendall(body[5:])
+        connection.sendall(request[len(begun) :])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")

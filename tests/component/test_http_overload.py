@@ -18,7 +18,7 @@ import pytest
 from tests.fixtures.load import LoadProcess
 from tests.fixtures.models import write_python_package
 from tests.fixtures.problems import check_problem
-from tests.fixtures.services import ServiceProcess, StartInference, wait_until
+from tests.fixtures.services import ServiceProcess, StartInference, raw_prediction, wait_until
 
 from slipway_inference.connection import REFUSED_READ_PER_SECOND
 
@@ -116,10 +116,7 @@ def _asking(server: ServiceProcess, count: int, padding: int = 0) -> Iterator[No
     """`count` requests that wait for their answers, on as many connections, until the end of the
     block; each body has so many bytes that say nothing.
     """
-    body = b'{"input_text":"12345678"' + b" " * padding + b"}"
-    request = (
-        f"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
-    ).encode() + body
+    request = raw_prediction(b'{"input_text":"12345678"' + b" " * padding + b"}")
     with ExitStack() as connections:
         for _ in range(count):
             connections.enter_context(server.connect()).sendall(request)
@@ -229,11 +226,9 @@ def test_who_would_wait_longer_than_a_drain_may_take_is_told_so(
     server = start_inference(
         package, max_batch_tokens=4, drain_delay_seconds=0, drain_timeout_seconds=2
     )
-    body = b'{"input_text": "a"}'
-    head = b"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: %d\r\n\r\n" % len(body)
     with server.connect() as computed, server.connect() as waiting:
         for connection in (computed, waiting):
-            connection.sendall(head + body)
+            connection.sendall(raw_prediction(b'{"input_text": "a"}'))
         with httpx2.Client(base_url=server.url) as client:
             wait_until(lambda: client.get("/health").json()["queue"]["requests"] == 2, what="both")
         server.terminate()

@@ -99,6 +99,13 @@ class _HeadWithBody:
             self._transport.write(held)
 
 
+def _encode(status: int, headers: Headers, body: bytes) -> bytes:
+    """A whole answer as it is sent."""
+    lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+    return b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body)
+
+
+_CLOSES = (b"connection", b"close")
 _Undecided = tuple[DirectRoute, RequestResponseCycle, Any]
 
 
@@ -228,14 +235,12 @@ class _BoundedProtocol(HttpToolsProtocol):
         """Answer a request that has no task, as `cycle.send` does for those that have one."""
         if cycle.disconnected or cycle.response_complete or self.transport.is_closing():
             return
-        lines = [*cycle.default_headers, *headers, (b"content-length", b"%d" % len(body))]
-        closes = (b"connection", b"close")
-        if closes in headers:
+        headers = [*cycle.default_headers, *headers]
+        if _CLOSES in headers:
             cycle.keep_alive = False
         elif not cycle.keep_alive:
-            lines.append(closes)
-        head = b"".join(b"%b: %b\r\n" % line for line in lines)
-        self._packets.write_whole(b"%b%b\r\n%b" % (STATUS_LINE[status], head, body))
+            headers.append(_CLOSES)
+        self._packets.write_whole(_encode(status, headers, body))
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()
@@ -276,17 +281,16 @@ class _BoundedProtocol(HttpToolsProtocol):
     def _answer(self, error: SlipwayError) -> None:
         request_id = uuid4().hex
         body = orjson.dumps(describe(error, request_id, ""))
-        lines = [
-            b"content-type: " + MEDIA_TYPE.encode(),
-            b"content-length: " + str(len(body)).encode(),
-            b"x-request-id: " + request_id.encode(),
-            b"x-content-type-options: nosniff",
-            b"connection: close",
+        headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", request_id.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            _CLOSES,
         ]
         if error.http_status in (429, 503):
-            lines.append(b"retry-after: 1")
-        head = STATUS_LINE[error.http_status] + b"\r\n".join(lines) + b"\r\n\r\n"
-        self.transport.write(head + body)
+            headers.append((b"retry-after", b"1"))
+        self.transport.write(_encode(error.http_status, headers, body))
 
     def _start_timer(self, seconds: float) -> None:
         self._stop_timer()

@@ -114,8 +114,11 @@ class DirectRoute:
             self._fail(scope, context, error, send, handler=self._path)
             return
         count_prediction(self._modality)
-        headers = [(b"content-type", bodies.JSON.encode()), *self._edge.headers(context)]
-        send(200, headers, answer)
+        headers = [
+            (b"content-type", bodies.JSON.encode()),
+            (b"content-length", b"%d" % len(answer)),
+        ]
+        send(200, [*headers, *self._edge.headers(context)], answer)
         self._edge.close(scope, context, 200, handler=self._path)
 
     def _fail(
@@ -128,17 +131,15 @@ class DirectRoute:
         handler: str | None,
     ) -> None:
         problem = self._edge.problem(scope, error)
-        headers = [
-            (name, value) for name, value in problem.raw_headers if name != b"content-length"
-        ]
-        send(problem.status_code, [*headers, *self._edge.headers(context)], bytes(problem.body))
+        headers = [*problem.raw_headers, *self._edge.headers(context)]
+        send(problem.status_code, headers, bytes(problem.body))
         self._edge.close(scope, context, problem.status_code, handler=handler)
 
 
 def _give_up(error: Exception, send: SendAnswer) -> None:
     """What must not happen has: the client gets an answer all the same, and the log the cause."""
     log.error("a request could not be answered", code="InternalError", exc_info=error)
-    send(500, [(b"connection", b"close")], b"")
+    send(500, [(b"content-length", b"0"), (b"connection", b"close")], b"")
 
 
 class DirectRoutes:

@@ -31,8 +31,6 @@ class RequestContext(msgspec.Struct, eq=False):
     """`time.perf_counter()` when the headers had arrived."""
     headers: dict[bytes, bytes]
     """By their names in lower case; of one that came several times, the last."""
-    log_fields: dict[str, str]
-    """What this request's log lines say of it."""
     code: str = ""
     disconnected: bool = False
     on_disconnect: Callable[[], object] | None = None
@@ -41,6 +39,11 @@ class RequestContext(msgspec.Struct, eq=False):
     @property
     def elapsed_seconds(self) -> float:
         return time.perf_counter() - self.started
+
+    @property
+    def log_fields(self) -> dict[str, str]:
+        """What this request's log lines say of it."""
+        return request_fields(self.request_id, self.header(b"traceparent"))
 
     def header(self, name: bytes) -> str | None:
         """A header's value; None when it did not come."""
@@ -52,14 +55,11 @@ def open_context(scope: Scope, root_path: str) -> RequestContext:
     """Keep in the scope: the caller's X-Request-ID (or a new one) and X-Forwarded-Prefix."""
     headers = dict(scope["headers"])
     given_id = headers.get(b"x-request-id", b"")
-    request_id = given_id.decode() if _REQUEST_ID.fullmatch(given_id) else os.urandom(16).hex()
-    traceparent = headers.get(b"traceparent")
     context = RequestContext(
-        request_id=request_id,
+        request_id=given_id.decode() if _REQUEST_ID.fullmatch(given_id) else os.urandom(16).hex(),
         prefix=_read_prefix(headers.get(b"x-forwarded-prefix")) + root_path,
         started=time.perf_counter(),
         headers=headers,
-        log_fields=request_fields(request_id, traceparent and traceparent.decode("latin-1")),
         disconnected=scope.get(_KEY) is _GONE,
     )
     scope[_KEY] = context
