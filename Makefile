@@ -100,7 +100,7 @@ bench: $(VENV)/.tools ## Speed against this machine's limit, and of other server
 	TORCH=$(TORCH) WHEELS=$(WHEELS) $(BIN)/python -m tests.benchmarks.serving --peers "$(PEERS)" $(ARGS)
 
 .PHONY: bench-batch
-bench-batch: $(VENV)/.tools ## Speed and memory of a batch job of 100,000 texts
+bench-batch: $(VENV)/.tools ## Speed and memory of batch jobs of 100,000 texts
 	$(BIN)/python -m tests.benchmarks.batch $(ARGS)
 
 .PHONY: bench-soak

@@ -1,8 +1,8 @@
-"""`make bench-batch`: a large job through the HTTP API against the limit of this machine.
+"""`make bench-batch`: large jobs through the HTTP API against the limit of this machine.
 
-    python -m tests.benchmarks.batch [--texts 100000] [--limit-seconds 20]
+    python -m tests.benchmarks.batch [--texts 100000] [--repeats 3] [--limit-seconds 15]
 
-The job is timed from the first byte that is sent to the last result in PostgreSQL.
+A job is timed from the first byte that is sent to the last result in PostgreSQL.
 """
 
 from __future__ import annotations
@@ -12,16 +12,17 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import httpx2
 import msgspec
 from tests.benchmarks.command import run_benchmark
-from tests.benchmarks.limit import open_limit
+from tests.benchmarks.limit import Limit, open_limit
 from tests.benchmarks.load import BenchmarkFailed
 from tests.benchmarks.local_slipway import RunningSlipway, run_slipway
 from tests.benchmarks.machine import describe_machine
 from tests.benchmarks.memory import MemoryWatch
-from tests.benchmarks.report import make_table, progress, publish
+from tests.benchmarks.report import Spread, make_table, progress, publish
 from tests.benchmarks.texts import lognormal_texts
 
 WINDOW = 512  # texts in flight of the limit: about a chunk
@@ -43,59 +44,66 @@ class JobTimes:
 def main() -> int:
     """Measure, print and write; the exit status."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("--texts", type=int, default=100_000, help="of the job")
-    parser.add_argument("--limit-seconds", type=float, default=20, help="of each limit")
+    parser.add_argument("--texts", type=int, default=100_000, help="of a job")
+    parser.add_argument("--repeats", type=int, default=3, help="jobs, one after the other")
+    parser.add_argument("--limit-seconds", type=float, default=15, help="of each limit")
     parser.add_argument("--no-write", action="store_true", help="only print the table")
     options = parser.parse_args()
 
     def measure() -> None:
-        content = _measure(options.texts, options.limit_seconds)
+        content = _measure(options.texts, options.repeats, options.limit_seconds)
         publish("batch", content, write=not options.no_write)
 
     return run_benchmark(measure)
 
 
-def _measure(count: int, limit_seconds: float) -> str:
+def _measure(count: int, repeats: int, limit_seconds: float) -> str:
     texts = lognormal_texts(count)
-    limits = [_measure_limit(limit_seconds)]
-    with run_slipway() as slipway:
+    jobs: list[JobTimes] = []
+    ends: list[float] = []
+    with run_slipway() as slipway, open_limit(limit_seconds) as limit:
         # The worker may still be loading the model, and its first texts meet new shapes.
         progress("a small job before")
         run_job(slipway, texts[:WARM_UP_TEXTS])
-        progress(f"a job of {count} texts")
+        limits = [_measure_limit(limit)]
         trees = {"inference server": slipway.inference_pid, "batch worker": slipway.worker_pids[0]}
         with MemoryWatch(trees, SAMPLE_SECONDS) as memory:
-            times = run_job(slipway, texts)
+            began = time.monotonic()
+            for number in range(1, repeats + 1):
+                progress(f"a job of {count} texts, {number} of {repeats}")
+                jobs.append(run_job(slipway, texts))
+                ends.append(time.monotonic() - began)
+                limits.append(_measure_limit(limit))
         configuration = slipway.describe()
-    limits.append(_measure_limit(limit_seconds))
-    limit = sum(limits) / len(limits)
-    rate = count / times.done_seconds
+    rates = [count / job.done_seconds for job in jobs]
+    # What else the machine does changes from minute to minute: the limit before and after a job.
+    shares = [
+        100 * rate / ((before + after) / 2)
+        for rate, (before, after) in zip(rates, pairwise(limits), strict=True)
+    ]
     rows = [
-        (
-            name,
-            *(f"{memory.at(name, times.done_seconds * part):.0f}" for part in (0, 0.25, 0.5, 1)),
-            f"{memory.most(name):.0f}",
-        )
+        (name, *(f"{memory.at(name, at):.0f}" for at in (0.0, *ends)), f"{memory.most(name):.0f}")
         for name in trees
     ]
-    header = ("MiB (proportional set size)", "start", "25 %", "50 %", "end", "most")
+    after = [f"after job {number}" for number in range(1, repeats + 1)]
+    header = ("MiB (proportional set size)", "start", *after, "most")
+    accepted = Spread.of([job.accepted_seconds for job in jobs])
+    done = Spread.of([job.done_seconds for job in jobs])
     return "\n\n".join(
         (
             f"{describe_machine()}. Slipway: {configuration}.",
-            f"A job of {count} texts: accepted in {times.accepted_seconds:.1f} s, all results in "
-            f"PostgreSQL after {times.done_seconds:.1f} s, which is {rate:.0f} texts/s, or "
-            f"{100 * rate / limit:.0f} % of the limit ({limits[0]:.0f} texts/s before, "
-            f"{limits[1]:.0f} after).",
+            f"{repeats} jobs of {count} texts, one after the other: accepted in {accepted.show(1)} "
+            f"s, all results in PostgreSQL after {done.show(1)} s, which is "
+            f"{Spread.of(rates).show()} texts/s, or {Spread.of(shares).show()} % of the limit "
+            f"({Spread.of(limits).show()} texts/s, measured before and after each).",
             make_table(header, rows),
         )
     )
 
 
-def _measure_limit(seconds: float) -> float:
-    """Measured while no platform runs: an idle one would only take memory."""
+def _measure_limit(limit: Limit) -> float:
     progress("the limit")
-    with open_limit(seconds) as limit:
-        return limit.measure(WINDOW)
+    return limit.measure(WINDOW)
 
 
 def run_job(slipway: RunningSlipway, texts: list[str]) -> JobTimes:
