@@ -29,6 +29,11 @@ from slipway_core.sweeper import keep_sweeping
 
 log = structlog.get_logger("slipway.batch")
 
+BATCH_FACTOR = 4
+"""How many times as large as a server's batches those of a worker may be: nobody waits for one, and
+a text model computes up to a tenth more with them.
+"""
+
 
 class BatchWorker:
     """One worker process from start to end. `run` returns when `stop` was called."""
@@ -96,12 +101,13 @@ class BatchWorker:
     def _compute_on(self, pool: EnginePool) -> Compute:
         """Shares the items of chunks out among the lanes of all engines."""
         all_lanes = pool.size * pool.info.lanes
+        max_batch_tokens = BATCH_FACTOR * self._settings.max_batch_tokens
         estimate = partial(estimate_tokens, pool.info.manifest)
         batcher = Batcher(
             pool.run,
             engines=pool.size,
             lanes=pool.info.lanes,
-            max_batch_tokens=self._settings.max_batch_tokens,
+            max_batch_tokens=max_batch_tokens,
             max_queue_tokens=sys.maxsize,  # what waits is bounded by the chunks that are claimed
             may_join=pool.may_join,
         )
@@ -109,7 +115,7 @@ class BatchWorker:
         async def compute(items: list[Item]) -> list[Outcome]:
             return await batcher.submit(items, [estimate(item) for item in items])
 
-        return in_slices(compute, estimate, all_lanes * self._settings.max_batch_tokens)
+        return in_slices(compute, estimate, all_lanes * max_batch_tokens)
 
     async def _answer_rings(self, database: Database, pool: EnginePool) -> None:
         # One chunk more than there are engines is computed, as engines are not busy at the end of

@@ -82,7 +82,10 @@ class ServiceSettings(BaseSettings):
         description="Longest computation of one batch; an engine that takes longer is replaced.",
     )
     max_batch_tokens: int = Field(
-        2048, ge=1, description="Most tokens (for tensors: rows) of one batch."
+        2048,
+        ge=1,
+        description="Most tokens (for tensors: rows) of a batch; a batch worker takes four times "
+        "as many.",
     )
 
     database_url: SecretStr = Field(

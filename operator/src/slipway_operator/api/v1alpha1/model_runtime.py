@@ -91,7 +91,11 @@ class ModelRuntime(ApiModel):
         0, ge=0, le=256, description="Threads of each engine; 0 shares out the pod's CPU limit."
     )
     max_batch_tokens: int = Field(
-        2048, ge=1, le=1_000_000, description="Most tokens (tensors: rows) of one batch."
+        2048,
+        ge=1,
+        le=1_000_000,
+        description="Most tokens (tensors: rows) of one batch; batch workers take four times as "
+        "many.",
     )
     max_queue_tokens: int = Field(
         65536,
