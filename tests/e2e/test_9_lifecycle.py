@@ -1,4 +1,4 @@
-"""Upgrade, uninstall, install again, the end of the namespace: last, for it takes all away."""
+"""Upgrades, uninstall, install again, the end of the namespace: last, for it takes all away."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 import time
 from typing import Any
 
-from tests.fixtures.kind_cluster import KindCluster
+import httpx2
+from tests.fixtures.kind_cluster import KindCluster, condition
 
 TEXT = "This prediction outlives the release."
 LOG = "/api/v1/namespaces/slipway/services/minilm:http/proxy/predictions"
@@ -48,6 +49,12 @@ def values_of(cluster: KindCluster) -> dict[str, Any]:
     return found
 
 
+def route(cluster: KindCluster) -> str:
+    """How the demo model is reached from outside, by its own word."""
+    found = condition(cluster.model("minilm"), "RouteReady")
+    return str(found.get("message", "")) if found.get("status") == "True" else ""
+
+
 def leftovers(cluster: KindCluster) -> set[str]:
     """All objects of the namespace, as kind and name."""
     listed = cluster.run("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
@@ -69,6 +76,30 @@ def test_an_upgrade_keeps_data_and_passwords(cluster: KindCluster) -> None:
     assert model["status"]["modelVersion"] == "after-the-upgrade"
     assert passwords(cluster) == before
     cluster.wait_for(lambda: is_logged(cluster, identifier), 60, "the row after the upgrade")
+
+
+def test_an_upgrade_moves_the_routes_to_a_gateway_and_back(cluster: KindCluster) -> None:
+    cluster.add("gateway")
+    by_ingress = values_of(cluster)
+    gateway = {"provider": "gateway", "gateway": {"name": "public", "namespace": "gateway"}}
+    upgrade(cluster, {**by_ingress, "routing": {**by_ingress["routing"], **gateway}})
+    cluster.wait_for(lambda: "gateway `gateway/public`" in route(cluster), 60, "the HTTPRoute")
+    assert cluster.find("ingresses") == []
+    assert "`rateLimit` has no effect" in route(cluster)
+    cluster.wait_for_model("minilm")
+    with cluster.forwarded("service/traefik", 80, namespace="gateway") as url:
+        for path in ("/predict/text", "/models/minilm/predict/text"):
+            answer = httpx2.post(url + path, json={"input_text": TEXT}, timeout=60)
+            assert answer.status_code == 200, answer.text
+        # Only what is public has a route.
+        assert httpx2.get(f"{url}/predictions", timeout=60).status_code == 404
+
+    upgrade(cluster, by_ingress)
+    cluster.wait_for(lambda: "ingress controller" in route(cluster), 60, "the Ingress")
+    assert cluster.find("httproutes") == []
+    cluster.wait_for(
+        lambda: cluster.ask("/predict/text", {"input_text": TEXT}).status_code == 200, 60, "a route"
+    )
 
 
 def test_uninstalled_and_installed_again_the_data_is_there(cluster: KindCluster) -> None:
