@@ -35,7 +35,7 @@ MANIFESTS := constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES) operator)
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/.services ## Run the whole platform on this machine until Ctrl-C
@@ -117,9 +117,11 @@ $(VENV)/.created:
 	@scripts/create-venv $(VENV)
 	@touch $@
 
+# The stamps go first, because an installation that is interrupted leaves no torch.
 $(VENV)/.torch-$(TORCH): constraints.txt | $(VENV)/.created
+	@rm -f $(VENV)/.torch-*
 	@TORCH=$(TORCH) WHEELS=$(WHEELS) scripts/install-torch $(VENV)
-	@rm -f $(VENV)/.torch-* && touch $@
+	@touch $@
 
 $(VENV)/.services: $(MANIFESTS) $(VENV)/.torch-$(TORCH)
 	@echo "installing Slipway and the demo model (the first time about a minute)"

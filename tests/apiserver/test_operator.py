@@ -136,6 +136,16 @@ def test_replicas_survive_the_change_to_an_autoscaler_and_back(
     assert kube.wait_for(lambda: kube.get("hpa", "minilm") is None)
 
 
+def test_an_autoscaler_is_never_left_with_no_pod(kube: Kube, operator: RunningOperator) -> None:
+    start(kube, replicas=0)
+    kube.wait_for(lambda: kube.replicas("minilm") == 0)
+    autoscaling = {"minReplicas": 2, "maxReplicas": 5}
+    kube.apply(manifest(namespace=kube.namespace, autoscaling=autoscaling))
+    kube.wait_for(lambda: kube.replicas("minilm") == 2)
+    kube.run("scale", "deployment/minilm", "--replicas=0")
+    kube.wait_for(lambda: kube.replicas("minilm") == 2)
+
+
 def test_the_operator_owns_what_it_states_and_no_more(
     kube: Kube, operator: RunningOperator
 ) -> None:
@@ -218,8 +228,10 @@ def test_two_models_at_one_place_are_told_apart(kube: Kube, operator: RunningOpe
     kube.apply(manifest("younger", kube.namespace, route=route))
     found = kube.wait_for_reason("younger", "RouteConflict", "RouteReady")
     assert f"`{kube.namespace}/minilm`" in found["message"]
+    assert kube.get("ingress", "younger") is None
     kube.run("delete", "md", "minilm")
     kube.wait_for_reason("younger", "Routed", "RouteReady")
+    assert kube.get("ingress", "younger")
 
 
 def test_events_tell_each_turn_once(kube: Kube, operator: RunningOperator) -> None:

@@ -115,6 +115,32 @@ def test_our_own_stores_are_what_the_operator_is_told(render: Render) -> None:
     assert environment["NAMESPACES"] == '["models"]'
 
 
+def test_the_operator_is_told_what_the_models_keep_tell_and_show(render: Render) -> None:
+    environment = operator_environment(
+        render(
+            "--set", "predictionLog.payloads=input,predictionLog.retentionDays=30",
+            "--set", "webhooks.existingSecret=hooks,webhooks.allowedHosts={ci.tools.svc}",
+            "--set", "monitoring.labels.release=prometheus,monitoring.serviceMonitors=false",
+        )
+    )  # fmt: skip
+    assert environment["PAYLOAD_LOGGING"] == "input"
+    assert environment["RETENTION_DAYS"] == "30"
+    assert environment["WEBHOOK_SECRET"] == "hooks"
+    assert environment["WEBHOOK_ALLOWED_HOSTS"] == '["ci.tools.svc"]'
+    assert environment["MONITOR_LABELS"] == '{"release":"prometheus"}'
+    assert environment["SERVICE_MONITORS"] == "false"
+
+
+def test_an_upgrade_is_not_held_up_by_a_database_that_it_may_make_or_mend(render: Render) -> None:
+    manifests = render()
+
+    def address(job: str) -> Any:
+        return find(manifests, "Job", job)["spec"]["template"]["spec"]["volumes"][0]["secret"]
+
+    assert address("slipway-migrate-early")["optional"] is True
+    assert address("slipway-migrate")["optional"] is False
+
+
 def test_images_come_from_the_registry_that_is_named(render: Render) -> None:
     digest = "sha256:" + "0" * 64
     manifests = render(

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import psycopg
 import pytest
+from pydantic import SecretStr
 from tests.fixtures.batch import Batch, eventually, measure_lengths
 
 from slipway_core.webhooks import deliver_due
@@ -113,6 +114,16 @@ async def test_every_end_is_told(batch: Batch, receiver: Receiver, how: str) -> 
             await connection.execute("UPDATE batch_jobs SET deadline = now()")
     await batch.sweep()
     assert json.loads(receiver.bodies[0])["status"] == how
+
+
+async def test_who_has_no_secret_leaves_the_calls_to_others(
+    batch: Batch, receiver: Receiver
+) -> None:
+    await run_job(batch, receiver.url, ["a"])
+    other = batch.settings.model_copy(update={"webhook_secret": SecretStr("")})
+    assert await deliver_due(batch.database, other) == 0
+    assert await deliver_due(batch.database, batch.settings) == 1
+    assert len(receiver.bodies) == 1
 
 
 async def test_a_host_that_is_no_longer_allowed_is_not_called(

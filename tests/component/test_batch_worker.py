@@ -176,6 +176,25 @@ async def test_a_draining_worker_finishes_what_it_has(batch: Batch) -> None:
     assert (job.state, job.succeeded) == ("running", 50)
 
 
+async def test_a_worker_without_engines_leaves_chunks_to_others(
+    batch: Batch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("slipway_batch.chunk_runner.NO_ENGINE_PAUSE_SECONDS", 0.1)
+    asked = asyncio.Event()
+
+    def never() -> bool:
+        asked.set()
+        return False
+
+    job_id = await batch.submit(["a"])
+    async with batch.worker(measure_lengths, can_compute=never):
+        await asyncio.wait_for(asked.wait(), 30)
+    assert (await batch.chunks.backlog()).waiting == 1
+    async with batch.worker(measure_lengths):
+        assert (await batch.finished(job_id)).succeeded == 1
+    assert [result.attempts for result in await batch.results(job_id)] == [1]
+
+
 async def test_a_chunk_that_fails_as_a_whole_is_tried_again(batch: Batch) -> None:
     calls = 0
 

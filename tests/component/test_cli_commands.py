@@ -53,6 +53,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{find_free_port()}"
     done = run_slipway("batch", "status", "some-task", "--url", address)
     assert done.returncode == 4
+    assert done.stderr.startswith(f"{address} cannot answer at the moment: trying again for up to")
     assert f"{address} cannot be reached" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -106,7 +107,7 @@ def test_the_same_key_is_the_same_job(url: dict[str, str]) -> None:
     ("given", "status", "words"),
     [
         ('"one"\n{"input_text": 5}\n', 3, "line 2"),
-        ("\n", 1, "no line with an input"),
+        ("\n", 2, "no line with an input"),
     ],
 )
 def test_a_bad_file_is_refused(url: dict[str, str], given: str, status: int, words: str) -> None:

@@ -18,7 +18,13 @@ import pytest
 from tests.fixtures.load import LoadProcess
 from tests.fixtures.models import write_python_package
 from tests.fixtures.problems import check_problem
-from tests.fixtures.services import ServiceProcess, StartInference, raw_prediction, wait_until
+from tests.fixtures.services import (
+    ServiceProcess,
+    StartInference,
+    raw_prediction,
+    receive_all,
+    wait_until,
+)
 
 from slipway_inference.connection import REFUSED_READ_PER_SECOND
 
@@ -92,12 +98,18 @@ def test_at_four_times_the_sustainable_rate(
 
 def _batch_seconds(server: ServiceProcess) -> float:
     """How long a batch really took, on average."""
-    metrics = httpx2.get(server.url + "/metrics").text
     total, count = (
-        float(re.search(rf"^slipway_batch_compute_seconds_{part} (\S+)$", metrics, re.M)[1])  # type: ignore[index]
-        for part in ("sum", "count")
+        _metric(server, f"slipway_batch_compute_seconds_{part}") for part in ("sum", "count")
     )
     return total / count
+
+
+def _metric(server: ServiceProcess, series: str) -> float:
+    """The value of a series; 0 while there is none."""
+    found = re.search(
+        rf"^{re.escape(series)} (\S+)$", httpx2.get(server.url + "/metrics").text, re.MULTILINE
+    )
+    return float(found[1]) if found else 0.0
 
 
 def _answers_normally_within(server: ServiceProcess, seconds: float) -> None:
@@ -177,6 +189,65 @@ def test_clients_that_ignore_retry_after_are_heard_at_a_bounded_rate(
         seconds = time.monotonic() - began
     assert len(refusals) == len(clients)
     assert sum(refusals) <= REFUSED_READ_PER_SECOND * seconds + 2 * len(clients)
+
+
+LAVISH = """
+from slipway_core.runtime import Model
+
+class Lavish(Model):
+    def predict(self, batch):
+        return [{"much": "x" * 200_000} for _ in batch]
+"""
+UNREAD_MOST = 200
+"""Answers that no system holds between two programs: 40 MB."""
+
+
+def test_who_does_not_read_answers_is_not_read_either(
+    tmp_path: Path, start_inference: StartInference
+) -> None:
+    package = write_python_package(tmp_path / "lavish", LAVISH, entrypoint="Lavish")
+    server = start_inference(package)
+
+    def is_answered(count: int) -> bool:
+        """Whether so many are, before a second has passed."""
+        until = time.monotonic() + 1
+        while time.monotonic() < until:
+            if _metric(server, 'prediction_requests_total{modality="text",status="ok"}') >= count:
+                return True
+        return False
+
+    with server.connect(timeout_seconds=30) as connection:
+        sent = 1
+        connection.sendall(raw_prediction(b'{"input_text": "a"}'))
+        while is_answered(sent) and sent < UNREAD_MOST:
+            connection.sendall(raw_prediction(b'{"input_text": "a"}'))
+            sent += 1
+        assert sent < UNREAD_MOST
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        received = receive_all(connection)
+    assert re.findall(rb"HTTP/1.1 (\d+) ", received) == [b"200"] * (sent + 1)
+
+
+def test_who_never_reads_his_answer_is_cut_off(
+    tmp_path: Path, start_inference: StartInference
+) -> None:
+    package = write_python_package(
+        tmp_path / "lavish", LAVISH.replace("200_000", "20_000_000"), entrypoint="Lavish"
+    )
+    server = start_inference(package, body_idle_seconds=1)
+    process = psutil.Process(server.pid)
+
+    def is_connected() -> bool:
+        return any(
+            each.raddr and each.raddr.port == port for each in process.net_connections("tcp")
+        )
+
+    with server.connect() as connection:
+        port = connection.getsockname()[1]
+        connection.sendall(raw_prediction(b'{"input_text": "a"}'))
+        wait_until(is_connected, what="the connection")
+        wait_until(lambda: not is_connected(), what="the end of the connection")
+        assert len(receive_all(connection)) < 20_000_000, "it had been read"
 
 
 def test_a_request_that_cannot_be_in_time_is_refused(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from typing import LiteralString
 
 import psycopg
 import pytest
 from tests.fixtures.batch import Batch
 
 from slipway_core.store.chunks import ChunkRepository
+from slipway_core.store.database import Database
 from slipway_core.store.records import Claim, ItemResult
 
 pytestmark = pytest.mark.component
@@ -33,11 +35,12 @@ async def claim(batch: Batch) -> Claim:
 
 async def end_leases(batch: Batch) -> None:
     """As if every worker had died and its lease had run out."""
-    url = batch.settings.database_url.get_secret_value()
-    async with await psycopg.AsyncConnection.connect(url) as connection:
-        await connection.execute(
-            "UPDATE batch_chunks SET available_at = now() WHERE state = 'running'"
-        )
+    await execute(batch, "UPDATE batch_chunks SET available_at = now() WHERE state = 'running'")
+
+
+async def execute(batch: Batch, statement: LiteralString, *values: object) -> None:
+    async with batch.database.transaction() as connection:
+        await connection.execute(statement, values)
 
 
 async def test_a_claim_carries_all_that_is_needed(batch: Batch) -> None:
@@ -127,6 +130,26 @@ async def test_an_item_that_has_a_result_keeps_it(batch: Batch) -> None:
     assert (await batch.jobs.get(job_id)).succeeded == 1
 
 
+async def test_results_may_take_longer_to_write_than_a_statement_may(batch: Batch) -> None:
+    job_id = await batch.submit(["a"])
+    async with batch.database.transaction() as connection:
+        await connection.execute(
+            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS"
+            " 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END'"
+        )
+        await connection.execute(
+            "CREATE TRIGGER dawdle BEFORE INSERT ON batch_results EXECUTE FUNCTION dawdle()"
+        )
+    database = await Database.open(
+        batch.settings.model_copy(update={"database_timeout_seconds": 1.0})
+    )
+    chunks = ChunkRepository(database, batch.settings.queue_name)
+    claimed = await claim(batch)
+    assert await chunks.complete(claimed, results_of(claimed)) is True
+    await database.close()
+    assert (await batch.jobs.get(job_id)).state == "succeeded"
+
+
 async def test_the_input_that_kills_workers_fails_alone(batch: Batch) -> None:
     job_id = await batch.submit([f"text {number}" for number in range(50)])
     guilty, deaths = 17, 0
@@ -210,3 +233,27 @@ async def test_a_job_waits_for_a_worker_of_its_own_model(batch: Batch) -> None:
     assert [claimed.job_id for claimed in found if claimed] == [theirs]
     assert (await batch.jobs.get(mine)).state == "queued"
     assert (await claim(batch)).job_id == mine
+
+
+async def test_a_chunk_that_nobody_wants_is_rung_more_and_more_rarely(batch: Batch) -> None:
+    await batch.submit(["a"], model_digest="b" * 64)
+
+    async def is_rung_after(seconds: int) -> bool:
+        ago = timedelta(seconds=seconds)
+        await execute(batch, "UPDATE batch_chunks SET rung_at = now() - %s", ago)
+        return bool(await batch.chunks.take_rings(0, timedelta(seconds=5), 10))
+
+    assert await is_rung_after(6)
+    assert not await is_rung_after(6)
+    assert await is_rung_after(11)
+    assert not await is_rung_after(11)
+    await execute(batch, "UPDATE batch_chunks SET rings = 1000")
+    assert not await is_rung_after(290)
+    assert await is_rung_after(310)
+
+
+async def test_a_chunk_that_was_given_back_is_rung_at_once(batch: Batch) -> None:
+    await batch.submit(["a"])
+    await execute(batch, "UPDATE batch_chunks SET rings = 1000")
+    await batch.chunks.release(await claim(batch))
+    assert len(await batch.chunks.take_rings(0, timedelta(seconds=5), 10)) == 1

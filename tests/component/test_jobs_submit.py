@@ -15,6 +15,7 @@ from slipway_core.errors import (
     IdempotencyConflict,
     InvalidInput,
     PayloadTooLarge,
+    RequestTimeout,
     StoreUnavailable,
     TaskNotFound,
     WebhookRefused,
@@ -168,6 +169,21 @@ async def test_slow_streams_leave_connections_for_others(batch: Batch) -> None:
     release.set()
     assert (await first)[0].total == 1
     await database.close()
+
+
+async def test_a_stream_that_never_ends_is_given_up(batch: Batch) -> None:
+    settings = batch.settings.model_copy(update={"batch_submit_timeout_seconds": 1.0})
+
+    async def endless() -> AsyncIterator[NewItem]:
+        while True:
+            yield NewItem('"text"', 1)
+            await asyncio.sleep(0.1)
+
+    with pytest.raises(RequestTimeout, match=r"within 1 s \(SLIPWAY_BATCH_SUBMIT_TIMEOUT_SECONDS"):
+        async with asyncio.timeout(10):
+            await JobRepository(batch.database, settings).submit(batch.new_job(), endless())
+    assert await count(batch, "batch_items") == await count(batch, "batch_jobs") == 0
+    await batch.database.ping()
 
 
 async def test_a_task_that_never_was_is_not_found(batch: Batch) -> None:

@@ -14,6 +14,7 @@ from slipway_core.embedded.postgres import PostgresServer
 from slipway_core.embedded.valkey import ValkeyServer
 from slipway_core.errors import QueueUnavailable, StoreUnavailable
 from slipway_core.identifiers import first_uuid7, uuid7
+from slipway_core.store.database import Database
 from slipway_core.store.partitions import Month, create_partitions, maintain_partitions
 from slipway_core.sweeper import Sweeper
 
@@ -151,6 +152,27 @@ async def test_months_past_their_retention_go_with_their_jobs(batch: Batch) -> N
     assert first_uuid7(long_ago) <= old
 
 
+async def test_jobs_may_take_longer_to_delete_than_a_statement_may(batch: Batch) -> None:
+    now = datetime.now(UTC)
+    long_ago = now - timedelta(days=200)
+    async with batch.database.transaction() as connection:
+        await create_partitions(connection, long_ago)
+    await batch.submit(["old"], ring=False, id=uuid7(long_ago))
+    await execute(
+        batch,
+        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END'",
+    )
+    await execute(
+        batch, "CREATE TRIGGER dawdle BEFORE DELETE ON batch_chunks EXECUTE FUNCTION dawdle()"
+    )
+    impatient = batch.settings.model_copy(update={"database_timeout_seconds": 1.0})
+    database = await Database.open(impatient)
+    await maintain_partitions(database, now, timedelta(days=90))
+    await database.close()
+    assert await execute(batch, "SELECT id FROM batch_jobs") == []
+
+
 async def test_retention_keeps_the_month_in_which_it_ends(batch: Batch) -> None:
     now = datetime.now(UTC)
     kept = now - timedelta(days=89)
@@ -192,19 +214,22 @@ async def test_a_process_looks_at_the_partitions_once_an_hour(batch: Batch) -> N
 async def test_the_pool_comes_back_with_postgres(
     batch: Batch, postgres_server: PostgresServer
 ) -> None:
-    await batch.database.ping()
+    impatient = batch.settings.model_copy(update={"database_timeout_seconds": 1.0})
+    database = await Database.open(impatient)
+    await database.ping()
     postgres_server.kill()
     with pytest.raises(StoreUnavailable):
-        await batch.database.ping()
+        await database.ping()
     with pytest.raises(StoreUnavailable):
-        await batch.sweep()
+        await Sweeper(database, batch.doorbell, impatient).sweep()
     postgres_server.start()
 
     async def answers() -> bool:
         try:
-            await batch.database.ping()
+            await database.ping()
         except StoreUnavailable:
             return False
         return True
 
     await eventually(answers, 10)
+    await database.close()

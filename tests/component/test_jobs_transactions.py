@@ -6,7 +6,10 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from tests.fixtures.batch import Batch
+from tests.fixtures.batch import Batch, eventually
+
+from slipway_core.errors import StoreUnavailable
+from slipway_core.store.database import Database
 
 pytestmark = pytest.mark.component
 
@@ -36,3 +39,45 @@ async def test_transactions_stay_whole_when_others_are_cancelled(batch: Batch) -
     async with batch.database.transaction() as connection:
         cursor = await connection.execute("SELECT array_agg(number) FROM written")
         assert await cursor.fetchone() == (None,)
+
+
+async def test_connections_to_a_demoted_node_are_given_up(batch: Batch) -> None:
+    """A failover that leaves connections open: they answer, and can no longer write."""
+    database = await Database.open(batch.settings.model_copy(update={"database_pool_size": 1}))
+    async with database.transaction() as connection:
+        await connection.execute("CREATE TABLE written (number integer)")
+        await connection.execute("SET SESSION CHARACTERISTICS AS TRANSACTION READ ONLY")
+
+    async def write() -> None:
+        async with database.transaction() as connection:
+            await connection.execute("INSERT INTO written VALUES (1)")
+
+    with pytest.raises(StoreUnavailable, match="ReadOnlySqlTransaction"):
+        await write()
+    await write()
+    await database.close()
+
+
+async def test_a_node_that_takes_no_writes_is_away(batch: Batch) -> None:
+    async def answers() -> bool:
+        try:
+            await database.ping()
+        except StoreUnavailable:
+            return False
+        return True
+
+    await _set_read_only(batch, "on")
+    database = await Database.open(batch.settings)
+    assert not await answers()
+    await _set_read_only(batch, "off")
+    await eventually(answers)
+    await database.close()
+
+
+async def _set_read_only(batch: Batch, value: str) -> None:
+    async with batch.database.transaction() as connection:
+        cursor = await connection.execute("SELECT current_database()")
+        ((name,),) = await cursor.fetchall()
+        await connection.execute(
+            f"ALTER DATABASE {name} SET default_transaction_read_only = {value}".encode()
+        )

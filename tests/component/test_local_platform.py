@@ -11,8 +11,11 @@ from pathlib import Path
 
 import httpx2
 import psutil
+import psycopg
 import pytest
 from tests.fixtures.local_platform import RunningPlatform, run_slipway, wait_until
+
+from slipway_cli.local.home import Home
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 
@@ -165,6 +168,21 @@ def test_secrets_are_nowhere_to_be_seen(running: RunningPlatform) -> None:
         shown += log.read_text(errors="replace")
     for secret in secrets:
         assert secret not in shown
+
+
+def test_a_database_without_tables_gets_them_before_it_is_used(running: RunningPlatform) -> None:
+    # As a start leaves it that was interrupted after PostgreSQL had been made.
+    with psycopg.connect(Home(running.home).read_service_secret("database_url")) as connection:
+        connection.execute("DROP SCHEMA public CASCADE")
+        connection.execute("CREATE SCHEMA public")
+    assert running.stop() == 0
+    log = running.home / "logs" / "inference.log"
+    before = log.stat().st_size
+    running.start()
+    assert predict(running, "the first")["id"]
+    wait_until(lambda: "the first" in str(json_of(running, "/predictions")), "a row of it")
+    lines = [json.loads(line) for line in log.read_bytes()[before:].splitlines()]
+    assert {line["level"] for line in lines} == {"info"}, lines
 
 
 def children(running: RunningPlatform) -> list[psutil.Process]:

@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 
 from slipway_core.errors import InvalidSettings, StoreUnavailable
 from slipway_core.store import migrate, tables
-from slipway_core.store.partitions import MONTHS_AHEAD, PARTITIONED, Month
+from slipway_core.store.partitions import MONTHS_AHEAD, PARTITIONED, Month, create_statements
 
 pytestmark = pytest.mark.component
 
@@ -34,6 +34,22 @@ def test_up_down_and_up_again(empty_database_url: str) -> None:
     assert table_names(empty_database_url) == {"alembic_version"}
     assert migrate.migrate(empty_database_url) is True
     assert table_names(empty_database_url) == first
+
+
+def test_indexes_of_the_log_reach_the_months_that_are_there(empty_database_url: str) -> None:
+    migrate.run_alembic(empty_database_url, "0001")
+    month = Month.of(datetime.now(UTC))
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        for statement in create_statements([], month.start):
+            connection.execute(statement)
+    migrate.migrate(empty_database_url)
+    with psycopg.connect(empty_database_url) as connection:
+        rows = connection.execute(
+            "SELECT indexdef FROM pg_indexes WHERE tablename = %s", ["predictions" + month.suffix]
+        )
+        indexes = " ".join(definition for (definition,) in rows.fetchall())
+    assert "brin (created_at)" in indexes
+    assert "btree (id) WHERE (status <> 'ok'" in indexes
 
 
 def test_upgrade_makes_the_partitions_of_this_and_the_coming_months(
@@ -78,7 +94,7 @@ def test_several_processes_may_migrate_at_once(empty_database_url: str) -> None:
 
     with ThreadPoolExecutor(3) as threads:
         said = list(threads.map(run, range(3)))
-    assert all("revision 0001" in line for line in said)
+    assert all(f"revision {migrate.HEAD}" in line for line in said)
     assert "batch_results" in table_names(empty_database_url)
 
 
@@ -87,6 +103,14 @@ def test_a_database_of_a_newer_release_is_refused(database_url: str) -> None:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(InvalidSettings, match="at least as new"):
         migrate.migrate(database_url)
+
+
+def test_a_node_that_takes_no_writes_is_away(empty_database_url: str) -> None:
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
+    with pytest.raises(StoreUnavailable, match="read-only"):
+        migrate.migrate(empty_database_url)
 
 
 def test_a_database_that_is_away_is_said_so_without_the_password() -> None:

@@ -11,7 +11,8 @@ import pytest
 from tests.fixtures.batch import Batch
 
 from slipway_core.identifiers import uuid7
-from slipway_core.store.predictions import PredictionRepository
+from slipway_core.store.partitions import Month
+from slipway_core.store.predictions import PredictionRepository, page_query
 from slipway_core.store.records import PredictionFilter, PredictionRecord
 
 pytestmark = pytest.mark.component
@@ -116,6 +117,23 @@ async def test_filters(
     ]
     await predictions.insert(written)
     assert await predictions.page(wanted, None, 10) == [written[index] for index in expected]
+
+
+async def test_failures_are_found_by_their_index_whatever_the_status(
+    predictions: PredictionRepository, batch: Batch
+) -> None:
+    failed = record(0, status="EngineCrashed", prediction=None, embedding=b"")
+    await predictions.insert([failed, *(record(seconds) for seconds in range(1, 3_000))])
+    wanted = PredictionFilter(status="EngineCrashed")
+    assert await predictions.page(wanted, None, 10) == [failed]
+    async with batch.database.transaction() as connection:
+        await connection.execute("ANALYZE predictions")
+        query, _ = page_query(wanted, None, 10)
+        unbound = query.as_string(connection).replace("%s", "$1", 1).replace("%s", "$2", 1)
+        cursor = await connection.execute(b"EXPLAIN (GENERIC_PLAN) " + unbound.encode())
+        plan = "\n".join(line for (line,) in await cursor.fetchall())
+    partition = "predictions" + Month.of(NOW).suffix
+    assert f"using {partition}_id_idx on {partition}" in plan
 
 
 async def test_records_of_other_months_find_their_partition(

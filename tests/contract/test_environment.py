@@ -63,7 +63,7 @@ def test_every_variable_is_a_setting_and_every_value_is_taken(
 
 
 def test_mounted_secrets_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = volumes(model_deployment(), platform())
+    found = volumes(model_deployment(), platform(webhook_secret="webhooks"))
     (projected,) = [each["projected"] for each in found if each["name"] == "secrets"]
     for source in projected["sources"]:
         for item in source["secret"]["items"]:
@@ -72,6 +72,7 @@ def test_mounted_secrets_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     settings = InferenceSettings.load()
     assert settings.database_url.get_secret_value() == "scheme://slipway_database_url"
     assert settings.redis_url.get_secret_value() == "scheme://slipway_redis_url"
+    assert settings.webhook_secret.get_secret_value() == "scheme://slipway_webhook_secret"
 
 
 def test_claims_are_mounted_where_the_package_reader_looks(

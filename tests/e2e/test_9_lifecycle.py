@@ -78,6 +78,23 @@ def test_an_upgrade_keeps_data_and_passwords(cluster: KindCluster) -> None:
     cluster.wait_for(lambda: is_logged(cluster, identifier), 60, "the row after the upgrade")
 
 
+def test_new_passwords_are_made_by_deleting_the_old_ones(cluster: KindCluster) -> None:
+    identifier = predict(cluster)
+    cluster.wait_for(lambda: is_logged(cluster, identifier), 30, "the row")
+    before = passwords(cluster)
+    cluster.run("delete", "secret", *SECRETS)
+    cluster.run("delete", "pod", *(f"{name}-0" for name in SECRETS))
+    upgrade(cluster, values_of(cluster))
+    assert all(new != old for new, old in zip(passwords(cluster), before, strict=True))
+    managed = ("--selector", "app.kubernetes.io/managed-by=slipway-operator")
+    cluster.run("rollout", "restart", "deployment", *managed)
+    cluster.run("rollout", "status", "deployment/minilm", "--timeout=180s")
+    cluster.wait_for_model("minilm")
+    cluster.wait_for(lambda: is_logged(cluster, identifier), 60, "the row")
+    after = predict(cluster)
+    cluster.wait_for(lambda: is_logged(cluster, after), 30, "a row written with the new password")
+
+
 def test_an_upgrade_moves_the_routes_to_a_gateway_and_back(cluster: KindCluster) -> None:
     cluster.add("gateway")
     by_ingress = values_of(cluster)

@@ -27,7 +27,8 @@ from slipway_operator.kinds import CUSTOM_RESOURCE, EVENT, INGRESS_CLASS, MODEL_
 
 HANDOVER_MANAGER = "slipway-replicas"
 """Field manager that holds `spec.replicas` from the operator letting go until an autoscaler takes
-it: a field without owner would fall back to its default, 1.
+it: a field without owner would fall back to its default, 1. Of a Deployment at 0, which no HPA
+touches, it holds the fewest pods.
 """
 MANAGED_LABELS: dict[str, Any] = {MANAGED_BY_LABEL: MANAGER}
 PAGE = 500
@@ -88,7 +89,7 @@ class Cluster:
             )
 
     async def hand_over_replicas(self, kind: Kind, namespace: str, name: str, count: int) -> None:
-        """Keep `spec.replicas` as it is while the operator gives it up."""
+        """Set `spec.replicas` in the place of an autoscaler, which takes it over from here."""
         manifest = {
             "apiVersion": kind.api_version,
             "kind": kind.kind,

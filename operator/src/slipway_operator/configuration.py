@@ -46,9 +46,27 @@ class Platform(BaseSettings):
     redis_password_key: str = Field(
         "password", description="Key of the password alone, for KEDA; empty: no password."
     )
+    redis_username_key: str = Field(
+        "", description="Key of the user name alone, for KEDA; empty: no user name."
+    )
+    redis_tls: bool = Field(False, description="Redis is reached over TLS, for KEDA.")
     redis_address: str = Field("", description="host:port of Redis, for KEDA.")
     redis_database: int = Field(0, ge=0, le=1024, description="Redis's database, for KEDA.")
     redis_port: int = Field(6379, ge=1, le=65535, description="Redis's port.")
+
+    payload_logging: Literal["none", "input", "all"] = Field(
+        "all", description="What the prediction log keeps: none, the input, or all."
+    )
+    retention_days: int = Field(
+        90, ge=1, le=36_500, description="Days to keep predictions and batch jobs."
+    )
+    webhook_secret: str = Field(
+        "", description="Secret with the key that signs webhooks; empty: webhooks are refused."
+    )
+    webhook_secret_key: str = Field("secret", description="Key of the signing key in it.")
+    webhook_allowed_hosts: tuple[str, ...] = Field(
+        (), description='Hosts that webhooks may call on private addresses too, as JSON: ["name"].'
+    )
 
     routing: Literal["nginx", "gateway", "none"] = Field(
         "nginx", description="Routes as Ingress with nginx annotations, as HTTPRoute, or none."
@@ -67,6 +85,12 @@ class Platform(BaseSettings):
     gateway_name: str = Field("public", description="Gateway that HTTPRoutes attach to.")
     gateway_namespace: str = Field("gateway", description="Namespace of that Gateway.")
     network_policies: bool = Field(True, description="Create NetworkPolicies for model pods.")
+    service_monitors: bool = Field(
+        True, description="Create ServiceMonitors where the Prometheus Operator is installed."
+    )
+    monitor_labels: dict[str, str] = Field(
+        {}, description='Labels of ServiceMonitors, as JSON: {"release": "prometheus"}.'
+    )
 
 
 class OperatorSettings(Platform):

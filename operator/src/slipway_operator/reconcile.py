@@ -21,6 +21,7 @@ from slipway_operator.comparison import contains
 from slipway_operator.configuration import Capabilities, Platform
 from slipway_operator.deployments import ModelDeployments
 from slipway_operator.desired import build
+from slipway_operator.desired.autoscaling import fewest_pods
 from slipway_operator.desired.labels import FIXED_REPLICAS_ANNOTATION
 from slipway_operator.events import ready_event
 from slipway_operator.gathering import gather
@@ -75,14 +76,9 @@ class Reconciler:
             RECONCILE_ERRORS.labels(Reason.INVALID_SPEC).inc()
             await self._write_status(raw, invalid_status(raw, error, _now()))
             return None
-        problem = await self._apply(key, md)
-        seen = gather(
-            md,
-            self._live,
-            self._mount_failures,
-            rival=self._deployments.rival(key),
-            problem=problem,
-        )
+        rival = self._deployments.rival(key)
+        problem = await self._apply(key, md, rival)
+        seen = gather(md, self._live, self._mount_failures, rival=rival, problem=problem)
         if not md.spec.model.version:
             told = self._served_versions.of(key, seen.inference_pods)
             seen = replace(seen, served_version=told)
@@ -91,12 +87,14 @@ class Reconciler:
             await self._record(md, observation.status)
         return observation.recheck_seconds
 
-    async def _apply(self, key: Key, md: ModelDeployment) -> Finding | None:
+    async def _apply(self, key: Key, md: ModelDeployment, rival: str) -> Finding | None:
         """Apply what is missing or different, delete what is not wished any more."""
         problem = None
-        wished = build(md, self._platform, self.capabilities)
+        wished = build(md, self._platform, self.capabilities, rival=rival)
+        fewest = fewest_pods(wished)
         for manifest in wished:
-            found = await self._apply_one(key, md, manifest)
+            least = fewest.get(manifest["metadata"]["name"], 0)
+            found = await self._apply_one(key, md, manifest, least)
             problem = problem or found
         names = {(kind_of(each), each["metadata"]["name"]) for each in wished}
         for kind, name in self._live.names(key):
@@ -104,14 +102,18 @@ class Reconciler:
                 await self._prune(key, md, kind, name)
         return problem
 
-    async def _apply_one(self, key: Key, md: ModelDeployment, manifest: Object) -> Finding | None:
+    async def _apply_one(
+        self, key: Key, md: ModelDeployment, manifest: Object, least: int
+    ) -> Finding | None:
         kind, name = kind_of(manifest), manifest["metadata"]["name"]
         current = self._live.get(key, kind, name)
-        if current is not None and contains(current, manifest):
+        count = replicas_to_hand_over(current, manifest, least)
+        if current is not None and count is None and contains(current, manifest):
             return None
         if current is None:
             # Not among what carries our label: it may exist all the same, and be another's.
             current = await self._cluster.get(kind, md.namespace, name)
+            count = replicas_to_hand_over(current, manifest, least)
         if current is not None and not _is_owned(current, md):
             if _is_predecessors(current, md):
                 raise Unavailable(f"{kind.kind} {name} of an earlier {md.name} is being deleted")
@@ -119,8 +121,7 @@ class Reconciler:
             found = fault(Reason.NAME_TAKEN, f"{kind.kind} `{name}` exists and is not ours")
             return replace(found, recheck_seconds=RECHECK_SECONDS)
         try:
-            if current is not None and _gives_up_replicas(kind, current, manifest):
-                count = int(current["spec"].get("replicas", 1))
+            if count is not None:
                 await self._cluster.hand_over_replicas(kind, md.namespace, name, count)
             mark = self._live.mark(key, kind, name)
             applied = await self._apply_over(kind, current, manifest)
@@ -190,8 +191,10 @@ class Reconciler:
             return False
         if written is None:
             return False
-        # The watch will say so too; until then the next reconciliation must not write it again.
-        self._deployments.put(written)
+        # The watch will say so too; until then the next reconciliation must not write it again. But
+        # a spec that the watch has yet to tell of must come from there, to be acted upon.
+        if written["metadata"].get("generation") == meta.get("generation"):
+            self._deployments.put(written)
         WRITES.labels("ModelDeployment", "status").inc()
         return True
 
@@ -207,14 +210,18 @@ def _is_predecessors(current: Object, md: ModelDeployment) -> bool:
     return any((owner["kind"], owner["name"]) == (KIND, md.name) for owner in owners)
 
 
-def _gives_up_replicas(kind: Kind, current: Object, manifest: Object) -> bool:
-    """Whether the number of pods was the operator's and becomes an autoscaler's."""
+def replicas_to_hand_over(current: Object | None, manifest: Object, least: int) -> int | None:
+    """With how many pods an autoscaler starts: as many as there are when their number was the
+    operator's until now, and `least` when there are none, with which an HPA would never begin. None
+    when nothing is to be handed over. `least` is 0 where no HPA scales the object.
+    """
+    if current is None or kind_of(manifest) != DEPLOYMENT or "replicas" in manifest["spec"]:
+        return None
+    count = int(current["spec"].get("replicas", 1))
+    if count == 0 and least:
+        return least
     annotations = current["metadata"].get("annotations") or {}
-    return (
-        kind == DEPLOYMENT
-        and FIXED_REPLICAS_ANNOTATION in annotations
-        and "replicas" not in manifest["spec"]
-    )
+    return count if FIXED_REPLICAS_ANNOTATION in annotations else None
 
 
 def _now() -> datetime:

@@ -3,79 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
+from tests.fixtures.prepared_service import Answer, ok, problem, serving
 
 from slipway_cli.client import SlipwayClient
 from slipway_cli.request_errors import RequestRefused, ServiceUnavailable
 from slipway_core.embedded.ports import find_free_port
-
-Answer = tuple[int, dict[str, str], bytes]
-
-
-def problem(status: int, code: str, detail: str, errors: list[dict[str, str]]) -> Answer:
-    body = {"status": status, "code": code, "detail": detail, "errors": errors}
-    return status, {"Content-Type": "application/problem+json"}, json.dumps(body).encode()
-
-
-def ok(body: Any) -> Answer:
-    return 200, {"Content-Type": "application/json"}, json.dumps(body).encode()
-
-
-class Service:
-    """Gives prepared answers, one after the other, and keeps what it was asked."""
-
-    def __init__(self, answers: list[Answer]) -> None:
-        self.answers = list(answers)
-        self.requests: list[tuple[str, str, dict[str, str], bytes]] = []
-        self.url = ""
-
-
-@contextmanager
-def serving(*answers: Answer) -> Iterator[Service]:
-    service = Service(list(answers))
-
-    class Handler(BaseHTTPRequestHandler):
-        def answer(self) -> None:
-            body = b""
-            if self.headers.get("Transfer-Encoding") == "chunked":
-                while size := int(self.rfile.readline(), 16):
-                    body += self.rfile.read(size)
-                    self.rfile.readline()
-                self.rfile.readline()
-            else:
-                body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            service.requests.append((self.command, self.path, headers, body))
-            status, given, content = service.answers.pop(0)
-            self.send_response(status)
-            for name, value in {"Content-Length": str(len(content)), **given}.items():
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(content)
-            self.close_connection = True
-
-        do_GET = do_POST = do_DELETE = answer
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    service.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield service
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
 
 FULL = (
     429,
@@ -142,6 +76,36 @@ def test_nobody_there() -> None:
         ),
     ):
         client.health()
+
+
+def test_that_it_tries_again_is_told_once() -> None:
+    told: list[str] = []
+    with (
+        serving(FULL, FULL, ok({"id": "1"})) as service,
+        SlipwayClient(service.url, patience_seconds=20, say=told.append) as client,
+    ):
+        client.predict_text("text")
+    assert told == [f"{service.url} cannot answer at the moment: trying again for up to 20 s"]
+
+
+def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    answer = ok({"status": "ok"})
+    with serving(answer) as proxy, serving(answer, answer) as service:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        for url in (service.url, service.url.replace("127.0.0.1", "localhost")):
+            with SlipwayClient(url) as client:
+                client.health()
+        with SlipwayClient("http://slipway.example") as client:
+            client.health()
+    assert [path for _, path, _, _ in service.requests] == ["/health", "/health"]
+    assert [path for _, path, _, _ in proxy.requests] == ["http://slipway.example/health"]
+
+
+def test_what_is_no_address_is_refused() -> None:
+    with pytest.raises(RequestRefused, match="is not an address"):
+        SlipwayClient("http://[::1")
 
 
 def test_something_else_at_the_address() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -20,12 +20,16 @@ class Engines:
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
         self.whole: list[bool] = []
+        self.wanted: list[Callable[[], bool]] = []
         self.gates: list[asyncio.Event] = []
         self.error: Exception | None = None
 
-    def run(self, items: Sequence[Item], *, whole: bool) -> asyncio.Future[list[Outcome]]:
+    def run(
+        self, items: Sequence[Item], *, whole: bool, wanted: Callable[[], bool]
+    ) -> asyncio.Future[list[Outcome]]:
         gate = asyncio.Event()
         self.whole.append(whole)
+        self.wanted.append(wanted)
         self.batches.append([item.value for item in items])
         self.gates.append(gate)
         return asyncio.ensure_future(self._answer(gate, items))
@@ -371,6 +375,23 @@ async def test_a_request_past_its_deadline_is_not_computed() -> None:
     await first
     assert engines.batches == [["a"]]
     assert batcher.queued_tokens == 0
+
+
+async def test_a_batch_is_wanted_as_long_as_somebody_waits_for_it() -> None:
+    engines = Engines()
+    batcher = batcher_of(engines)
+    first, impatient, patient = (submit(batcher, name) for name in ("first", "a", "b"))
+    await settle()
+    await engines.finish(0)
+    await first
+    assert engines.batches[1] == ["a", "b"]
+    impatient.cancel()
+    await settle()
+    assert engines.wanted[1]()
+    patient.cancel()
+    await settle()
+    assert not engines.wanted[1]()
+    await engines.finish(1)
 
 
 async def test_what_a_client_no_longer_waits_for_is_dropped_and_its_room_given_back() -> None:

@@ -145,6 +145,17 @@ async def test_a_batch_that_was_given_up_is_not_tried_again(misbehaving_package:
         assert answers(await pool.run(texts("a"))) == [1]
 
 
+async def test_what_nobody_waits_for_any_more_is_not_tried_again(misbehaving_package: Path) -> None:
+    async with pool_of(misbehaving_package) as pool:
+        (engine,) = engine_processes()
+        wanted = True
+        batch = pool.run(texts("sleep 60", "sleep 60"), wanted=lambda: wanted)
+        wanted = False
+        engine.kill()
+        assert answers(await pool.run(texts("a"))) == [1]
+        assert batch.cancelled()
+
+
 FORKING = """
     import os, time
     from slipway_core.runtime import Model
@@ -198,6 +209,14 @@ async def test_a_pool_that_ends_lets_nobody_wait(misbehaving_package: Path) -> N
         batches.append(pool.run(texts("b")))
         await asyncio.wait(batches, timeout=10)
         assert all(batch.cancelled() for batch in batches)
+
+
+@pytest.mark.parametrize(("engines", "cores", "threads"), [(1, 2, 2), (1, 64, 8), (4, 6, 1)])
+def test_engines_share_the_cores_and_take_eight_at_most(
+    monkeypatch: pytest.MonkeyPatch, engines: int, cores: int, threads: int
+) -> None:
+    monkeypatch.setattr("slipway_core.runtime.engines.pool.available_cpus", lambda: cores)
+    assert EnginePool(ServiceSettings(engines=engines)).options.threads == threads
 
 
 async def test_several_engines_compute_at_once(misbehaving_package: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope
 
-from slipway_inference.connection import _HeadWithBody
+from slipway_inference.connection import _Packets
 from slipway_inference.disconnect import while_connected
 from slipway_inference.request_context import open_context, tell_disconnected
 from slipway_inference.streams import BoundedStream
@@ -108,7 +108,9 @@ class Wire:
 
     def __init__(self) -> None:
         self.packets: list[bytes] = []
+        self.unread = 0
         self.closed = False
+        self.aborted = asyncio.Event()
 
     def write(self, data: bytes) -> None:
         assert not self.closed
@@ -120,9 +122,15 @@ class Wire:
     def close(self) -> None:
         self.closed = True
 
+    def abort(self) -> None:
+        self.aborted.set()
 
-def on(wire: Wire) -> _HeadWithBody:
-    return _HeadWithBody(cast(Any, wire))
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+
+def on(wire: Wire) -> _Packets:
+    return _Packets(cast(Any, wire), stall_seconds=0.01)
 
 
 async def test_the_head_of_an_answer_travels_with_its_body() -> None:
@@ -151,3 +159,33 @@ async def test_nothing_is_written_to_a_connection_that_was_lost() -> None:
     wire.closed = True
     await asyncio.sleep(0)
     assert wire.packets == []
+
+
+async def test_who_reads_nothing_of_what_waits_for_him_is_cut_off() -> None:
+    wire = Wire()
+    transport = on(wire)
+    transport.write_whole(b"12345")
+    wire.unread = 5
+    transport.close()
+    async with asyncio.timeout(10):
+        await wire.aborted.wait()
+
+
+async def test_who_reads_slowly_is_not_cut_off() -> None:
+    wire = Wire()
+    transport = on(wire)
+    transport.write_whole(b"x" * 1000)
+    wire.unread = 1000
+    all_read = asyncio.Event()
+
+    def read_some() -> int:
+        wire.unread = max(0, wire.unread - 100)
+        if not wire.unread:
+            all_read.set()
+        return wire.unread
+
+    wire.get_write_buffer_size = read_some  # type: ignore[method-assign]
+    transport.watch_reader()
+    async with asyncio.timeout(10):
+        await all_read.wait()
+    assert not wire.aborted.is_set()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slipway_inference.connection import Pacer
+from slipway_inference.connection import LONGEST_TURN_SECONDS, Pacer
 
 
 def test_a_single_caller_hardly_waits() -> None:
@@ -17,3 +17,10 @@ def test_a_crowd_is_spread_out() -> None:
     turns = [pacer.seconds_to_turn(10.0) for _ in range(250)]
     assert turns == pytest.approx([0.002 * (place + 1) for place in range(250)])
     assert pacer.seconds_to_turn(10.4) == pytest.approx(0.102)
+
+
+def test_turns_of_those_who_went_away_hold_up_nobody_for_long() -> None:
+    pacer = Pacer(500)
+    for _ in range(100_000):
+        pacer.seconds_to_turn(10.0)
+    assert pacer.seconds_to_turn(10.0) == pytest.approx(LONGEST_TURN_SECONDS)

@@ -92,7 +92,9 @@ def test_no_secret_is_in_the_environment(case: GoldenCase) -> None:
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
             for variable in container.get("env", []):
                 assert "valueFrom" not in variable
-                assert not variable["name"].endswith(("_DATABASE_URL", "_REDIS_URL", "PASSWORD"))
+                assert not variable["name"].endswith(
+                    ("_DATABASE_URL", "_REDIS_URL", "_SECRET", "PASSWORD")
+                )
 
 
 def test_no_pod_keeps_a_deleted_namespace_for_half_a_minute() -> None:
@@ -157,7 +159,7 @@ def test_only_the_download_sees_its_credentials() -> None:
 def test_public_routes_lead_to_no_probe_metric_or_log() -> None:
     ingress = _objects(route={"default": True})["Ingress", "minilm"]
     paths = {each["path"] for each in ingress["spec"]["rules"][0]["http"]["paths"]}
-    assert {"/predict", "/models/minilm/predict", "/v1", "/v2"} <= paths
+    assert {"/predict", "/models/minilm/predict"} <= paths
     for private in ("/metrics", "/livez", "/readyz", "/predictions"):
         assert private not in paths
         assert f"/models/minilm{private}" not in paths
@@ -193,3 +195,13 @@ def test_without_a_database_there_are_no_workers() -> None:
     md = model_deployment(batch={})
     built = build(md, platform(database_secret=""), EVERYTHING)
     assert [each for each in built if each["metadata"]["name"].endswith("-batch")] == []
+
+
+@pytest.mark.parametrize("routing", ["nginx", "gateway"])
+def test_where_a_rival_answers_there_is_no_route(routing: str) -> None:
+    md, settings = model_deployment(), platform(routing=routing)
+    routes = {"Ingress", "HTTPRoute"}
+    alone = build(md, settings, EVERYTHING)
+    assert routes & {each["kind"] for each in alone}
+    beside = build(md, settings, EVERYTHING, rival="models/older")
+    assert not routes & {each["kind"] for each in beside}

@@ -14,6 +14,21 @@ from slipway_operator.observed.finding import fault
 Object = dict[str, Any]
 
 
+def _finished(**status: Any) -> Object:
+    """A pod that ended and will not be started again."""
+    return {
+        "metadata": {"name": "minilm-0", "labels": {}},
+        "spec": {"containers": [{"name": "server"}]},
+        "status": {"phase": "Failed", **status},
+    }
+
+
+EVICTED = _finished(reason="Evicted", message="low on memory")
+SHUT_DOWN = _finished(
+    containerStatuses=[{"name": "server", "ready": False, "state": {"terminated": {"exitCode": 1}}}]
+)
+
+
 def test_all_is_well() -> None:
     found, conditions = look(Observed(inference=deployment(), route=INGRESS))
     assert {kind: c["status"] for kind, c in conditions.items()} == {
@@ -63,6 +78,24 @@ READINESS = [
         Observed(inference=deployment(2, 1), inference_pods=[PENDING]),
         {"replicas": 2},
         Reason.UNSCHEDULABLE,
+    ),
+    (
+        "a pod crashes that was added, and a newer one has no room",
+        Observed(inference=deployment(3, 1), inference_pods=[PENDING, CRASHED]),
+        {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}},
+        Reason.CRASH_LOOP_BACK_OFF,
+    ),
+    (
+        "a pod was evicted and has no successor yet",
+        Observed(inference=deployment(1, 0), inference_pods=[EVICTED]),
+        {},
+        Reason.EVICTED,
+    ),
+    (
+        "the successors of pods that ended serve",
+        Observed(inference=deployment(), inference_pods=[EVICTED, SHUT_DOWN], route=INGRESS),
+        {},
+        Reason.SERVING,
     ),
     (
         "the new version rolls out",
@@ -136,6 +169,46 @@ READINESS = [
         ),
         {"batch": {}},
         Reason.CRASH_LOOP_BACK_OFF,
+    ),
+    (
+        "a further batch worker has no room",
+        Observed(
+            inference=deployment(),
+            batch=deployment(2, 1),
+            batch_pods=[PENDING],
+            batch_autoscaler=SCALING,
+            route=INGRESS,
+        ),
+        {"batch": {}},
+        Reason.SERVING,
+    ),
+    (
+        "the only batch worker has no room",
+        Observed(
+            inference=deployment(), batch=deployment(1, 0), batch_pods=[PENDING], route=INGRESS
+        ),
+        {"batch": {}},
+        Reason.UNSCHEDULABLE,
+    ),
+    (
+        "one of the fewest batch workers has no room",
+        Observed(
+            inference=deployment(), batch=deployment(2, 1), batch_pods=[PENDING], route=INGRESS
+        ),
+        {"batch": {"minReplicas": 2}},
+        Reason.UNSCHEDULABLE,
+    ),
+    (
+        "a batch worker was evicted and the rest of them stopped",
+        Observed(
+            inference=deployment(),
+            batch=deployment(0),
+            batch_pods=[EVICTED],
+            batch_autoscaler=SCALING,
+            route=INGRESS,
+        ),
+        {"batch": {}},
+        Reason.SERVING,
     ),
     (
         "the autoscaler cannot scale",

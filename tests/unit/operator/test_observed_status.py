@@ -14,6 +14,7 @@ from tests.fixtures.observations import (
     KEDA,
     NGINX,
     NOW,
+    PENDING,
     SCALING,
     deployment,
     hpa,
@@ -60,6 +61,32 @@ def test_an_autoscaler_without_metrics_has_a_while(
     assert conditions["AutoscalingReady"]["reason"] == reason
     assert conditions["Ready"]["status"] == ("False" if status == "False" else "True")
     assert found.recheck_seconds == recheck
+
+
+def test_an_autoscaler_that_does_nothing_for_lack_of_pods_is_at_fault() -> None:
+    message = "scaling is disabled since the replica count of the target is zero"
+    disabled = hpa(status="False", reason="ScalingDisabled", message=message)
+    seen = Observed(inference=deployment(0), inference_autoscaler=disabled, route=INGRESS)
+    _, conditions = look(seen, autoscaling={"maxReplicas": 3})
+    assert conditions["AutoscalingReady"]["status"] == "False"
+    assert conditions["AutoscalingReady"]["reason"] == "AutoscalerFailed"
+    assert message in conditions["AutoscalingReady"]["message"]
+
+
+def test_a_worker_without_room_is_forgiven_while_its_autoscaler_adds_another() -> None:
+    md = model_deployment(batch={})
+    seen = Observed(
+        inference=deployment(),
+        batch=deployment(2, 1),
+        batch_pods=[PENDING],
+        batch_autoscaler=SCALING,
+        route=INGRESS,
+    )
+    first = observe(md, platform(), NGINX, seen, NOW)
+    lagging = deployment(2, 1)
+    lagging["metadata"]["generation"] = 2
+    second = observe(again(md, first.status), platform(), NGINX, replace(seen, batch=lagging), NOW)
+    assert second.status["conditions"][0]["status"] == "True"
 
 
 def test_without_keda_the_condition_says_so_and_ready_stays() -> None:

@@ -12,6 +12,7 @@ from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Capabilities, Platform
 from slipway_operator.desired.autoscaling import (
     batch_autoscaler,
+    has_credentials,
     inference_autoscaler,
     scaled_object,
     trigger_authentication,
@@ -28,8 +29,12 @@ from slipway_operator.desired.service import batch_service, inference_service, s
 Manifest = dict[str, Any]
 
 
-def build(md: ModelDeployment, platform: Platform, capabilities: Capabilities) -> list[Manifest]:
-    """Every object of the ModelDeployment, in the order in which they are applied."""
+def build(
+    md: ModelDeployment, platform: Platform, capabilities: Capabilities, *, rival: str = ""
+) -> list[Manifest]:
+    """Every object of the ModelDeployment, in the order in which they are applied. `rival` names an
+    older ModelDeployment that answers at the same place.
+    """
     manifests = [service_account(md, platform), inference_service(md)]
     if platform.network_policies:
         manifests.append(inference_policy(md, platform))
@@ -38,10 +43,11 @@ def build(md: ModelDeployment, platform: Platform, capabilities: Capabilities) -
         manifests.append(inference_autoscaler(md, md.spec.autoscaling))
     if md.spec.batch and wants_batch(md, platform):
         manifests += _batch(md, platform, capabilities, md.spec.batch)
-    if route := route_of(md, platform, capabilities):
+    if route := route_of(md, platform, capabilities, rival):
         manifests.append(route)
-    if md.spec.monitoring.enabled and capabilities.service_monitors:
-        manifests.append(service_monitor(md))
+    is_scraped = md.spec.monitoring.enabled and platform.service_monitors
+    if is_scraped and capabilities.service_monitors:
+        manifests.append(service_monitor(md, platform))
     return [with_hash(manifest) for manifest in manifests]
 
 
@@ -54,6 +60,6 @@ def _batch(
     manifests.append(batch_deployment(md, platform, batch))
     if not (capabilities.keda and platform.redis_address):
         return [*manifests, batch_autoscaler(md, batch)]
-    if platform.redis_password_key:
+    if has_credentials(platform):
         manifests.append(trigger_authentication(md, platform))
     return [*manifests, scaled_object(md, platform, batch)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
@@ -76,6 +77,14 @@ def _autoscaler(
     }
 
 
+def fewest_pods(manifests: Iterable[dict[str, Any]]) -> dict[str, int]:
+    """By name of each Deployment that an HPA among the manifests scales, the fewest pods that it
+    shall have. KEDA starts a Deployment that stands at 0; an HPA leaves it there for ever.
+    """
+    specs = [each["spec"] for each in manifests if each["kind"] == "HorizontalPodAutoscaler"]
+    return {spec["scaleTargetRef"]["name"]: spec["minReplicas"] for spec in specs}
+
+
 def scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -> dict[str, Any]:
     """KEDA counts the announced chunks; a chunk stays announced until it is done, so busy workers
     are not taken away.
@@ -89,9 +98,10 @@ def scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -> dict
             "listName": queue_name(md.namespace, md.name),
             "listLength": str(batch.target_queue_length),
             "activationListLength": "0",
+            **({"enableTLS": "true"} if platform.redis_tls else {}),
         },
     }
-    if platform.redis_password_key:
+    if has_credentials(platform):
         trigger["authenticationRef"] = {"name": name}
     return {
         "apiVersion": "keda.sh/v1alpha1",
@@ -108,19 +118,27 @@ def scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -> dict
     }
 
 
+def has_credentials(platform: Platform) -> bool:
+    """Whether KEDA needs credentials for the queue."""
+    return bool(_credentials(platform))
+
+
 def trigger_authentication(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
-    """Where KEDA finds the queue's password: the Secret that the workers use."""
+    """Where KEDA finds the queue's password and user name: the Secret that the workers use."""
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "TriggerAuthentication",
         "metadata": metadata(md, batch_name(md.name), BATCH),
         "spec": {
             "secretTargetRef": [
-                {
-                    "parameter": "password",
-                    "name": platform.redis_secret,
-                    "key": platform.redis_password_key,
-                }
+                {"parameter": parameter, "name": platform.redis_secret, "key": key}
+                for parameter, key in _credentials(platform).items()
             ]
         },
     }
+
+
+def _credentials(platform: Platform) -> dict[str, str]:
+    """Keys in Redis's Secret by the parameter of KEDA's that each is for."""
+    keys = {"password": platform.redis_password_key, "username": platform.redis_username_key}
+    return {parameter: key for parameter, key in keys.items() if key}

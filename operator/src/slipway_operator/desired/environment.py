@@ -70,7 +70,7 @@ def _engine_environment(
     if uses_gpu(resources):
         # With a GPU reserved, computing on the CPU instead would be a fault that nobody sees.
         device = "cuda"
-    has_secrets = platform.database_secret or platform.redis_secret
+    has_secrets = platform.database_secret or platform.redis_secret or platform.webhook_secret
     return {
         **model_environment(md, platform),
         # The init container has fetched it, and has credentials that the server has not.
@@ -81,7 +81,15 @@ def _engine_environment(
         "SLIPWAY_ENGINES": str(runtime.engines),
         "SLIPWAY_THREADS": str(runtime.threads),
         "SLIPWAY_MAX_BATCH_TOKENS": str(runtime.max_batch_tokens),
+        "SLIPWAY_RETENTION_DAYS": str(platform.retention_days),
+        **_webhook_environment(platform),
     }
+
+
+def _webhook_environment(platform: Platform) -> Environment:
+    """Of servers and workers alike: both deliver webhooks."""
+    hosts = platform.webhook_allowed_hosts
+    return {"SLIPWAY_WEBHOOK_ALLOWED_HOSTS": ",".join(hosts)} if hosts else {}
 
 
 def inference_environment(md: ModelDeployment, platform: Platform) -> Environment:
@@ -92,6 +100,7 @@ def inference_environment(md: ModelDeployment, platform: Platform) -> Environmen
         **_engine_environment(md, platform, runtime.resources),
         "SLIPWAY_HOST": "0.0.0.0",  # noqa: S104 - a pod's own network
         "SLIPWAY_PORT": str(HTTP_PORT),
+        "SLIPWAY_PAYLOAD_LOGGING": platform.payload_logging,
         "SLIPWAY_MAX_QUEUE_TOKENS": str(runtime.max_queue_tokens),
         "SLIPWAY_REQUEST_TIMEOUT_SECONDS": str(timeout),
         "SLIPWAY_MAX_REQUEST_TIMEOUT_SECONDS": str(max(300, timeout)),

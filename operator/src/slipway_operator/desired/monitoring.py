@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.configuration import Platform
 from slipway_operator.desired.labels import (
     COMPONENT_LABEL,
     INFERENCE,
@@ -14,10 +15,12 @@ from slipway_operator.desired.labels import (
 from slipway_operator.desired.names import HTTP_PORT_NAME, METRICS_PATH, METRICS_PORT_NAME
 
 
-def service_monitor(md: ModelDeployment) -> dict[str, Any]:
+def service_monitor(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
     """Scrapes inference pods and batch workers; each series says whose it is by the labels
-    `modeldeployment` and `component`.
+    `modeldeployment` and `component`. It has the platform's labels beside its own, since a
+    Prometheus may take only what carries them.
     """
+    meta = metadata(md, md.name, INFERENCE)
     relabelings = [
         {"targetLabel": "modeldeployment", "replacement": md.name},
         {
@@ -33,7 +36,7 @@ def service_monitor(md: ModelDeployment) -> dict[str, Any]:
     return {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "ServiceMonitor",
-        "metadata": metadata(md, md.name, INFERENCE),
+        "metadata": {**meta, "labels": {**platform.monitor_labels, **meta["labels"]}},
         "spec": {
             "selector": {"matchLabels": {MODEL_LABEL: md.name}},
             "endpoints": [

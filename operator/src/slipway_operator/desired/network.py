@@ -16,13 +16,13 @@ METADATA_SERVICE = "169.254.169.254/32"
 
 
 def inference_policy(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
-    """Inference pods: in by the HTTP port; out to DNS, the platform's servers, and the model."""
-    return _policy(md, md.name, INFERENCE, HTTP_PORT, _egress(md, platform, web=False))
+    """Inference pods: in by the HTTP port."""
+    return _policy(md, md.name, INFERENCE, HTTP_PORT, _egress(md, platform))
 
 
 def batch_policy(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
-    """Workers: in by the metrics port; out also to the web, for webhooks of finished jobs."""
-    return _policy(md, batch_name(md.name), BATCH, METRICS_PORT, _egress(md, platform, web=True))
+    """Workers: in by the metrics port."""
+    return _policy(md, batch_name(md.name), BATCH, METRICS_PORT, _egress(md, platform))
 
 
 def _policy(
@@ -41,7 +41,10 @@ def _policy(
     }
 
 
-def _egress(md: ModelDeployment, platform: Platform, *, web: bool) -> list[dict[str, Any]]:
+def _egress(md: ModelDeployment, platform: Platform) -> list[dict[str, Any]]:
+    """Out to DNS, the platform's servers, the model, and receivers of webhooks, which servers and
+    workers alike deliver.
+    """
     rules: list[dict[str, Any]] = [
         {"ports": [{"port": 53, "protocol": name} for name in ("UDP", "TCP")]}
     ]
@@ -52,7 +55,7 @@ def _egress(md: ModelDeployment, platform: Platform, *, web: bool) -> list[dict[
         servers.append(platform.redis_port)
     if servers:
         rules.append({"ports": [{"port": port, "protocol": "TCP"} for port in servers]})
-    outside = sorted(({80, 443} if web else set()) | _download_ports(md))
+    outside = sorted(({80, 443} if platform.webhook_secret else set()) | _download_ports(md))
     if outside:
         rules.append(
             {

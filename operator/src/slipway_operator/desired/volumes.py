@@ -78,6 +78,7 @@ def _secret_sources(platform: Platform) -> list[Volume]:
     wanted = (
         (platform.database_secret, platform.database_secret_key, "slipway_database_url"),
         (platform.redis_secret, platform.redis_secret_key, "slipway_redis_url"),
+        (platform.webhook_secret, platform.webhook_secret_key, "slipway_webhook_secret"),
     )
     return [
         {"secret": {"name": secret, "items": [{"key": key, "path": path}]}}

@@ -38,8 +38,11 @@ def autoscaler(hpa: Object | None, ready_since: str, now: datetime) -> Finding:
         return waiting(
             Reason.WAITING_FOR_CONTROLLER, "the autoscaler has not looked at its target yet"
         )
-    if active.get("status") == "True" or active.get("reason") == "ScalingDisabled":
+    if active.get("status") == "True":
         return holds(Reason.SCALING, _range(hpa))
+    if active.get("reason") == "ScalingDisabled":
+        # It does nothing until somebody starts a pod. The operator does; it shall be seen if not.
+        return fault(Reason.AUTOSCALER_FAILED, str(active.get("message", "the target has no pod")))
     return _without_metrics(active, ready_since, now)
 
 

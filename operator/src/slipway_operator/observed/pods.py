@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from slipway_operator.api.v1alpha1.reasons import Reason
 from slipway_operator.observed.containers import container_fault, is_initial, missing_secret
@@ -15,9 +15,18 @@ _INSUFFICIENT = re.compile(r"Insufficient ([\w./-]*\w)")
 _MISSING_OBJECT = re.compile(r"(configmap|persistentvolumeclaim) \"[^\"]+\" not found")
 
 
-def pods_fault(pods: list[Object], mount_failures: Mapping[str, str]) -> Finding | None:
-    """The first thing that is wrong with any of the pods, the newest first: they are what the spec
-    declares now. `mount_failures` has the kubelet's words by name of the pod.
+def is_finished(pod: Object) -> bool:
+    """Whether it will never run again, such as after an eviction: another one takes its place, and
+    it stays until somebody or the garbage collector deletes it.
+    """
+    return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
+
+
+def pods_fault(
+    pods: list[Object], mount_failures: Mapping[str, str], forgiven: Container[Reason] = ()
+) -> Finding | None:
+    """The first thing that is wrong with any of the pods and not `forgiven`, the newest pod first:
+    it is what the spec declares now. `mount_failures` has the kubelet's words by name of the pod.
     """
     newest_first = sorted(
         pods, key=lambda pod: pod["metadata"].get("creationTimestamp", ""), reverse=True
@@ -26,7 +35,7 @@ def pods_fault(pods: list[Object], mount_failures: Mapping[str, str]) -> Finding
         if pod["metadata"].get("deletionTimestamp"):
             continue
         found = _pod_fault(pod, mount_failures.get(pod["metadata"]["name"], ""))
-        if found is not None:
+        if found is not None and found.reason not in forgiven:
             return found
     return None
 

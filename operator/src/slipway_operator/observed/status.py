@@ -9,12 +9,13 @@ from typing import Any
 
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.reasons import Reason
+from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Capabilities, Platform
 from slipway_operator.desired.batch import wants_batch
 from slipway_operator.desired.inference import fixed_replicas
 from slipway_operator.desired.labels import INFERENCE, selector
 from slipway_operator.desired.pod import model_version
-from slipway_operator.desired.routing import url_of
+from slipway_operator.desired.routing import service_url, url_of
 from slipway_operator.observed.autoscalers import autoscaler, scaled_object
 from slipway_operator.observed.finding import (
     Finding,
@@ -76,7 +77,7 @@ def observe(
         "Progressing": workload.progress(),
     }
     if md.spec.batch and md.spec.batch.enabled:
-        findings["BatchReady"] = _batch(md, platform, seen)
+        findings["BatchReady"] = _batch(md, platform, seen, md.spec.batch)
     if md.spec.autoscaling or wants_batch(md, platform):
         findings["AutoscalingReady"] = _autoscaling(md, platform, capabilities, seen, workload, now)
     if md.spec.route.enabled and platform.routing != "none":
@@ -85,7 +86,7 @@ def observe(
     rechecks = [each.recheck_seconds for each in findings.values() if each.recheck_seconds]
     status = {
         "observedGeneration": md.generation,
-        "url": url_of(md, platform),
+        "url": service_url(md) if seen.rival else url_of(md, platform),
         "replicas": workload.replicas,
         "readyReplicas": workload.ready,
         "selector": ",".join(f"{k}={v}" for k, v in sorted(selector(md, INFERENCE).items())),
@@ -109,11 +110,20 @@ def _needed(md: ModelDeployment) -> int:
     return md.spec.autoscaling.min_replicas if md.spec.autoscaling else fixed_replicas(md)
 
 
+def _needed_workers(batch: Batch, live: Object | None) -> int:
+    """Workers without which no work is done; none while their autoscaler wants none."""
+    wanted = int((live or {}).get("spec", {}).get("replicas", 1))
+    return min(wanted, max(1, batch.min_replicas))
+
+
 def _was_rolled_out(md: ModelDeployment) -> bool:
+    return _said(md, "Progressing", Reason.ROLLED_OUT)
+
+
+def _said(md: ModelDeployment, kind: str, reason: Reason) -> bool:
+    """Whether a condition had this reason, for the present spec, when last written."""
     return any(
-        each.type == "Progressing"
-        and each.reason == Reason.ROLLED_OUT
-        and each.observed_generation == md.generation
+        each.type == kind and each.reason == reason and each.observed_generation == md.generation
         for each in md.status.conditions
     )
 
@@ -146,10 +156,16 @@ def _ready(findings: dict[str, Finding], workload: Workload) -> Finding:
     return holds(Reason.SERVING, f"{workload.ready}/{workload.replicas} replicas ready")
 
 
-def _batch(md: ModelDeployment, platform: Platform, seen: Observed) -> Finding:
+def _batch(md: ModelDeployment, platform: Platform, seen: Observed, batch: Batch) -> Finding:
     if not wants_batch(md, platform):
         return fault(Reason.DATABASE_NOT_CONFIGURED, "batch workers have no database or queue")
-    workload = Workload(seen.batch, seen.batch_pods, seen.mount_failures, 0)
+    workload = Workload(
+        seen.batch,
+        seen.batch_pods,
+        seen.mount_failures,
+        _needed_workers(batch, seen.batch),
+        _said(md, "BatchReady", Reason.WORKING),
+    )
     found = workload.fault()
     if found is not None:
         return Finding("False", found.reason, f"batch workers: {found.message}")

@@ -14,7 +14,7 @@ from slipway_operator.observed.finding import (
     holds,
     waiting,
 )
-from slipway_operator.observed.pods import pods_fault, pods_progress
+from slipway_operator.observed.pods import is_finished, pods_fault, pods_progress
 
 CAPACITY = frozenset({Reason.UNSCHEDULABLE, Reason.QUOTA_EXCEEDED})
 """Faults that keep further pods away and do not harm those that run."""
@@ -65,12 +65,18 @@ class Workload:
         )
 
     def fault(self) -> Finding | None:
-        """What keeps the pods from being as declared, the kubelet's words first."""
-        found = pods_fault(self.pods, self.mount_failures)
+        """What keeps the pods from being as declared, the kubelet's words first. While as many are
+        ready as are needed, neither pods that ended nor room for further ones are missed.
+        """
+        pods = self.pods
+        if self.ready >= self.needed:
+            pods = [pod for pod in pods if not is_finished(pod)]
+        spare = self.ready >= self.needed > 0 and self.is_rolled_out()
+        forgiven = CAPACITY if spare else frozenset()
+        found = pods_fault(pods, self.mount_failures, forgiven)
         if found is None and self.deployment is not None:
             found = _deployment_fault(self.deployment)
-        spare = self.ready >= self.needed > 0 and self.is_rolled_out()
-        return None if found and found.reason in CAPACITY and spare else found
+        return None if found and found.reason in forgiven else found
 
     def progress(self) -> Finding:
         """The condition Progressing: rolled out, on the way, or stuck and why."""

@@ -27,6 +27,7 @@ log = structlog.get_logger("slipway.batch")
 
 STORE_PAUSE_SECONDS = 1.0
 RELEASE_TIMEOUT_SECONDS = 5
+NO_ENGINE_PAUSE_SECONDS = 5.0
 FAILURE_PAUSE = timedelta(seconds=5)
 
 
@@ -37,6 +38,8 @@ class ChunkRunner:
     timeout_seconds: longest computation of a chunk; waiting for the database does not count.
     at_once: how many chunks are computed at a time; others that are claimed wait for their turn, or
     all would end at the same time, and nothing be computed while their results are written.
+    can_compute: says no while there is no engine; chunks are left to other workers then, for their
+    attempts are counted.
     """
 
     def __init__(
@@ -47,11 +50,13 @@ class ChunkRunner:
         lease: timedelta,
         timeout_seconds: float,
         at_once: int,
+        can_compute: Callable[[], bool] = lambda: True,
     ) -> None:
         self._chunks = chunks
         self._compute = compute
         self._lease = lease
         self._timeout_seconds = timeout_seconds
+        self._can_compute = can_compute
         self._turns = asyncio.Semaphore(at_once)
         self._gate = Gate()
         self._held: set[UUID] = set()
@@ -59,8 +64,12 @@ class ChunkRunner:
     async def answer(self) -> float | None:
         """Work on the oldest chunk there is, whichever the ring was for.
 
-        Returns None, or after how many seconds to ring again because the database is away.
+        Returns None, or after how many seconds to ring again because the database is away, or no
+        engine can compute.
         """
+        if not self._can_compute():
+            log.warning("no chunk was claimed", cause="no engine has the model loaded")
+            return NO_ENGINE_PAUSE_SECONDS
         try:
             claim = await self._chunks.claim(self._lease, list(self._held))
         except StoreUnavailable as error:

@@ -41,7 +41,7 @@ class BatchWorker:
     def __init__(self, settings: BatchSettings) -> None:
         self._settings = settings
         self._stop = asyncio.Event()
-        self._loaded = False
+        self._pool: EnginePool | None = None
 
     def stop(self) -> None:
         """Take no more chunks, finish those that run, then end."""
@@ -51,7 +51,7 @@ class BatchWorker:
 
     async def run(self) -> None:
         """Serve the queue. Raises InvalidSettings and ModelError when that cannot begin."""
-        health = HealthServer(lambda: self._loaded and not self._stop.is_set())
+        health = HealthServer(lambda: self._can_compute() and not self._stop.is_set())
         if self._settings.metrics_port:
             await health.start(self._settings.metrics_host, self._settings.metrics_port)
         try:
@@ -88,8 +88,7 @@ class BatchWorker:
         if not starting.done():
             await cancel_and_wait(starting)
             return None
-        pool = await starting
-        self._loaded = True
+        pool = self._pool = await starting
         log.info(
             "ready",
             model=pool.info.manifest.name,
@@ -97,6 +96,10 @@ class BatchWorker:
             queue=self._settings.queue_name,
         )
         return pool
+
+    def _can_compute(self) -> bool:
+        """Whether an engine has the model loaded: one that cannot be replaced takes its time."""
+        return self._pool is not None and self._pool.alive > 0
 
     def _compute_on(self, pool: EnginePool) -> Compute:
         """Shares the items of chunks out among the lanes of all engines."""
@@ -128,6 +131,7 @@ class BatchWorker:
             lease=timedelta(seconds=self._settings.lease_seconds),
             timeout_seconds=self._settings.chunk_timeout_seconds,
             at_once=computed,
+            can_compute=self._can_compute,
         )
         worker = QueueWorker(
             self._settings.redis_url.get_secret_value(),

@@ -28,22 +28,33 @@ Json = dict[str, Any]
 NDJSON = "application/x-ndjson"
 FINAL_STATES = frozenset({"succeeded", "partial", "failed", "cancelled", "expired"})
 _TRY_AGAIN = frozenset({429, 502, 503, 504})
+_FIRST_PAUSE_SECONDS = 0.25
 _LONGEST_PAUSE_SECONDS = 10.0
 _FRUITLESS_TRIES = 5
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class SlipwayClient:
     """Talks to one Slipway service. Raises RequestRefused and ServiceUnavailable.
 
-    timeout_seconds bounds each wait for the network; patience_seconds all tries of a request.
+    timeout_seconds bounds each wait for the network; patience_seconds all tries of a request, and
+    `say` is told once of a request that is tried again.
     """
 
     def __init__(
-        self, url: str, *, timeout_seconds: float = 60, patience_seconds: float = 30
+        self,
+        url: str,
+        *,
+        timeout_seconds: float = 60,
+        patience_seconds: float = 30,
+        say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.url = url.rstrip("/")
         self._patience = patience_seconds
-        self._http = httpx2.Client(base_url=self.url, timeout=timeout_seconds)
+        self._say = say
+        # A proxy of the environment does not reach what runs on this machine.
+        trust_env = _host(self.url) not in _LOOPBACK
+        self._http = httpx2.Client(base_url=self.url, timeout=timeout_seconds, trust_env=trust_env)
 
     def __enter__(self) -> Self:
         return self
@@ -192,7 +203,7 @@ class SlipwayClient:
     def _patiently(self, once: Callable[[], T]) -> T:
         """The result of `once`, tried again while that can help and patience lasts."""
         deadline = time.monotonic() + self._patience
-        pause = 0.25
+        pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
                 return once()
@@ -209,8 +220,20 @@ class SlipwayClient:
             wait += random.uniform(0, wait / 2)  # noqa: S311 - spreads clients, hides nothing
             if time.monotonic() + wait > deadline:
                 raise failure
+            if pause == _FIRST_PAUSE_SECONDS:  # once, at the first failure
+                self._say(
+                    f"{self.url} cannot answer at the moment: trying again for up to "
+                    f"{self._patience:g} s"
+                )
             time.sleep(wait)
             pause *= 2
+
+
+def _host(url: str) -> str:
+    try:
+        return httpx2.URL(url).host
+    except httpx2.InvalidURL as error:
+        raise RequestRefused(f"{url} is not an address: {error}") from None
 
 
 def _events(response: httpx2.Response) -> Iterator[Json]:

@@ -17,8 +17,9 @@ app = typer.Typer(
     name="slipway",
     help="Serve PyTorch models: realtime predictions and durable batch jobs.",
     epilog=(
-        "Exit codes: 0 done; 1 done, but something failed; 2 wrong usage; 3 the service refused "
-        "the request; 4 the service is unavailable, try again; 130 interrupted."
+        "Exit codes: 0 done; 1 done, but something failed; 2 wrong usage, or a file that cannot be "
+        "used; 3 the service refused the request; 4 the service is unavailable, try again; 130 "
+        "interrupted."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,

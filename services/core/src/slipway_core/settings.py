@@ -74,7 +74,10 @@ class ServiceSettings(BaseSettings):
         1, ge=1, le=64, description="Engine processes, each with its own copy of the model."
     )
     threads: int = Field(
-        0, ge=0, le=256, description="Threads of each engine; 0 shares out the CPU quota."
+        0,
+        ge=0,
+        le=256,
+        description="Threads of each engine; 0 shares out the CPU quota, eight for each at most.",
     )
     engine_timeout_seconds: float = Field(
         300,

@@ -15,7 +15,7 @@ import structlog
 
 from slipway_core.backlog import measure
 from slipway_core.cancelling import is_being_cancelled
-from slipway_core.errors import QueueUnavailable, SlipwayError
+from slipway_core.errors import QueueUnavailable, SlipwayError, StoreUnavailable
 from slipway_core.queue.contract import Doorbell
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.chunks import ChunkRepository
@@ -30,6 +30,8 @@ MOST_RINGS = 1_000
 """Rings made up for in one sweep."""
 PARTITIONS_SECONDS = 3_600
 """Pause of one process between looks at the partitions."""
+PARTITIONS_RETRY_SECONDS = 600
+"""The same after a look that failed: waiting for a table that is in use holds up its users."""
 # Whoever stored or gave back a chunk rings for it at once: this is the time to let that happen.
 _QUIET = timedelta(seconds=5)
 
@@ -71,30 +73,53 @@ class Sweeper:
     async def sweep(self) -> None:
         """Look at everything once; partitions at the first time and then hourly.
 
-        Raises StoreUnavailable.
+        What fails keeps nothing else from being looked at. Raises StoreUnavailable in the end.
         """
-        if self._doorbell is not None:
+        away: StoreUnavailable | None = None
+        for step in (self._mend_rings, self._expire, self._deliver, self._maintain_partitions):
             try:
-                chunks = ChunkRepository(self._database, self._settings.queue_name)
-                await ring_again(chunks, self._doorbell)
-                await withdraw_left_rings(chunks, self._doorbell)
-            except QueueUnavailable as error:
-                log.warning("no rings were made up for", code=error.code, cause=error.message)
+                await step()
+            except StoreUnavailable as error:
+                away = error
+                part, code = step.__name__, error.code
+                log.warning("a part of sweeping waits", part=part, code=code, cause=error.message)
+            except Exception:
+                if is_being_cancelled():
+                    raise
+                log.exception("sweeping failed", part=step.__name__, code="InternalError")
+        if away is not None:
+            raise away
+
+    async def _mend_rings(self) -> None:
+        if self._doorbell is None:
+            return
+        chunks = ChunkRepository(self._database, self._settings.queue_name)
+        try:
+            await ring_again(chunks, self._doorbell)
+            await withdraw_left_rings(chunks, self._doorbell)
+        except QueueUnavailable as error:
+            log.warning("no rings were made up for", code=error.code, cause=error.message)
+
+    async def _expire(self) -> None:
         expired = await JobRepository(self._database, self._settings).expire()
         if expired:
             log.info("jobs expired", jobs=expired)
+
+    async def _deliver(self) -> None:
         await deliver_due(self._database, self._settings)
-        if time.monotonic() >= self._partitions_due:
-            self._partitions_due = time.monotonic() + PARTITIONS_SECONDS
-            await self._maintain_partitions()
 
     async def _maintain_partitions(self) -> None:
+        if time.monotonic() < self._partitions_due:
+            return
         retention = timedelta(days=self._settings.retention_days)
+        self._partitions_due = time.monotonic() + PARTITIONS_RETRY_SECONDS
         try:
             await maintain_partitions(self._database, datetime.now(UTC), retention)
         except Exception:
-            # Rings and webhooks do not wait for a table that is in use; the next hour tries again.
+            # Rings and webhooks do not wait for a table that is in use.
             log.exception("the partitions were not maintained")
+        else:
+            self._partitions_due = time.monotonic() + PARTITIONS_SECONDS
 
 
 async def ring_again(chunks: ChunkRepository, doorbell: Doorbell) -> int:

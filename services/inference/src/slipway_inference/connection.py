@@ -33,6 +33,10 @@ REFUSED_READ_PER_SECOND = 500.0
 """Refusing costs the time in which accepted requests are answered, so clients that ignore
 Retry-After must not make it all that the server does.
 """
+LONGEST_TURN_SECONDS = 5.0
+"""More than all connections need for a turn each. Clients that go away leave their turns behind,
+and those that stay must not wait for these.
+"""
 
 
 def bounded_protocol(settings: InferenceSettings, routes: DirectRoutes) -> type[HttpToolsProtocol]:
@@ -55,18 +59,23 @@ class Pacer:
 
     def seconds_to_turn(self, now: float) -> float:
         """From `now`, a time of the caller's monotonic clock, to the caller's turn."""
-        self._last = max(self._last, now) + self._step
+        self._last = min(max(self._last, now) + self._step, now + LONGEST_TURN_SECONDS)
         return self._last - now
 
 
-class _HeadWithBody:
+class _Packets:
     """A transport that sends the head of an answer together with the beginning of its body, in one
     packet: a write waits for the next one until the event loop's next turn.
+
+    A client that reads nothing for `stall_seconds` of what waits for it is cut off.
     """
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, stall_seconds: float) -> None:
         self._transport = transport
+        self._stall_seconds = stall_seconds
         self._held = b""
+        self._written = self._read = 0
+        self._look_again: asyncio.TimerHandle | None = None
         self.is_closing = transport.is_closing  # asked several times for each request
 
     def __getattr__(self, name: str) -> Any:
@@ -75,12 +84,12 @@ class _HeadWithBody:
     def write_whole(self, answer: bytes) -> None:
         """Send an answer that is all there at once."""
         self._send_held()
-        self._transport.write(answer)
+        self._send(answer)
 
     def write(self, data: bytes) -> None:
         if self._held:
             held, self._held = self._held, b""
-            self._transport.write(held + data)
+            self._send(held + data)
         else:
             self._held = data
             asyncio.get_running_loop().call_soon(self._send_held)
@@ -90,13 +99,49 @@ class _HeadWithBody:
         self._transport.write_eof()
 
     def close(self) -> None:
+        """Close the connection once all is read that was written."""
         self._send_held()
         self._transport.close()
+        if self._transport.get_write_buffer_size():
+            self.watch_reader()
+
+    def watch_reader(self) -> None:
+        """Cut the client off when it does not read, from now on until nothing waits for it."""
+        if self._look_again is None:
+            self._read = self._count_read()
+            self._look_later()
+
+    def stop_watching(self) -> None:
+        """The connection has ended."""
+        if self._look_again is not None:
+            self._look_again.cancel()
+
+    def _look_later(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._look_again = loop.call_later(self._stall_seconds, self._look)
+
+    def _look(self) -> None:
+        self._look_again = None
+        if not self._transport.get_write_buffer_size():
+            return
+        read = self._count_read()
+        if read == self._read:
+            self._transport.abort()
+        else:
+            self._read = read
+            self._look_later()
+
+    def _count_read(self) -> int:
+        return self._written - self._transport.get_write_buffer_size()
+
+    def _send(self, data: bytes) -> None:
+        self._written += len(data)
+        self._transport.write(data)
 
     def _send_held(self) -> None:
         held, self._held = self._held, b""
         if held and not self._transport.is_closing():
-            self._transport.write(held)
+            self._send(held)
 
 
 def _encode(status: int, headers: Headers, body: bytes) -> bytes:
@@ -131,7 +176,7 @@ class _BoundedProtocol(HttpToolsProtocol):
         """
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._packets = _HeadWithBody(transport)
+        self._packets = _Packets(transport, self.limits.body_idle_seconds)
         super().connection_made(cast(asyncio.Transport, self._packets))
         if len(self.connections) > self.limits.max_connections:
             self._answer(TooManyStreams("too many connections are open; try again soon"))
@@ -141,12 +186,17 @@ class _BoundedProtocol(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        self._packets.stop_watching()
         running = self._answering
         if running is not None and not running.response_complete:
             running.disconnected = True
             running.message_event.set()
             tell_disconnected(cast(Scope, running.scope))
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._packets.watch_reader()
 
     def data_received(self, data: bytes) -> None:
         if self._lingers or self.transport.is_closing():
@@ -253,7 +303,9 @@ class _BoundedProtocol(HttpToolsProtocol):
         if answered is not None and answered.more_body:
             # Answered before the body was read (it was refused): do not read the rest for long.
             self._start_timer(LINGER_SECONDS)
-        elif answered is not None and was_refused(answered.scope):
+        elif (
+            answered is not None and was_refused(answered.scope) and not self.transport.is_closing()
+        ):
             self.flow.pause_reading()
             self.loop.call_later(self.pacer.seconds_to_turn(self.loop.time()), self._read_again)
 

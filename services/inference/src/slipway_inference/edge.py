@@ -10,6 +10,7 @@ of the rest. Predictions that no task answers (see `direct`) get the same from t
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 
@@ -19,7 +20,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from slipway_core.errors import HeadersTooLarge, SlipwayError, UnknownModel
+from slipway_core.errors import Draining, HeadersTooLarge, SlipwayError, UnknownModel
 from slipway_core.logging import bind_request, write_request_line
 from slipway_inference.http_metrics import QUIET_PATHS, count_request
 from slipway_inference.lean_route import fixed_routes
@@ -82,6 +83,12 @@ class Edge:
         except ClientDisconnect:
             context.code = CLIENT_DISCONNECTED
             status = status or CLIENT_GONE_STATUS
+        except asyncio.CancelledError:
+            if status or not self._service.draining:
+                raise
+            # uvicorn ends what it cannot wait for any longer, and would answer 500.
+            error = Draining("this server is shutting down; send the request again")
+            await self.problem(scope, error)(scope, receive, send_decorated)
         except Exception as error:
             problem = self.problem(scope, error)
             if not status:

@@ -7,6 +7,7 @@ a task awaits, and those of `direct`.
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -27,13 +28,18 @@ from slipway_core.errors import (
     SlipwayError,
 )
 from slipway_core.identifiers import uuid7
-from slipway_core.runtime.inputs import estimate_tokens, to_stored
+from slipway_core.runtime.inputs import count_values, estimate_tokens, to_stored
 from slipway_core.runtime.protocol import Item, ItemFailure, Outcome
 from slipway_core.store.records import PredictionRecord
 from slipway_inference.predictions_json import dump_json, prediction_value
 from slipway_inference.request_context import CLIENT_DISCONNECTED, RequestContext
 from slipway_inference.service import Service
 
+ROW_BYTES = 1000
+"""What a row of the prediction log takes in memory beside its input and its prediction."""
+VALUE_BYTES = 32
+"""What a number in a list takes in memory."""
+OBJECT_BYTES_PER_JSON_BYTE = 4
 TIMEOUT_HEADER = "X-Request-Timeout-Ms"
 _TIMEOUT_HEADER = TIMEOUT_HEADER.lower().encode()
 _FAILURES: dict[str, type[SlipwayError]] = {
@@ -72,9 +78,10 @@ class Prediction(msgspec.Struct, frozen=True, eq=False):
             # would push the predictions out of the log.
             _log(self, [], error.code)
             raise
-        _log(self, outcomes, "ok")
+        answer = _render(self, outcomes)
+        _log(self, outcomes, "ok", len(answer))
         telemetry.PREDICTION_LATENCY.labels(self.modality).observe(self.context.elapsed_seconds)
-        return _render(self, outcomes)
+        return answer
 
 
 def begin(service: Service, context: RequestContext, modality: str, asked: Asked) -> Prediction:
@@ -151,7 +158,9 @@ def _render(prediction: Prediction, outcomes: Sequence[Outcome]) -> bytes:
     return dump_json(content)
 
 
-def _log(prediction: Prediction, outcomes: Sequence[Outcome], status: str) -> None:
+def _log(
+    prediction: Prediction, outcomes: Sequence[Outcome], status: str, answer_bytes: int = 0
+) -> None:
     service, context = prediction.service, prediction.context
     writer = service.prediction_log
     if writer is None:
@@ -175,7 +184,7 @@ def _log(prediction: Prediction, outcomes: Sequence[Outcome], status: str) -> No
         latency_ms=context.elapsed_seconds * 1000,
         tokens=sum(outcome.tokens for outcome in outcomes),
     )
-    writer.offer(row, _size_of(row))
+    writer.offer(row, _size_of(row, prediction.asked.items, answer_bytes))
 
 
 def _stored_input(items: Sequence[Item]) -> Any:
@@ -194,7 +203,17 @@ def _stored_prediction(outcomes: Sequence[Outcome]) -> dict[str, Any]:
     return {"rows": [outcome.prediction for outcome in outcomes]}
 
 
-def _size_of(row: PredictionRecord) -> int:
-    """About what a row takes in memory: texts count, the rest is a few hundred bytes."""
-    texts = len(row.input) if isinstance(row.input, str) else 100 * row.tokens
-    return 1000 + texts + len(row.embedding)
+def _size_of(row: PredictionRecord, items: Sequence[Item], answer_bytes: int) -> int:
+    """About what a row takes in memory, with what it keeps of the inputs and of the answer."""
+    size = ROW_BYTES + len(row.embedding)
+    if row.input is not None:
+        size += sum(map(_bytes_kept, items))
+    if row.prediction:
+        size += OBJECT_BYTES_PER_JSON_BYTE * answer_bytes
+    return size
+
+
+def _bytes_kept(item: Item) -> int:
+    if isinstance(item.value, str):
+        return sys.getsizeof(item.value)
+    return 0 if isinstance(item.value, bytes) else VALUE_BYTES * count_values(item.value)

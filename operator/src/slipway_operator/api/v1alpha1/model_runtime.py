@@ -88,7 +88,11 @@ class ModelRuntime(ApiModel):
         1, ge=1, le=64, description="Engine processes of each pod, each with a copy of the model."
     )
     threads: int = Field(
-        0, ge=0, le=256, description="Threads of each engine; 0 shares out the pod's CPU limit."
+        0,
+        ge=0,
+        le=256,
+        description="Threads of each engine; 0 takes one for each core that the pod may use, eight "
+        "at most for an engine.",
     )
     max_batch_tokens: int = Field(
         2048,

@@ -180,7 +180,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "install one, or set the platform's routing to the class that there is, or to none",
     ),
     Reason.ROUTE_CONFLICT: Explanation(
-        "An older ModelDeployment already answers at this host and path.",
+        "An older ModelDeployment answers at this host and path, so this one has no route.",
         "give `spec.route.host` another name, or set `spec.route.default` to false",
     ),
     Reason.ROUTE_NOT_ACCEPTED: Explanation(

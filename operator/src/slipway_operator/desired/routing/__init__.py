@@ -12,10 +12,12 @@ from slipway_operator.desired.routing.nginx import ingress
 
 
 def route_of(
-    md: ModelDeployment, platform: Platform, capabilities: Capabilities
+    md: ModelDeployment, platform: Platform, capabilities: Capabilities, rival: str
 ) -> dict[str, Any] | None:
-    """The Ingress or HTTPRoute, or nothing where none is wanted or possible."""
-    if not md.spec.route.enabled or platform.routing == "none":
+    """The Ingress or HTTPRoute, or nothing where none is wanted or possible, or where a `rival`
+    answers at the same place: of two routes the controller would take either.
+    """
+    if rival or not md.spec.route.enabled or platform.routing == "none":
         return None
     paths = route_paths(md)
     if platform.routing == "nginx":
@@ -40,7 +42,7 @@ def route_paths(md: ModelDeployment) -> list[str]:
 
 def url_of(md: ModelDeployment, platform: Platform) -> str:
     """Where the model answers: its route, else its Service."""
-    service = f"http://{md.name}.{md.namespace}.svc"
+    service = service_url(md)
     if not md.spec.route.enabled or platform.routing == "none":
         return service
     path = "" if md.spec.route.default else model_path(md.name)
@@ -51,3 +53,8 @@ def url_of(md: ModelDeployment, platform: Platform) -> str:
         return service
     tls = md.spec.route.tls_secret_name or (not md.spec.route.host and platform.default_tls_secret)
     return f"{'https' if tls else 'http'}://{host}{path}"
+
+
+def service_url(md: ModelDeployment) -> str:
+    """Where the model answers inside the cluster."""
+    return f"http://{md.name}.{md.namespace}.svc"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Iterator
@@ -71,7 +72,8 @@ def submit(
 
     The exit code is 1 when the job ended with failed items.
     """
-    with errors_in_words(), _input_errors(), SlipwayClient(url) as client:
+    _require_writable(output_file)
+    with errors_in_words(), _input_errors(), SlipwayClient(url, say=tell) as client:
         with open_input(file, line_format) as inputs:
             accepted = client.submit(
                 inputs.lines,
@@ -86,6 +88,8 @@ def submit(
             _show(accepted, output)
             hint(f"follow it with: slipway batch status {task_id} --watch")
             return
+        # At once: without it nobody finds the results when the rest goes wrong.
+        tell(f"the job is stored, its task_id is {task_id}")
         try:
             _follow(client, task_id, output_file, output)
         except KeyboardInterrupt:
@@ -101,7 +105,7 @@ def status(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Show how far a job is."""
-    with errors_in_words(), SlipwayClient(url) as client:
+    with errors_in_words(), SlipwayClient(url, say=tell) as client:
         if watch:
             _follow(client, task_id, None, output)
             return
@@ -111,7 +115,8 @@ def status(
 @app.command()
 def results(task_id: TaskId, output_file: OutputFile = None, url: Url = DEFAULT_URL) -> None:
     """Write the results that there are, one JSON object per line."""
-    with errors_in_words(), SlipwayClient(url) as client:
+    _require_writable(output_file)
+    with errors_in_words(), SlipwayClient(url, say=tell) as client:
         job = client.status(task_id)
         count = _write_results(client, task_id, output_file)
     if job["status"] not in FINAL_STATES:
@@ -121,7 +126,7 @@ def results(task_id: TaskId, output_file: OutputFile = None, url: Url = DEFAULT_
 @app.command()
 def cancel(task_id: TaskId, output: Format = Output.TABLE, url: Url = DEFAULT_URL) -> None:
     """Cancel what has not run yet; results that there are stay."""
-    with errors_in_words(), SlipwayClient(url) as client:
+    with errors_in_words(), SlipwayClient(url, say=tell) as client:
         _show(client.cancel(task_id), output)
 
 
@@ -157,14 +162,36 @@ def _open_output(path: Path | None) -> Iterator[IO[str]]:
     if path is None:
         yield sys.stdout
         return
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
+    unfinished = _unfinished(path)
+    with _output_errors(path, exit_codes.FAILED):
         with unfinished.open("w", encoding="utf-8") as file:
             yield file
         unfinished.replace(path)
+
+
+def _require_writable(path: Path | None) -> None:
+    """Refuse a file that cannot be written before there is a job whose results it must take."""
+    if path is None:
+        return
+    with _output_errors(path, exit_codes.USAGE):
+        if path.is_dir():
+            raise OSError(errno.EISDIR, "it is a folder")
+        unfinished = _unfinished(path)
+        unfinished.touch()
+        unfinished.unlink()
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
+
+
+@contextmanager
+def _output_errors(path: Path, exit_code: int) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         tell(f"--output-file: {path} cannot be written: {error.strerror}")
-        raise typer.Exit(exit_codes.FAILED) from None
+        raise typer.Exit(exit_code) from None
 
 
 @contextmanager
@@ -173,7 +200,7 @@ def _input_errors() -> Iterator[None]:
         yield
     except UnreadableInput as error:
         tell(f"FILE: {error}")
-        raise typer.Exit(exit_codes.FAILED) from None
+        raise typer.Exit(exit_codes.USAGE) from None
 
 
 def _without_results(job: dict[str, Any]) -> dict[str, Any]:

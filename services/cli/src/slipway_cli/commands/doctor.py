@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from slipway_cli import exit_codes
-from slipway_cli.console import Output, tell, write_json, write_result
+from slipway_cli.console import Output, write_json, write_result
 from slipway_cli.local.home import Home
 from slipway_cli.shared_options import DEFAULT_URL, Format, Url
 from slipway_core.errors import SlipwayError
 from slipway_core.settings import ServiceSettings
+
+if TYPE_CHECKING:
+    from slipway_cli.diagnosis import Finding
 
 
 def doctor(
@@ -25,20 +28,7 @@ def doctor(
     url: Url = DEFAULT_URL,
 ) -> None:
     """Check what is configured; the exit code is 1 when something must be mended."""
-    # Imported here: the checks bring the database driver, which other commands do without.
-    from slipway_cli.diagnosis import Surroundings, diagnose
-
-    chosen = Home.choose(home)
-    try:
-        settings = ServiceSettings.load()
-    except SlipwayError as error:
-        tell(error.message)
-        raise typer.Exit(exit_codes.FAILED) from None
-    given = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
-    kept = chosen.read_service_secret("database_url"), chosen.read_service_secret("redis_url")
-    embedded = not any(given)
-    database_url, redis_url = kept if embedded else given
-    findings = diagnose(Surroundings(chosen, url, database_url, redis_url, embedded))
+    findings = _find(Home.choose(home), url)
     if output is Output.JSON:
         write_json([asdict(finding) for finding in findings])
     else:
@@ -48,3 +38,19 @@ def doctor(
                 write_result(f"{'':<16}to mend it: {finding.remedy}")
     if any(finding.state == "fail" for finding in findings):
         raise typer.Exit(exit_codes.FAILED)
+
+
+def _find(home: Home, url: str) -> list[Finding]:
+    # Imported here: the checks bring the database driver, which other commands do without.
+    from slipway_cli.diagnosis import Finding, Surroundings, diagnose
+
+    try:
+        settings = ServiceSettings.load()
+    except SlipwayError as error:
+        # They say where the other things are that would be checked.
+        return [Finding("settings", "fail", error.message, "correct what is named there")]
+    given = settings.database_url.get_secret_value(), settings.redis_url.get_secret_value()
+    kept = home.read_service_secret("database_url"), home.read_service_secret("redis_url")
+    embedded = not any(given)
+    database_url, redis_url = kept if embedded else given
+    return diagnose(Surroundings(home, url, database_url, redis_url, embedded))

@@ -7,8 +7,9 @@ from typing import Annotated, Any
 
 import typer
 
+from slipway_cli import exit_codes
 from slipway_cli.client import SlipwayClient
-from slipway_cli.console import Output, errors_in_words, write_json, write_pairs
+from slipway_cli.console import Output, errors_in_words, tell, write_json, write_pairs
 from slipway_cli.shared_options import DEFAULT_URL, Format, Url
 
 _SHOWN_NUMBERS = 6
@@ -27,8 +28,8 @@ def predict(
 
     Rows of a table and pictures go to the HTTP API: /predict/tabular and /predict/image.
     """
-    content = sys.stdin.read() if text == "-" else text
-    with errors_in_words(), SlipwayClient(url) as client:
+    content = _read_text(text)
+    with errors_in_words(), SlipwayClient(url, say=tell) as client:
         answer = client.predict_text(content, labels=split_labels(labels))
     if output is Output.JSON:
         write_json(answer)
@@ -39,6 +40,16 @@ def predict(
 def split_labels(given: list[str] | None) -> list[str]:
     """The labels of options that may hold several, separated by commas."""
     return [label.strip() for one in given or [] for label in one.split(",") if label.strip()]
+
+
+def _read_text(given: str) -> str:
+    try:
+        # Standard input as bytes: text of it would be decoded as the locale says.
+        content = sys.stdin.buffer.read() if given == "-" else given.encode()
+        return content.decode()
+    except UnicodeError:
+        tell("TEXT is not UTF-8: convert it, for example with iconv")
+        raise typer.Exit(exit_codes.USAGE) from None
 
 
 def _summarise(answer: dict[str, Any]) -> list[tuple[str, Any]]:

@@ -19,11 +19,9 @@ from slipway_core.queue.connection import (
     encode_payload,
     open_redis,
 )
-from slipway_core.queue.contract import CLAIM_CHUNK
+from slipway_core.queue.contract import CLAIM_CHUNK, MOST_IN_PROGRESS
 
 _RINGS_AT_ONCE = 500
-# Rings being worked on are the oldest ones; no deployment has more workers than this.
-_MOST_IN_PROGRESS = 1_000
 
 
 class ArqDoorbell:
@@ -57,7 +55,7 @@ class ArqDoorbell:
     async def waiting(self) -> int:
         """How many rings no worker has taken yet. Raises QueueUnavailable."""
         async with _translated():
-            oldest = await self._redis.zrange(self._queue_name, 0, _MOST_IN_PROGRESS - 1)
+            oldest = await self._redis.zrange(self._queue_name, 0, MOST_IN_PROGRESS - 1)
             async with self._redis.pipeline(transaction=False) as pipe:
                 pipe.zcard(self._queue_name)
                 for ring in oldest:

@@ -11,6 +11,8 @@ from uuid import UUID
 
 CLAIM_CHUNK = "claim_chunk"
 """Name of the ARQ function that claims and runs one chunk of work."""
+MOST_IN_PROGRESS = 1_000
+"""Rings that are worked on at one time, which are the oldest; no deployment has more workers."""
 
 
 def ring_id(job_id: UUID, chunk: int, ring: int) -> str:

@@ -16,7 +16,7 @@ from redis.exceptions import RedisError
 
 from slipway_core.cancelling import cancel_and_wait
 from slipway_core.queue.connection import decode_payload, encode_payload, open_redis
-from slipway_core.queue.contract import CLAIM_CHUNK
+from slipway_core.queue.contract import CLAIM_CHUNK, MOST_IN_PROGRESS
 
 log = structlog.get_logger("slipway.queue")
 
@@ -94,6 +94,8 @@ class QueueWorker:
             redis_pool=self._redis,
             handle_signals=False,
             max_jobs=self._slots,
+            # Taken rings are the oldest: a worker that read fewer would see none but these.
+            queue_read_limit=MOST_IN_PROGRESS + self._slots,
             job_timeout=self._ring_timeout_seconds,
             keep_result=0,
             poll_delay=POLL_SECONDS,

@@ -82,7 +82,7 @@ def estimate_tokens(manifest: Manifest, item: Item) -> int:
         return tokens
     if isinstance(item.value, bytes):
         return 1 + len(item.value) // IMAGE_BYTES_PER_TOKEN
-    return 1 + _count_values(item.value) // VALUES_PER_TOKEN
+    return 1 + count_values(item.value) // VALUES_PER_TOKEN
 
 
 def to_stored(item: Item) -> Any:
@@ -160,11 +160,10 @@ def _text_tokens(manifest: Manifest, text: str) -> int:
     return min(tokens, manifest.max_input_tokens) if manifest.max_input_tokens else tokens
 
 
-def _count_values(value: Any) -> int:
+def count_values(value: Any) -> int:
+    """How many numbers, texts or other plain values there are in nested lists and objects."""
     if isinstance(value, dict):
-        return sum(map(_count_values, value.values()))
+        return sum(map(count_values, value.values()))
     if isinstance(value, list):
-        return (
-            sum(map(_count_values, value)) if value and isinstance(value[0], list) else len(value)
-        )
+        return sum(map(count_values, value)) if value and isinstance(value[0], list) else len(value)
     return 1

@@ -15,11 +15,19 @@ from uuid import UUID, uuid4
 
 from slipway_core.errors import WorkerCrashed
 from slipway_core.queue.contract import ring_id
-from slipway_core.store.database import Connection, Database, try_lock
+from slipway_core.store.database import (
+    LONG_STATEMENT_SECONDS,
+    Connection,
+    Database,
+    allow_seconds,
+    try_lock,
+)
 from slipway_core.store.records import Backlog, Claim, ItemResult
 from slipway_core.store.results import write_results
 from slipway_core.store.suspects import LAST_ATTEMPT, plan_split
 
+# Five minutes between the rings for a chunk that nobody wants, when the first time is five seconds.
+_MOST_PATIENCE = 60
 _CLAIMABLE: LiteralString = "state IN ('waiting', 'running') AND available_at <= now()"
 
 
@@ -90,6 +98,9 @@ class ChunkRepository:
         False, and nothing is written, when the lease was lost. May be repeated.
         """
         async with self._database.transaction() as connection:
+            # Results that take long to write would take as long the next time: whoever repeats
+            # this for as long as the database is away would do so for ever.
+            await allow_seconds(connection, LONG_STATEMENT_SECONDS)
             cursor = await connection.execute(
                 "UPDATE batch_chunks SET state = 'done', lease_token = NULL" + _HELD, _key(claim)
             )
@@ -109,8 +120,9 @@ class ChunkRepository:
     async def take_rings(self, waiting: int, quiet: timedelta, limit: int) -> list[str]:
         """Rings for claimable chunks that the queue lacks, at most `limit`, oldest chunks first.
 
-        waiting: rings that the queue has. quiet: time since its last ring before a chunk may be
-        announced again.
+        waiting: rings that the queue has. quiet: time after its first ring before a chunk may be
+        announced again; it grows with every ring, because nobody may be left who serves the
+        chunk's model. What was given back is announced at once.
         """
         async with self._database.transaction() as connection:
             if not await try_lock(connection, f"slipway.rings.{self._queue}"):
@@ -127,11 +139,11 @@ class ChunkRepository:
             cursor = await connection.execute(
                 "UPDATE batch_chunks SET rings = rings + 1, rung_at = now()"
                 " FROM (SELECT job_id AS job, chunk AS number FROM batch_chunks WHERE queue = %s"
-                " AND rung_at <= now() - %s AND "
+                " AND rung_at <= now() - %s * least(rings, %s) AND "
                 + _CLAIMABLE
                 + " ORDER BY job_id, chunk LIMIT %s FOR UPDATE SKIP LOCKED) AS unrung"
                 " WHERE job_id = job AND chunk = number RETURNING job_id, chunk, rings - 1",
-                [self._queue, quiet, missing],
+                [self._queue, quiet, _MOST_PATIENCE, missing],
             )
             return [ring_id(*found) for found in await cursor.fetchall()]
 

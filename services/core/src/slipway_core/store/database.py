@@ -32,8 +32,18 @@ IDLE_TRANSACTION_SECONDS = 60
 # The pool doubles its pause between attempts to connect until this time is over, and begins anew
 # with the next request: so the longest pause is about half of it.
 RECONNECT_SECONDS = 5
+LONG_STATEMENT_SECONDS = 120
+"""For statements that grow with the size of a job. Not more: a statement of a machine that fell
+silent may hold its locks as long.
+"""
 
-_AWAY = (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, PoolClosed)
+_AWAY = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    psycopg.errors.ReadOnlySqlTransaction,
+    PoolTimeout,
+    PoolClosed,
+)
 
 
 class FloatArrayLoader(Loader):
@@ -100,8 +110,9 @@ class Database:
     async def transaction(self, timeout: float | None = None) -> AsyncIterator[Connection]:
         """A connection in a transaction that is committed at the end, rolled back on an error.
 
-        Raises StoreUnavailable when no connection is free within `timeout` seconds or PostgreSQL
-        goes away. A commit whose answer is lost may have happened: callers must be able to repeat.
+        Raises StoreUnavailable when no connection is free within `timeout` seconds, or PostgreSQL
+        goes away or takes no writes. A commit whose answer is lost may have happened: callers must
+        be able to repeat.
         """
         try:
             async with self._pool.connection(timeout) as connection, connection.transaction():
@@ -112,6 +123,10 @@ class Database:
                 raise asyncio.CancelledError from error
             if not isinstance(error, _AWAY):
                 raise
+            if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+                # Another node took over and this one serves on, so every connection answers, and
+                # none can write: new ones go to the node that can.
+                await self._pool.drain()
             raise StoreUnavailable(
                 f"the database does not answer ({type(error).__name__}): try again in a moment",
                 retry_after_seconds=5,
@@ -133,12 +148,21 @@ async def try_lock(connection: Connection, name: str) -> bool:
     return await cursor.fetchone() == (True,)
 
 
+async def allow_seconds(connection: Connection, seconds: float) -> None:
+    """How long each statement may take until the transaction ends, instead of the usual time."""
+    await connection.execute(
+        "SELECT set_config('statement_timeout', %s, true)", [f"{int(seconds * 1000)}ms"]
+    )
+
+
 def connection_options(timeout_seconds: float) -> dict[str, Any]:
     """What every connection of a service is opened with."""
     milliseconds = int(timeout_seconds * 1000)
     return {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "application_name": "slipway",
+        # After a failover the name of the server may still lead to the node that was demoted.
+        "target_session_attrs": "read-write",
         "options": (
             f"-c statement_timeout={milliseconds} -c TimeZone=UTC"
             f" -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_SECONDS}s"

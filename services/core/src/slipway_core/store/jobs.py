@@ -10,10 +10,10 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from slipway_core.errors import IdempotencyConflict, StoreUnavailable, TaskNotFound
+from slipway_core.errors import IdempotencyConflict, RequestTimeout, StoreUnavailable, TaskNotFound
 from slipway_core.queue.contract import ring_id
 from slipway_core.settings import ServiceSettings
-from slipway_core.store.database import Connection, Database
+from slipway_core.store.database import LONG_STATEMENT_SECONDS, Connection, Database, allow_seconds
 from slipway_core.store.records import ItemResult, Job, NewItem, NewJob
 from slipway_core.store.submission import (
     Received,
@@ -55,7 +55,7 @@ class JobRepository:
 
         A key that was used before gives the job of that time and no rings when the request is the
         same, and raises IdempotencyConflict when it is not. Raises InvalidInput, PayloadTooLarge,
-        WebhookRefused, and whatever `items` raises.
+        RequestTimeout, WebhookRefused, and whatever `items` raises.
         """
         if job.webhook_url is not None:
             await self._webhooks.resolve(job.webhook_url)
@@ -126,15 +126,25 @@ class JobRepository:
 
     async def _store(self, job: NewJob, items: AsyncIterator[NewItem]) -> tuple[Job, list[str]]:
         async with self._turn_to_receive(), self._database.transaction() as connection:
-            await connection.execute(
-                "SELECT set_config('statement_timeout', %s, true)",
-                [f"{int(self._submit_timeout_seconds * 1000)}ms"],
-            )
-            received = await receive_items(connection, job, items, self._limits)
+            await allow_seconds(connection, self._submit_timeout_seconds)
+            received = await self._receive(connection, job, items)
             await _insert_job(connection, job, received)
             await store_chunks(connection, job.id, job.queue, received.counts)
             stored = await read_job(connection, job.id)
         return stored, [ring_id(job.id, chunk, 0) for chunk in range(len(received.counts))]
+
+    async def _receive(
+        self, connection: Connection, job: NewJob, items: AsyncIterator[NewItem]
+    ) -> Received:
+        # The server's own timeout would be heard of only when the stream is at its end.
+        try:
+            async with asyncio.timeout(self._submit_timeout_seconds):
+                return await receive_items(connection, job, items, self._limits)
+        except TimeoutError:
+            raise RequestTimeout(
+                f"the inputs did not arrive within {self._submit_timeout_seconds:g} s"
+                " (SLIPWAY_BATCH_SUBMIT_TIMEOUT_SECONDS): send them faster, or as several jobs"
+            ) from None
 
     @asynccontextmanager
     async def _turn_to_receive(self) -> AsyncIterator[None]:
@@ -179,6 +189,9 @@ async def read_job(connection: Connection, job_id: UUID) -> Job:
 
 async def close_job(connection: Connection, job_id: UUID, state: str, reason: str) -> None:
     """End an open job in `state`: its chunks are withdrawn and results in flight are refused."""
+    # Many chunks take their time; one whose results are just being written is not waited for.
+    await allow_seconds(connection, LONG_STATEMENT_SECONDS)
+    await connection.execute("SET LOCAL lock_timeout = '10s'")
     await _withdraw_chunks(connection, job_id)
     await connection.execute(
         "UPDATE batch_jobs SET state = %s, reason = %s, finished_at = now(),"

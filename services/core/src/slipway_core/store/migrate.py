@@ -17,7 +17,7 @@ from slipway_core.settings import ServiceSettings
 from slipway_core.store.database import connection_options
 from slipway_core.store.partitions import PARTITION_NAMES, PARTITIONED, create_statements
 
-HEAD = "0001"
+HEAD = "0002"
 """The newest revision in `migrations/versions`; a test holds it to that."""
 
 STATEMENT_TIMEOUT_SECONDS = 600

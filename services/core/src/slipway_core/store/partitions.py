@@ -18,15 +18,22 @@ import structlog
 from psycopg import sql
 
 from slipway_core.identifiers import first_uuid7
-from slipway_core.store.database import Connection, Database, try_lock
+from slipway_core.store.database import (
+    LONG_STATEMENT_SECONDS,
+    Connection,
+    Database,
+    allow_seconds,
+    try_lock,
+)
 
 log = structlog.get_logger("slipway.store")
 
 MONTHS_AHEAD = 3
-# Longest wait for a lock: a partition that cannot be made or dropped now is tried again in an hour.
+# Longest wait for a lock: a partition that cannot be made or dropped now is tried again later.
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
-_JOBS_AT_ONCE = 1_000
-_MOST_DELETIONS = 100
+# Few, because with them go their chunks, of which each may have thousands.
+_JOBS_AT_ONCE = 100
+_MOST_DELETIONS = 1_000
 
 
 @dataclass(frozen=True)
@@ -146,7 +153,8 @@ async def drop_partitions(connection: Connection, now: datetime, retention: time
 
 
 async def delete_jobs(connection: Connection, now: datetime, retention: timedelta) -> int:
-    """Delete jobs of dropped months, at most 1000 at once; returns how many."""
+    """Delete jobs of dropped months, at most 100 at once; returns how many."""
+    await allow_seconds(connection, LONG_STATEMENT_SECONDS)
     cursor = await connection.execute(
         "DELETE FROM batch_jobs WHERE id IN (SELECT id FROM batch_jobs WHERE id < %s LIMIT %s)",
         [first_uuid7(Month.of(now - retention).start), _JOBS_AT_ONCE],

@@ -22,7 +22,11 @@ class Prediction(SQLModel, table=True):
     """One realtime prediction. Partitioned by month of `created_at`."""
 
     __tablename__ = "predictions"
-    __table_args__ = ({"postgresql_partition_by": "RANGE (created_at)"},)
+    __table_args__ = (
+        Index("predictions_failures", "id", postgresql_where=text("status <> 'ok'")),
+        Index("predictions_time", "created_at", postgresql_using="brin"),
+        {"postgresql_partition_by": "RANGE (created_at)"},
+    )
 
     id: UUID = Field(primary_key=True)
     created_at: datetime = Field(primary_key=True, sa_type=_TIME)

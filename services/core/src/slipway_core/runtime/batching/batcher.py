@@ -39,9 +39,13 @@ milliseconds at least, unless the batch took little more itself.
 
 
 class RunBatch(Protocol):
-    """Begins to compute a batch on one core, or with `whole` on all cores of an engine."""
+    """Begins to compute a batch on one core, or with `whole` on all cores of an engine. `wanted`
+    tells whether anybody still waits for it, and may be asked at any time.
+    """
 
-    def __call__(self, items: Sequence[Item], *, whole: bool) -> asyncio.Future[list[Outcome]]: ...
+    def __call__(
+        self, items: Sequence[Item], *, whole: bool, wanted: Callable[[], bool]
+    ) -> asyncio.Future[list[Outcome]]: ...
 
 
 class BatchReport(msgspec.Struct, frozen=True):
@@ -182,7 +186,11 @@ class Batcher:
             tokens = sum(entry.tokens for entry in batch)
             computing = Computing(now, tokens, lanes)
             self._pace.began(computing)
-            outcomes = self._run([entry.item for entry in batch], whole=lanes == self._lanes)
+            outcomes = self._run(
+                [entry.item for entry in batch],
+                whole=lanes == self._lanes,
+                wanted=partial(_is_wanted, batch),
+            )
             self._batches.add(outcomes)
             outcomes.add_done_callback(partial(self._computed, batch, computing))
 
@@ -250,6 +258,10 @@ class Batcher:
             least = min(SHORTEST_GATHER_SECONDS, seconds / 2)
             share = min(seconds * GATHER_SHARE, LONGEST_GATHER_SECONDS)
             self._gathering.begin(answered, max(least, share))
+
+
+def _is_wanted(batch: list[Entry]) -> bool:
+    return not all(entry.request.future.done() for entry in batch)
 
 
 def _shutting_down() -> Draining:

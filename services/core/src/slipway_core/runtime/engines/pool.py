@@ -7,7 +7,7 @@ down, never the server.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Self, TypeVar
 
@@ -38,6 +38,10 @@ log = structlog.get_logger("slipway.engine")
 
 T = TypeVar("T")
 
+MOST_THREADS = 8
+"""Of an engine that is not told how many. Each may be a lane with memory of its own, and where no
+limit is set a container sees all cores of its node.
+"""
 RESTART_PAUSE_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -47,8 +51,14 @@ class _Batch(msgspec.Struct, frozen=True):
     items: Sequence[Item]
     frame: bytes
     whole: bool
+    wanted: Callable[[], bool]
     last_try: bool
     outcomes: asyncio.Future[list[Outcome]]
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.outcomes.done() or not self.wanted()
 
     def settle(self, task: asyncio.Task[list[Outcome]]) -> None:
         """The caller gets what became of the task."""
@@ -73,7 +83,7 @@ class EnginePool:
         self.options = LoadOptions(
             device=settings.device,
             precision=settings.precision,
-            threads=settings.threads or max(1, available_cpus() // settings.engines),
+            threads=settings.threads or _threads_of_each(settings.engines),
             allow_pickle=settings.allow_pickle,
         )
         self._seats = Seats()
@@ -106,16 +116,22 @@ class EnginePool:
         """How many engines have the model loaded; fewer than `size` while one is replaced."""
         return len(self._loaded)
 
-    def run(self, items: Sequence[Item], *, whole: bool = False) -> asyncio.Future[list[Outcome]]:
+    def run(
+        self,
+        items: Sequence[Item],
+        *,
+        whole: bool = False,
+        wanted: Callable[[], bool] = lambda: True,
+    ) -> asyncio.Future[list[Outcome]]:
         """One Outcome for each item, in order, from one core of an engine, or with `whole` from all
         cores of an engine that nobody else uses meanwhile. The batch is on its way when this
         returns, unless it has to wait for an engine.
 
         When the engine dies on several items, each half is tried again, and a single item once
         more, each with a whole engine: so only an item that kills one alone, twice, fails
-        (EngineCrashed).
+        (EngineCrashed). No try begins once `wanted` says no: the future is cancelled then.
         """
-        return self._start(items, whole=whole, last_try=False)
+        return self._start(items, whole=whole, wanted=wanted, last_try=False)
 
     def may_join(self) -> bool:
         """Whether a batch may have all cores of an engine; asked once for each such batch."""
@@ -156,7 +172,12 @@ class EnginePool:
         return engine
 
     def _start(
-        self, items: Sequence[Item], *, whole: bool, last_try: bool
+        self,
+        items: Sequence[Item],
+        *,
+        whole: bool,
+        wanted: Callable[[], bool],
+        last_try: bool,
     ) -> asyncio.Future[list[Outcome]]:
         outcomes: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         try:
@@ -164,7 +185,7 @@ class EnginePool:
         except Exception as error:  # a value that the wire cannot carry is its caller's failure
             outcomes.set_exception(error)
             return outcomes
-        batch = _Batch(items, frame, whole, last_try, outcomes)
+        batch = _Batch(items, frame, whole, wanted, last_try, outcomes)
         asked = self._seats.take(whole=whole)
         if asked.done():
             self._send(batch, asked)
@@ -177,8 +198,9 @@ class EnginePool:
             batch.outcomes.cancel()
             return
         seat = asked.result()
-        if batch.outcomes.done():  # the caller has given up
+        if batch.is_given_up:
             self._seats.give_back(seat)
+            batch.outcomes.cancel()
             return
         timeout_seconds = self._settings.engine_timeout_seconds
         told = partial(self._receive, batch, seat)
@@ -203,22 +225,23 @@ class EnginePool:
             log.error("an engine died", code=EngineCrashed.__name__, cause=str(death))
             self._forget_engine(engine)
             self._keep(asyncio.create_task(self._replace()))
-        if batch.outcomes.done():  # the caller has given up
+        if batch.is_given_up:
+            batch.outcomes.cancel()
             return
         again = self._keep(asyncio.create_task(self._outcomes_after(batch, death)))
         again.add_done_callback(batch.settle)
 
     async def _outcomes_after(self, batch: _Batch, death: BaseException) -> list[Outcome]:
         """What becomes of a batch on which an engine died."""
-        items = batch.items
+        items, run = batch.items, partial(self._start, whole=True, wanted=batch.wanted)
         if len(items) > 1:
             middle = len(items) // 2
-            first = await self.run(items[:middle], whole=True)
-            return first + await self.run(items[middle:], whole=True)
+            first = await run(items[:middle], last_try=False)
+            return first + await run(items[middle:], last_try=False)
         if self.info.lanes > 1 and not batch.whole:
-            return await self.run(items, whole=True)  # it may have been another lane's input
+            return await run(items, last_try=False)  # it may have been another lane's input
         if not batch.last_try:
-            return await self._start(items, whole=True, last_try=True)
+            return await run(items, last_try=True)
         message = f"the engine process died twice on this input alone: {death}"
         return [Outcome(failure=ItemFailure(EngineCrashed.__name__, message))]
 
@@ -259,6 +282,10 @@ class EnginePool:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # seen, also when the caller that waited for it has gone
+
+
+def _threads_of_each(engines: int) -> int:
+    return max(1, min(available_cpus() // engines, MOST_THREADS))
 
 
 async def _resolve(settings: ServiceSettings) -> Package:

@@ -1,0 +1,75 @@
+"""Commands tell what is wrong before they do anything, and what is needed when they fail later."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tests.fixtures.prepared_service import ok, problem, serving
+from typer.testing import CliRunner
+
+from slipway_cli.main import app
+from slipway_core.embedded.ports import find_free_port
+
+
+@pytest.fixture
+def inputs(tmp_path: Path) -> str:
+    """The path of a file with one input."""
+    file = tmp_path / "inputs.txt"
+    file.write_text("one\n")
+    return str(file)
+
+
+def test_a_text_in_another_encoding_is_refused() -> None:
+    for text, given in (("-", b"gr\xfc\xdf dich\n"), ("gr\udcfc\udcdf dich", b"")):
+        done = CliRunner().invoke(app, ["predict", text], input=given)
+        assert done.exit_code == 2
+        assert done.stderr == "TEXT is not UTF-8: convert it, for example with iconv\n"
+
+
+def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["batch", "submit", str(tmp_path / "nowhere")])
+    assert done.exit_code == 2
+    assert "nowhere cannot be read: No such file" in done.stderr
+
+
+@pytest.mark.parametrize("command", [["submit", "INPUTS"], ["results", "some-task"]])
+@pytest.mark.parametrize(
+    ("name", "why"), [("missing/results", "No such file or directory"), ("", "it is a folder")]
+)
+def test_an_output_file_that_cannot_be_written_is_found_out_first(
+    tmp_path: Path, inputs: str, command: list[str], name: str, why: str
+) -> None:
+    given = [inputs if word == "INPUTS" else word for word in command]
+    with serving() as service:
+        done = CliRunner().invoke(
+            app, ["batch", *given, "-f", str(tmp_path / name), "--url", service.url]
+        )
+    assert done.exit_code == 2
+    assert f"{tmp_path / name} cannot be written: {why}" in done.stderr
+    assert service.requests == []
+    assert [file.name for file in tmp_path.iterdir()] == ["inputs.txt"]
+
+
+def test_the_task_id_is_told_before_anything_can_go_wrong(tmp_path: Path, inputs: str) -> None:
+    accepted = ok({"task_id": "t-1", "status": "queued", "total": 1})
+    gone = problem(404, "TaskNotFound", "there is no such job", [])
+    options = ("-m", "text", "--output-file", str(tmp_path / "results"))
+    with serving(accepted, gone) as service:
+        done = CliRunner().invoke(app, ["batch", "submit", inputs, *options, "--url", service.url])
+    assert done.exit_code == 3
+    assert "its task_id is t-1\n" in done.stderr
+    assert done.stdout == ""
+
+
+def test_the_doctor_says_in_json_that_a_setting_is_wrong(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SLIPWAY_LOG_LEVEL", "loud")
+    url = f"http://127.0.0.1:{find_free_port()}"
+    done = CliRunner().invoke(app, ["doctor", "-o", "json", "--home", str(tmp_path), "--url", url])
+    assert done.exit_code == 1
+    (finding,) = json.loads(done.stdout)
+    assert (finding["check"], finding["state"]) == ("settings", "fail")
+    assert "SLIPWAY_LOG_LEVEL" in finding["message"]

@@ -1,0 +1,105 @@
+"""What the platform's settings make of a ModelDeployment with batch workers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.fixtures.modeldeployments import model_deployment, platform
+
+from slipway_operator.configuration import Capabilities, Platform
+from slipway_operator.desired import build
+
+EVERYTHING = Capabilities(keda=True, service_monitors=True)
+
+Object = dict[str, Any]
+
+
+def _objects(settings: Platform) -> dict[tuple[str, str], Object]:
+    built = build(model_deployment(batch={}), settings, EVERYTHING)
+    return {(each["kind"], each["metadata"]["name"]): each for each in built}
+
+
+def test_monitors_carry_the_labels_that_prometheus_asks_for_beside_their_own() -> None:
+    asked = {"release": "prometheus", "serving.slipway.dev/model": "other"}
+    found = _objects(platform(monitor_labels=asked))["ServiceMonitor", "minilm"]
+    own = _objects(platform())["ServiceMonitor", "minilm"]["metadata"]["labels"]
+    assert found["metadata"]["labels"] == {"release": "prometheus", **own}
+
+
+def test_a_platform_without_monitors_has_none() -> None:
+    assert ("ServiceMonitor", "minilm") in _objects(platform())
+    assert ("ServiceMonitor", "minilm") not in _objects(platform(service_monitors=False))
+
+
+def test_the_environment_says_what_monitors_there_shall_be(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIPWAY_OPERATOR_SERVICE_MONITORS", "false")
+    monkeypatch.setenv("SLIPWAY_OPERATOR_MONITOR_LABELS", '{"release": "prometheus"}')
+    read = Platform()
+    assert read.service_monitors is False
+    assert read.monitor_labels == {"release": "prometheus"}
+
+
+@pytest.mark.parametrize(
+    ("keys", "parameters"),
+    [
+        ({}, {"password": "password"}),
+        ({"redis_username_key": "user"}, {"password": "password", "username": "user"}),
+        ({"redis_password_key": "", "redis_username_key": "user"}, {"username": "user"}),
+        ({"redis_password_key": ""}, {}),
+    ],
+)
+def test_keda_gets_the_credentials_that_the_queue_asks_for(
+    keys: dict[str, Any], parameters: dict[str, str]
+) -> None:
+    found = _objects(platform(**keys))
+    (trigger,) = found["ScaledObject", "minilm-batch"]["spec"]["triggers"]
+    references = found.get(("TriggerAuthentication", "minilm-batch"), {"spec": {}})["spec"]
+    given = references.get("secretTargetRef", [])
+    assert {each["parameter"]: each["key"] for each in given} == parameters
+    assert {each["name"] for each in given} <= {"slipway-redis"}
+    assert ("authenticationRef" in trigger) == bool(parameters)
+
+
+def test_keda_speaks_tls_where_redis_does() -> None:
+    def metadata(**settings: Any) -> dict[str, str]:
+        found = _objects(platform(**settings))["ScaledObject", "minilm-batch"]
+        return dict(found["spec"]["triggers"][0]["metadata"])
+
+    assert "enableTLS" not in metadata()
+    assert metadata(redis_tls=True)["enableTLS"] == "true"
+
+
+def test_pods_reach_the_web_only_where_webhooks_can_be_sent() -> None:
+    def open_ports(settings: Platform, name: str) -> set[int]:
+        egress = _objects(settings)["NetworkPolicy", name]["spec"]["egress"]
+        return {each["port"] for rule in egress for each in rule["ports"]}
+
+    for name in ("minilm", "minilm-batch"):
+        assert not {80, 443} & open_ports(platform(), name)
+        assert {80, 443} <= open_ports(platform(webhook_secret="hooks"), name)
+
+
+def test_the_key_of_webhooks_is_mounted_where_the_services_look() -> None:
+    settings = platform(webhook_secret="hooks", webhook_secret_key="key")
+    for name in ("minilm", "minilm-batch"):
+        spec = _objects(settings)["Deployment", name]["spec"]["template"]["spec"]
+        (sources,) = [
+            each["projected"]["sources"] for each in spec["volumes"] if each["name"] == "secrets"
+        ]
+        items = [{"key": "key", "path": "slipway_webhook_secret"}]
+        assert {"secret": {"name": "hooks", "items": items}} in sources
+
+
+def test_servers_log_what_the_platform_says_and_all_keep_it_as_long() -> None:
+    settings = platform(payload_logging="input", retention_days=7)
+    found = _objects(settings)
+
+    def environment(name: str) -> dict[str, str]:
+        (container,) = found["Deployment", name]["spec"]["template"]["spec"]["containers"]
+        return {each["name"]: each["value"] for each in container["env"]}
+
+    server, worker = environment("minilm"), environment("minilm-batch")
+    assert server["SLIPWAY_PAYLOAD_LOGGING"] == "input"
+    assert "SLIPWAY_PAYLOAD_LOGGING" not in worker
+    assert server["SLIPWAY_RETENTION_DAYS"] == worker["SLIPWAY_RETENTION_DAYS"] == "7"

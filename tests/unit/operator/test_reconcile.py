@@ -1,0 +1,247 @@
+"""What a reconciliation does to the cluster beyond applying what is wished, and when it is due."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from tests.fixtures.modeldeployments import manifest, model_deployment
+from tests.fixtures.observations import KEDA, NGINX
+from tests.fixtures.operator_process import operator_settings
+
+from slipway_operator.cluster import Cluster
+from slipway_operator.configuration import Capabilities
+from slipway_operator.controller import Controller
+from slipway_operator.deployments import ModelDeployments
+from slipway_operator.desired.inference import inference_deployment
+from slipway_operator.kinds import DEPLOYMENT, INGRESS, MODEL_DEPLOYMENT, Kind
+from slipway_operator.live import Key, LiveObjects
+from slipway_operator.mount_failures import MountFailures
+from slipway_operator.reconcile import Reconciler, replicas_to_hand_over
+from slipway_operator.served_versions import ServedVersions
+
+Object = dict[str, Any]
+
+AUTOSCALED: Object = {"autoscaling": {"minReplicas": 2, "maxReplicas": 5}}
+
+
+class MemoryCluster(Cluster):
+    """An API server that takes everything, as far as a reconciliation sees one."""
+
+    def __init__(self, *deployments: Object) -> None:
+        self.objects: dict[tuple[Kind, str], Object] = {}
+        self.handed_over: list[tuple[str, int]] = []
+        self.writes = 0
+        for body in deployments:
+            self.objects[MODEL_DEPLOYMENT, body["metadata"]["name"]] = body
+
+    async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
+        return copy.deepcopy(self.objects.get((kind, name)))
+
+    async def apply(self, kind: Kind, manifest: Object) -> Object:
+        self.writes += 1
+        name, applied = manifest["metadata"]["name"], copy.deepcopy(manifest)
+        if kind == DEPLOYMENT:
+            applied["spec"].setdefault("replicas", max(1, self.replicas(name)))
+        self.objects[kind, name] = applied
+        return copy.deepcopy(applied)
+
+    async def hand_over_replicas(self, kind: Kind, namespace: str, name: str, count: int) -> None:
+        self.handed_over.append((name, count))
+        self.objects[kind, name]["spec"]["replicas"] = count
+
+    async def write_status(self, namespace: str, name: str, status: Object) -> Object | None:
+        body = self.objects.get((MODEL_DEPLOYMENT, name))
+        if body is None:
+            return None
+        body["status"] = status
+        return copy.deepcopy(body)
+
+    async def delete(self, kind: Kind, namespace: str, name: str) -> None:
+        self.objects.pop((kind, name), None)
+
+    async def list_managed(self, kind: Kind) -> AsyncIterator[Object]:
+        for (each, _), body in list(self.objects.items()):
+            if each == kind:
+                yield copy.deepcopy(body)
+
+    async def list_ingress_classes(self) -> list[str]:
+        return ["nginx"]
+
+    async def create_event(self, event: Object) -> None:
+        return None
+
+    def replicas(self, name: str) -> int:
+        """`spec.replicas` of a Deployment; -1 when there is none."""
+        found = self.objects.get((DEPLOYMENT, name))
+        return int(found["spec"]["replicas"]) if found else -1
+
+
+class Bench:
+    """A reconciler and the parts of the operator around it, without watches."""
+
+    def __init__(self) -> None:
+        settings = operator_settings()
+        self.cluster = MemoryCluster()
+        self.deployments = ModelDeployments(settings)
+        self.live = LiveObjects()
+        self._reconciler = Reconciler(
+            self.cluster,
+            settings,
+            self.deployments,
+            self.live,
+            MountFailures(),
+            ServedVersions(learned=lambda _: None),
+        )
+
+    async def reconcile(self, body: Object, capabilities: Capabilities = NGINX) -> None:
+        """As after the watch told of this ModelDeployment."""
+        self._reconciler.capabilities = capabilities
+        self.cluster.objects[MODEL_DEPLOYMENT, body["metadata"]["name"]] = copy.deepcopy(body)
+        self.deployments.put(body)
+        await self._reconciler.reconcile(_key_of(body))
+
+    def scale(self, name: str, replicas: int) -> None:
+        """As `kubectl scale` would, or KEDA."""
+        body = self.cluster.objects[DEPLOYMENT, name]
+        body["spec"]["replicas"] = replicas
+        self.live.put(DEPLOYMENT, body)
+
+
+def _known(
+    name: str = "minilm", version: int = 1, created: str = "2026-01-01T00:00:00Z", **spec: Any
+) -> Object:
+    """A ModelDeployment as the watch tells of it; each version has a spec of its own."""
+    body = manifest(name, **spec)
+    body["metadata"] |= {
+        "uid": f"uid-of-{name}",
+        "generation": version,
+        "resourceVersion": str(version),
+        "creationTimestamp": created,
+    }
+    return body
+
+
+def _key_of(body: Object) -> Key:
+    return Key(body["metadata"]["namespace"], body["metadata"]["name"])
+
+
+async def _wait_for(what: Callable[[], bool]) -> None:
+    async with asyncio.timeout(2):  # less than a resync takes to find what nothing told of
+        while not what():  # noqa: ASYNC110 - the cluster tells nobody
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("before", "present", "now", "least", "count"),
+    [
+        ({"replicas": 4}, 4, AUTOSCALED, 2, 4),
+        ({"replicas": 1}, 1, AUTOSCALED, 2, 1),
+        ({"replicas": 0}, 0, AUTOSCALED, 2, 2),
+        (AUTOSCALED, 3, AUTOSCALED, 2, None),
+        (AUTOSCALED, 0, AUTOSCALED, 2, 2),
+        (AUTOSCALED, 0, AUTOSCALED, 0, None),
+        (AUTOSCALED, 3, {"replicas": 0}, 0, None),
+        ({"replicas": 0}, 0, {"replicas": 0}, 0, None),
+    ],
+)
+def test_how_many_pods_an_autoscaler_starts_with(
+    before: Object, present: int, now: Object, least: int, count: int | None
+) -> None:
+    settings = operator_settings()
+    current = inference_deployment(model_deployment(**before), settings)
+    current["spec"]["replicas"] = present
+    wished = inference_deployment(model_deployment(**now), settings)
+    assert replicas_to_hand_over(current, wished, least) == count
+    assert replicas_to_hand_over(None, wished, least) is None
+
+
+async def test_a_stopped_model_that_gets_an_autoscaler_starts() -> None:
+    bench = Bench()
+    await bench.reconcile(_known(replicas=0))
+    assert bench.cluster.replicas("minilm") == 0
+    await bench.reconcile(_known(version=2, **AUTOSCALED))
+    assert bench.cluster.replicas("minilm") == 2
+
+
+async def test_a_model_scaled_to_none_behind_its_autoscalers_back_starts_again() -> None:
+    bench = Bench()
+    await bench.reconcile(_known(**AUTOSCALED))
+    bench.scale("minilm", 0)
+    await bench.reconcile(_known(**AUTOSCALED))
+    assert bench.cluster.replicas("minilm") == 2
+    bench.scale("minilm", 3)
+    writes = bench.cluster.writes
+    await bench.reconcile(_known(**AUTOSCALED))
+    assert bench.cluster.handed_over == [("minilm", 2)]
+    assert bench.cluster.writes == writes
+
+
+async def test_workers_that_keda_stopped_stay_so_until_an_hpa_has_them() -> None:
+    bench = Bench()
+    await bench.reconcile(_known(batch={}), KEDA)
+    bench.scale("minilm-batch", 0)
+    await bench.reconcile(_known(batch={}), KEDA)
+    assert bench.cluster.replicas("minilm-batch") == 0
+    await bench.reconcile(_known(batch={}), NGINX)
+    assert bench.cluster.replicas("minilm-batch") == 1
+    assert bench.cluster.handed_over == [("minilm-batch", 1)]
+
+
+async def test_a_model_stopped_on_purpose_stays_so() -> None:
+    bench = Bench()
+    for version in (1, 2):
+        await bench.reconcile(_known(version=version, replicas=0))
+    assert bench.cluster.replicas("minilm") == 0
+    assert bench.cluster.handed_over == []
+
+
+async def test_a_route_goes_when_an_older_model_claims_its_place() -> None:
+    bench = Bench()
+    route = {"default": True, "host": "h.example"}
+    younger = _known("younger", created="2026-02-01T00:00:00Z", route=route)
+    await bench.reconcile(younger)
+    assert (INGRESS, "younger") in bench.cluster.objects
+    await bench.reconcile(_known("older", route=route))
+    await bench.reconcile(younger)
+    assert (INGRESS, "older") in bench.cluster.objects
+    assert (INGRESS, "younger") not in bench.cluster.objects
+    status = bench.cluster.objects[MODEL_DEPLOYMENT, "younger"]["status"]
+    assert status["url"] == "http://younger.models.svc"
+
+
+@pytest.mark.parametrize("leaves_by", ["deletion", "another host"])
+async def test_the_neighbour_gets_its_route_as_soon_as_the_rival_is_gone(leaves_by: str) -> None:
+    route = {"default": True, "host": "h.example"}
+    older = _known("older", route=route)
+    younger = _known("younger", created="2026-02-01T00:00:00Z", route=route)
+    cluster = MemoryCluster(older, younger)
+    controller = Controller(cluster, operator_settings())
+    async with controller.running():
+        await _wait_for(lambda: "status" in cluster.objects[MODEL_DEPLOYMENT, "younger"])
+        assert (INGRESS, "younger") not in cluster.objects
+        if leaves_by == "deletion":
+            del cluster.objects[MODEL_DEPLOYMENT, "older"]
+            controller.saw_model_deployment({"type": "DELETED", "object": older})
+        else:
+            moved = _known("older", version=2, route={**route, "host": "other.example"})
+            controller.saw_model_deployment({"type": "MODIFIED", "object": moved})
+        await _wait_for(lambda: (INGRESS, "younger") in cluster.objects)
+
+
+async def test_a_spec_that_was_first_seen_beside_the_written_status_is_acted_upon() -> None:
+    bench = Bench()
+    newer = _known(version=2, replicas=3)
+    both = copy.deepcopy(newer)
+    both["metadata"]["resourceVersion"] = "3"
+
+    async def write_status(namespace: str, name: str, status: Object) -> Object:
+        both["status"] = status
+        return both
+
+    bench.cluster.write_status = write_status  # type: ignore[method-assign]
+    await bench.reconcile(_known())
+    assert any([bench.deployments.put(newer), bench.deployments.put(both)])
