@@ -6,6 +6,7 @@ The model takes a fixed time for a batch, so that what it sustains is known on a
 from __future__ import annotations
 
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -289,8 +290,19 @@ def test_sigterm_under_load_loses_nothing(
     assert len(seen) > 60
 
 
+def _send_in_pieces(connection: socket.socket, body: bytes) -> None:
+    """Ask for a prediction, with the body when the server has read the headers and asks for it."""
+    request = raw_prediction(body, b"HTTP/1.1\r\nHost: a\r\nExpect: 100-continue")
+    connection.sendall(request.removesuffix(body))
+    assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
+    connection.sendall(body)
+
+
+@pytest.mark.parametrize(
+    ("pieces", "answered"), [(1, [b"200", b"503"]), (2, [b"503", b"503"])], ids=["direct", "task"]
+)
 def test_who_would_wait_longer_than_a_drain_may_take_is_told_so(
-    tmp_path: Path, start_inference: StartInference
+    tmp_path: Path, start_inference: StartInference, pieces: int, answered: list[bytes]
 ) -> None:
     slow = STEADY.replace("0.1", "3")
     package = write_python_package(tmp_path / "slow", slow, entrypoint="Steady")
@@ -299,14 +311,17 @@ def test_who_would_wait_longer_than_a_drain_may_take_is_told_so(
     )
     with server.connect() as computed, server.connect() as waiting:
         for connection in (computed, waiting):
-            connection.sendall(raw_prediction(b'{"input_text": "a"}'))
+            if pieces == 1:
+                connection.sendall(raw_prediction(b'{"input_text": "a"}'))
+            else:
+                _send_in_pieces(connection, b'{"input_text": "a"}')
         with httpx2.Client(base_url=server.url) as client:
             wait_until(lambda: client.get("/health").json()["queue"]["requests"] == 2, what="both")
         server.terminate()
         statuses = sorted(
             connection.recv(65536).split(b" ")[1] for connection in (computed, waiting)
         )
-    assert statuses == [b"200", b"503"]
+    assert statuses == answered
     assert server.wait() == 0
 
 
