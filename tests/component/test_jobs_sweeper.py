@@ -14,6 +14,7 @@ from slipway_core.embedded.postgres import PostgresServer
 from slipway_core.embedded.valkey import ValkeyServer
 from slipway_core.errors import QueueUnavailable, StoreUnavailable
 from slipway_core.identifiers import first_uuid7, uuid7
+from slipway_core.queue.contract import ring_id
 from slipway_core.store.database import Database
 from slipway_core.store.partitions import Month, create_partitions, maintain_partitions
 from slipway_core.sweeper import Sweeper
@@ -60,6 +61,17 @@ async def test_rings_stuck_with_a_dead_worker_do_not_count(batch: Batch) -> None
     await quiet_is_over(batch)
     await batch.sweep()
     assert await batch.doorbell.waiting() == 2
+
+
+async def test_rings_of_many_dead_workers_hide_no_others(batch: Batch) -> None:
+    rings = [ring_id(uuid7(), 0, 0) for _ in range(150)]
+    await batch.doorbell.ring(rings)
+    async with redis.asyncio.Redis.from_url(batch.settings.redis_url.get_secret_value()) as client:
+        for ring in rings:
+            await client.set(f"arq:in-progress:{ring}", b"1", px=600_000)
+    job_id = await batch.submit(["a"])
+    async with batch.worker(measure_lengths):
+        assert (await batch.finished(job_id)).succeeded == 1
 
 
 async def test_the_ring_of_a_dead_worker_goes_when_nothing_is_left_to_do(batch: Batch) -> None:
