@@ -8,7 +8,13 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 import redis.asyncio
-from tests.fixtures.batch import Batch, assert_each_has_one_result, eventually, measure_lengths
+from tests.fixtures.batch import (
+    Batch,
+    answers,
+    assert_each_has_one_result,
+    eventually,
+    measure_lengths,
+)
 
 from slipway_core.embedded.postgres import PostgresServer
 from slipway_core.embedded.valkey import ValkeyServer
@@ -236,12 +242,5 @@ async def test_the_pool_comes_back_with_postgres(
         await Sweeper(database, batch.doorbell, impatient).sweep()
     postgres_server.start()
 
-    async def answers() -> bool:
-        try:
-            await database.ping()
-        except StoreUnavailable:
-            return False
-        return True
-
-    await eventually(answers, 10)
+    await eventually(lambda: answers(database), 10)
     await database.close()

@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from tests.fixtures.batch import Batch, eventually
+from tests.fixtures.batch import Batch, answers, eventually
 
 from slipway_core.errors import StoreUnavailable
 from slipway_core.store.database import Database
@@ -59,18 +59,11 @@ async def test_connections_to_a_demoted_node_are_given_up(batch: Batch) -> None:
 
 
 async def test_a_node_that_takes_no_writes_is_away(batch: Batch) -> None:
-    async def answers() -> bool:
-        try:
-            await database.ping()
-        except StoreUnavailable:
-            return False
-        return True
-
     await _set_read_only(batch, "on")
     database = await Database.open(batch.settings)
-    assert not await answers()
+    assert not await answers(database)
     await _set_read_only(batch, "off")
-    await eventually(answers)
+    await eventually(lambda: answers(database))
     await database.close()
 
 

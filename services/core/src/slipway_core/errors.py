@@ -141,6 +141,11 @@ class Draining(SlipwayError):
     http_status = 503
     retryable = True
 
+    def __init__(
+        self, message: str = "this server is shutting down; send the request again"
+    ) -> None:
+        super().__init__(message)
+
 
 class ModelNotReady(SlipwayError):
     http_status = 503

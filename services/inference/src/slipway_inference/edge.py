@@ -87,8 +87,7 @@ class Edge:
             if status or not self._service.draining:
                 raise
             # uvicorn ends what it cannot wait for any longer, and would answer 500.
-            error = Draining("this server is shutting down; send the request again")
-            await self.problem(scope, error)(scope, receive, send_decorated)
+            await self.problem(scope, Draining())(scope, receive, send_decorated)
         except Exception as error:
             problem = self.problem(scope, error)
             if not status:

@@ -135,7 +135,7 @@ class Batcher:
 
     def refuse_waiting(self) -> None:
         """Let those that wait for a lane get Draining, too."""
-        self._waiting.fail(_shutting_down())
+        self._waiting.fail(Draining())
 
     async def drain(self) -> None:
         """Wait until every accepted request has been answered."""
@@ -144,7 +144,7 @@ class Batcher:
 
     def _admit(self, tokens: int, timeout_seconds: float) -> None:
         if self._closed:
-            raise _shutting_down()
+            raise Draining()
         if tokens > self._max_queue_tokens:
             raise PayloadTooLarge(
                 f"the inputs cost about {tokens} tokens and the queue holds "
@@ -230,7 +230,7 @@ class Batcher:
         self._batches.discard(computed)
         self._release(computing)
         seconds = time.monotonic() - computing.started
-        error = _shutting_down() if computed.cancelled() else computed.exception()
+        error = Draining() if computed.cancelled() else computed.exception()
         if error is not None:
             for entry in batch:
                 entry.request.fail(error)
@@ -262,10 +262,6 @@ class Batcher:
 
 def _is_wanted(batch: list[Entry]) -> bool:
     return not all(entry.request.future.done() for entry in batch)
-
-
-def _shutting_down() -> Draining:
-    return Draining("this server is shutting down; send the request again")
 
 
 def _expire(request: Request, timeout_seconds: float) -> None:
