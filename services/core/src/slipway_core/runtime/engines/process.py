@@ -31,6 +31,7 @@ from slipway_core.garbage import keep_what_exists
 from slipway_core.logging import configure_logging
 from slipway_core.runtime.engines import wire
 from slipway_core.runtime.engines.isolation import run_isolated
+from slipway_core.runtime.engines.placement import OwnCore, cores_of_threads, place_team
 from slipway_core.runtime.loading import load_model
 from slipway_core.runtime.protocol import Done, Load, Loaded, LoadFailed, Model, ModelInfo, Run
 
@@ -72,24 +73,33 @@ def serve(connection: socket.socket, lanes: list[socket.socket]) -> None:
         _answer(connection, stream, model)
 
 
-def _answer(connection: socket.socket, stream: BinaryIO, model: Model) -> None:
+def _answer(
+    connection: socket.socket, stream: BinaryIO, model: Model, core: OwnCore | None = None
+) -> None:
+    cpu_time = time.thread_time if core else time.process_time
     while isinstance(message := wire.read_to_engine(stream), Run):
-        started, cpu_started = time.perf_counter(), time.process_time()
+        if core:
+            core.take()
+        started, cpu_started = time.perf_counter(), cpu_time()
         outcomes = run_isolated(model, message.items)
-        seconds, cpu_seconds = time.perf_counter() - started, time.process_time() - cpu_started
+        seconds, cpu_seconds = time.perf_counter() - started, cpu_time() - cpu_started
         connection.sendall(wire.encode(Done(outcomes, seconds, cpu_seconds)))
+        if core:
+            core.observe(seconds, cpu_seconds)
 
 
 def _open_lanes(lanes: list[socket.socket], model: Model, cores: int) -> None:
     """Let a thread serve each lane, on one core; the calling thread has all of them afterwards."""
     together = Barrier(len(lanes) + 1, timeout=LANES_START_SECONDS)
+    own_cores = cores_of_threads(len(lanes))
 
-    def serve_lane(lane: socket.socket) -> None:
+    def serve_lane(number: int, lane: socket.socket) -> None:
         try:
             with lane, contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 model.use_cores(1)
+                core = OwnCore(own_cores[number]) if own_cores else None
                 together.wait()
-                _answer(lane, lane.makefile("rb"), model)
+                _answer(lane, lane.makefile("rb"), model, core)
         except Exception:
             # The server starts another engine; the main thread alone would not tell it.
             log.exception("a lane of the engine failed", code=EngineCrashed.__name__)
@@ -97,9 +107,11 @@ def _open_lanes(lanes: list[socket.socket], model: Model, cores: int) -> None:
 
     atexit.register(_end_at_once)
     for number, lane in enumerate(lanes):
-        Thread(target=serve_lane, args=(lane,), name=f"lane-{number}", daemon=True).start()
+        Thread(target=serve_lane, args=(number, lane), name=f"lane-{number}", daemon=True).start()
     together.wait()
     model.use_cores(cores)
+    if len(own_cores) == cores:
+        place_team(own_cores)
 
 
 def _end_at_once() -> None:

@@ -1,0 +1,63 @@
+"""Which core a thread of an engine stays on, and when it leaves it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import pytest
+
+from slipway_core.runtime.engines.neighbours import FIRST_PAUSE, STRIKES
+from slipway_core.runtime.engines.placement import OwnCore, cores_of_threads
+
+T = TypeVar("T")
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no other system has affinities")
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: nothing to choose")
+def test_threads_have_cores_of_their_own_where_there_are_just_as_many() -> None:
+    allowed = sorted(os.sched_getaffinity(0))
+    assert cores_of_threads(len(allowed)) == allowed
+    assert cores_of_threads(len(allowed) - 1) == [], "the scheduler finds an idle one"
+    assert cores_of_threads(len(allowed) + 1) == []
+
+
+def test_one_thread_may_go_anywhere() -> None:
+    def alone() -> list[int]:
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+        return cores_of_threads(1)
+
+    assert in_a_thread(alone) == []
+
+
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: nowhere to go")
+def test_a_thread_leaves_its_core_for_a_while_when_others_want_it() -> None:
+    everywhere = os.sched_getaffinity(0)
+    own = {max(everywhere)}
+
+    def compute(count: int, share: float) -> list[set[int]]:
+        seen = []
+        for _ in range(count):
+            core.take()
+            seen.append(os.sched_getaffinity(0))
+            core.observe(0.01, 0.01 * share)
+        return seen
+
+    def all_its_life() -> tuple[list[set[int]], ...]:
+        return compute(STRIKES, 0.5), compute(FIRST_PAUSE, 1.0), compute(1, 1.0)
+
+    core = OwnCore(max(everywhere))
+    disturbed, away, back = in_a_thread(all_its_life)
+    assert disturbed == [own] * STRIKES
+    assert away == [everywhere] * FIRST_PAUSE
+    assert back == [own]
+    assert os.sched_getaffinity(0) == everywhere, "the other threads stay where they were"
+
+
+def in_a_thread(function: Callable[[], T]) -> T:
+    with ThreadPoolExecutor(1) as executor:
+        return executor.submit(function).result()
