@@ -9,13 +9,19 @@ from collections.abc import AsyncIterator
 
 import pytest
 import redis.asyncio
+from pydantic import SecretStr
 from tests.fixtures.batch import Batch, eventually, measure_lengths
 
 from slipway_core.embedded.valkey import ValkeyServer
 from slipway_core.errors import InvalidSettings, QueueUnavailable
 from slipway_core.queue.client import ArqDoorbell
+from slipway_core.settings import ServiceSettings
 
 pytestmark = pytest.mark.component
+
+
+def settings_of(redis_url: str) -> ServiceSettings:
+    return ServiceSettings(redis_url=SecretStr(redis_url))
 
 
 @pytest.fixture
@@ -120,7 +126,7 @@ async def test_what_is_computed_while_the_queue_is_away_is_not_lost(
 
 
 async def test_connecting_waits_for_the_first_use(redis_url: str) -> None:
-    doorbell = await ArqDoorbell.connect("redis://127.0.0.1:1/0", "q")
+    doorbell = await ArqDoorbell.connect(settings_of("redis://127.0.0.1:1/0"))
     with pytest.raises(QueueUnavailable):
         await doorbell.ring(["x"])
     await doorbell.close()
@@ -129,4 +135,4 @@ async def test_connecting_waits_for_the_first_use(redis_url: str) -> None:
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1", "nonsense"])
 async def test_a_wrong_address_is_said_so(url: str) -> None:
     with pytest.raises(InvalidSettings, match="SLIPWAY_REDIS_URL"):
-        await ArqDoorbell.connect(url, "q")
+        await ArqDoorbell.connect(settings_of(url))

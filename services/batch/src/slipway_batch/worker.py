@@ -58,9 +58,7 @@ class BatchWorker:
             async with AsyncExitStack() as opened:
                 database = await Database.open(self._settings)
                 opened.push_async_callback(database.close)
-                doorbell = await ArqDoorbell.connect(
-                    self._settings.redis_url.get_secret_value(), self._settings.queue_name
-                )
+                doorbell = await ArqDoorbell.connect(self._settings)
                 opened.push_async_callback(doorbell.close)
                 await self._serve(database, doorbell)
         finally:
@@ -134,8 +132,7 @@ class BatchWorker:
             can_compute=self._can_compute,
         )
         worker = QueueWorker(
-            self._settings.redis_url.get_secret_value(),
-            self._settings.queue_name,
+            self._settings,
             runner.answer,
             slots=slots,
             # A chunk under suspicion first waits for all others to end.

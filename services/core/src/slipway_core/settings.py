@@ -2,7 +2,8 @@
 
 Secrets (the two URLs carry passwords) may also come as files of a folder named by
 SLIPWAY_SECRETS_DIR, each file named like the variable in lower case: that is how a Kubernetes
-Secret is mounted, and how they stay out of environment listings.
+Secret is mounted, and how they stay out of environment listings. A process that runs takes what
+these files have become when it connects again.
 """
 
 from __future__ import annotations
@@ -11,7 +12,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    Field,
+    PrivateAttr,
+    SecretStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from slipway_core.errors import InvalidSettings, ModelAddressInvalid
@@ -29,6 +37,7 @@ class ServiceSettings(BaseSettings):
     """What any Slipway service is told by its environment."""
 
     model_config = SettingsConfigDict(env_prefix="SLIPWAY_", extra="ignore", frozen=True)
+    _secrets: Path | None = PrivateAttr(None)
 
     namespace: str = Field("default", description="Kubernetes namespace; part of the queue's name.")
     deployment: str = Field(
@@ -142,13 +151,28 @@ class ServiceSettings(BaseSettings):
         """Read the environment; raises InvalidSettings naming each variable that is wrong."""
         secrets = os.environ.get("SLIPWAY_SECRETS_DIR")
         try:
-            return cls(_secrets_dir=secrets) if secrets else cls()
+            settings = cls(_secrets_dir=secrets) if secrets else cls()
         except ValidationError as error:
             wrong = "; ".join(
                 f"SLIPWAY_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
                 for problem in error.errors()
             )
             raise InvalidSettings(f"the settings cannot be used: {wrong}") from None
+        settings._secrets = Path(secrets) if secrets else None
+        return settings
+
+    def read_again(self, name: Literal["database_url", "redis_url"]) -> str:
+        """The address of a store as its file has it now, so that a password that was changed needs
+        no restart. What came from elsewhere, or is gone, is as it was at the start.
+        """
+        given: SecretStr = getattr(self, name)
+        if self._secrets is None or f"SLIPWAY_{name.upper()}" in os.environ:
+            return given.get_secret_value()
+        try:
+            written = (self._secrets / f"slipway_{name}").read_text().strip()
+        except OSError:
+            written = ""
+        return written or given.get_secret_value()
 
     def describe(self) -> str:
         """Every setting as a line `NAME=value  # what it is`, secrets hidden.

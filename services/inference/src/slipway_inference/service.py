@@ -163,9 +163,7 @@ class Service:
         if self.settings.redis_url.get_secret_value():
             from slipway_core.queue.client import ArqDoorbell
 
-            self.doorbell = await ArqDoorbell.connect(
-                self.settings.redis_url.get_secret_value(), self.settings.queue_name
-            )
+            self.doorbell = await ArqDoorbell.connect(self.settings)
         if self.database:
             from slipway_core.sweeper import keep_sweeping  # it imports the database driver
 

@@ -20,6 +20,7 @@ from slipway_core.queue.connection import (
     open_redis,
 )
 from slipway_core.queue.contract import CLAIM_CHUNK, MOST_IN_PROGRESS
+from slipway_core.settings import ServiceSettings
 
 _RINGS_AT_ONCE = 500
 
@@ -32,9 +33,9 @@ class ArqDoorbell:
         self._queue_name = queue_name
 
     @classmethod
-    async def connect(cls, redis_url: str, queue_name: str) -> Self:
+    async def connect(cls, settings: ServiceSettings) -> Self:
         """Connects at first use, so it succeeds while Redis is away. Raises InvalidSettings."""
-        return cls(open_redis(redis_url, queue_name), queue_name)
+        return cls(open_redis(settings), settings.queue_name)
 
     async def ring(self, rings: list[str]) -> None:
         """Announce chunks by their `ring_id`. A ring that is there already stays as it is.

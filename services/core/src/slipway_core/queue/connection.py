@@ -11,20 +11,48 @@ from typing import Any
 
 from arq.connections import ArqRedis
 from redis.asyncio import ConnectionPool
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
 from redis.backoff import ExponentialBackoff
-from redis.exceptions import BusyLoadingError, ConnectionError, TimeoutError
+from redis.credentials import CredentialProvider
+from redis.exceptions import (
+    AuthenticationError,
+    BusyLoadingError,
+    ConnectionError,
+    TimeoutError,
+)
 
 from slipway_core.errors import InvalidSettings
+from slipway_core.settings import ServiceSettings
 
 CONNECT_TIMEOUT_SECONDS = 2
 ANSWER_TIMEOUT_SECONDS = 5
 RING_LIFETIME_MILLISECONDS = 7 * 86_400_000
 """A ring that nobody answered for a week is dropped; the sweeper makes a new one."""
+_WRONG_ADDRESS = "SLIPWAY_REDIS_URL must look like redis://:password@host:6379/0"
 
 
-def open_redis(redis_url: str, queue_name: str, max_connections: int = 20) -> ArqRedis:
+class _Credentials(CredentialProvider):
+    """User and password as they are in the settings when a connection is opened."""
+
+    def __init__(self, settings: ServiceSettings) -> None:
+        self._settings = settings
+
+    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+        try:
+            address = parse_url(self._settings.read_again("redis_url"))
+        except ValueError:
+            raise AuthenticationError(_WRONG_ADDRESS) from None
+        password = address.get("password", "")
+        return (address["username"], password) if "username" in address else (password,)
+
+    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+        return self.get_credentials()
+
+
+def open_redis(settings: ServiceSettings, max_connections: int = 20) -> ArqRedis:
     """A client that connects when it is first used. Raises InvalidSettings for a bad address."""
+    redis_url = settings.redis_url.get_secret_value()
     if not redis_url:
         raise InvalidSettings("SLIPWAY_REDIS_URL is empty: set it to redis://...")
     try:
@@ -39,14 +67,15 @@ def open_redis(redis_url: str, queue_name: str, max_connections: int = 20) -> Ar
             max_connections=max_connections,
         )
     except ValueError:
-        raise InvalidSettings(
-            "SLIPWAY_REDIS_URL must look like redis://:password@host:6379/0"
-        ) from None
+        raise InvalidSettings(_WRONG_ADDRESS) from None
+    given = [pool.connection_kwargs.pop(name, None) for name in ("username", "password")]
+    if any(given):
+        pool.connection_kwargs["credential_provider"] = _Credentials(settings)
     return ArqRedis(
         pool_or_conn=pool,
         job_serializer=encode_payload,
         job_deserializer=decode_payload,
-        default_queue_name=queue_name,
+        default_queue_name=settings.queue_name,
         expires_extra_ms=RING_LIFETIME_MILLISECONDS,
     )
 

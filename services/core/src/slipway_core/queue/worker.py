@@ -17,6 +17,7 @@ from redis.exceptions import RedisError
 from slipway_core.cancelling import cancel_and_wait
 from slipway_core.queue.connection import decode_payload, encode_payload, open_redis
 from slipway_core.queue.contract import CLAIM_CHUNK, MOST_IN_PROGRESS
+from slipway_core.settings import ServiceSettings
 
 log = structlog.get_logger("slipway.queue")
 
@@ -38,15 +39,14 @@ class QueueWorker:
 
     def __init__(
         self,
-        redis_url: str,
-        queue_name: str,
+        settings: ServiceSettings,
         handler: Handler,
         *,
         slots: int,
         ring_timeout_seconds: float,
     ) -> None:
-        self._redis = open_redis(redis_url, queue_name)
-        self._queue_name = queue_name
+        self._redis = open_redis(settings)
+        self._queue_name = settings.queue_name
         self._handler = handler
         self._slots = slots
         self._ring_timeout_seconds = ring_timeout_seconds

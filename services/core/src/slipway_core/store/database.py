@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Self
 
 import psycopg
@@ -89,7 +90,7 @@ class Database:
                 raise
 
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            address,
+            partial(settings.read_again, "database_url"),
             # Transactions are begun explicitly. Were it left to the driver, a check of an idle
             # connection that is cancelled could leave it committing every statement by itself.
             kwargs={**connection_options(settings.database_timeout_seconds), "autocommit": True},

@@ -1,0 +1,100 @@
+"""A password that is changed while a service runs: taken from its file with the next connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+import redis
+from tests.fixtures.batch import eventually
+
+from slipway_core.embedded.valkey import ValkeyServer
+from slipway_core.errors import QueueUnavailable, StoreUnavailable
+from slipway_core.queue.client import ArqDoorbell
+from slipway_core.settings import ServiceSettings
+from slipway_core.store.database import Database
+
+pytestmark = pytest.mark.component
+ROLE = "slipway_rotated"
+
+
+@pytest.fixture
+def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a mounted Secret."""
+    monkeypatch.setenv("SLIPWAY_SECRETS_DIR", str(tmp_path))
+    for name in ("SLIPWAY_DATABASE_URL", "SLIPWAY_REDIS_URL"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+@pytest.fixture
+def role(database_url: str) -> Iterator[psycopg.Connection]:
+    """A role whose password is `old`, by the connection of one who may change it."""
+    with psycopg.connect(database_url, autocommit=True) as owner:
+        owner.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD 'old'")
+        yield owner
+        owner.execute(f"DROP ROLE {ROLE}")
+
+
+async def test_of_the_database(mounted: Path, role: psycopg.Connection) -> None:
+    where = f"{role.info.host}:{role.info.port}/{role.info.dbname}"
+    file = mounted / "slipway_database_url"
+    file.write_text(f"postgresql://{ROLE}:old@{where}")
+    database = await Database.open(ServiceSettings.load())
+    await database.ping()
+
+    role.execute(f"ALTER ROLE {ROLE} PASSWORD 'new'")
+    role.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [ROLE]
+    )
+    with pytest.raises(StoreUnavailable):
+        await database.ping()
+
+    file.write_text(f"postgresql://{ROLE}:new@{where}\n")
+
+    async def answers() -> bool:
+        try:
+            await database.ping()
+        except StoreUnavailable:
+            return False
+        return True
+
+    await eventually(answers)
+    await database.close()
+
+
+async def test_of_the_queue(mounted: Path, valkey_server: ValkeyServer) -> None:
+    where = valkey_server.url.rpartition("@")[2]
+    file = mounted / "slipway_redis_url"
+    file.write_text(f"redis://{ROLE}:old@{where}")
+    with redis.Redis.from_url(valkey_server.url) as owner:
+        owner.execute_command("ACL", "SETUSER", ROLE, "on", ">old", "~*", "+@all")
+        doorbell = await ArqDoorbell.connect(ServiceSettings.load())
+        await doorbell.ring(["a:0:0"])
+
+        owner.execute_command("ACL", "SETUSER", ROLE, "resetpass", ">new")
+        owner.execute_command("CLIENT", "KILL", "USER", ROLE)
+        with pytest.raises(QueueUnavailable):
+            await doorbell.ring(["a:1:0"])
+
+        file.write_text("nonsense")
+        with pytest.raises(QueueUnavailable):
+            await doorbell.ring(["a:1:0"])
+
+        file.write_text(f"redis://{ROLE}:new@{where}")
+        await doorbell.ring(["a:1:0"])
+        assert await doorbell.depth() == 2
+        await doorbell.close()
+        owner.execute_command("ACL", "DELUSER", ROLE)
+
+
+def test_what_came_from_a_variable_stays(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLIPWAY_REDIS_URL", "redis://variable:6379/0")
+    (mounted / "slipway_redis_url").write_text("redis://file:6379/0")
+    (mounted / "slipway_database_url").write_text("postgresql://file/slipway")
+    settings = ServiceSettings.load()
+    assert settings.read_again("redis_url") == "redis://variable:6379/0"
+    (mounted / "slipway_database_url").unlink()
+    assert settings.read_again("database_url") == "postgresql://file/slipway"
