@@ -15,10 +15,11 @@ from slipway_core.runtime.engines.placement import OwnCore, cores_of_threads
 
 T = TypeVar("T")
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="no other system has affinities")
+pytestmark = pytest.mark.skipif(
+    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="needs two cores of Linux"
+)
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: nothing to choose")
 def test_threads_have_cores_of_their_own_where_there_are_just_as_many() -> None:
     allowed = sorted(os.sched_getaffinity(0))
     assert cores_of_threads(len(allowed)) == allowed
@@ -34,7 +35,6 @@ def test_one_thread_may_go_anywhere() -> None:
     assert in_a_thread(alone) == []
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one core: nowhere to go")
 def test_a_thread_leaves_its_core_for_a_while_when_others_want_it() -> None:
     everywhere = os.sched_getaffinity(0)
     own = {max(everywhere)}
@@ -48,12 +48,20 @@ def test_a_thread_leaves_its_core_for_a_while_when_others_want_it() -> None:
         return seen
 
     def all_its_life() -> tuple[list[set[int]], ...]:
-        return compute(STRIKES, 0.5), compute(FIRST_PAUSE, 1.0), compute(1, 1.0)
+        return (
+            compute(STRIKES, 0.5),
+            compute(FIRST_PAUSE, 1.0),
+            compute(1, 0.5),
+            compute(2 * FIRST_PAUSE, 1.0),
+            compute(1, 1.0),
+        )
 
     core = OwnCore(max(everywhere))
-    disturbed, away, back = in_a_thread(all_its_life)
+    disturbed, away, tried, longer_away, back = in_a_thread(all_its_life)
     assert disturbed == [own] * STRIKES
     assert away == [everywhere] * FIRST_PAUSE
+    assert tried == [own]
+    assert longer_away == [everywhere] * FIRST_PAUSE * 2
     assert back == [own]
     assert os.sched_getaffinity(0) == everywhere, "the other threads stay where they were"
 

@@ -158,7 +158,7 @@ class ServiceSettings(BaseSettings):
                 for problem in error.errors()
             )
             raise InvalidSettings(f"the settings cannot be used: {wrong}") from None
-        settings._secrets = Path(secrets) if secrets else None
+        settings._secrets = Path(secrets).expanduser() if secrets else None
         return settings
 
     def read_again(self, name: Literal["database_url", "redis_url"]) -> str:
@@ -166,7 +166,8 @@ class ServiceSettings(BaseSettings):
         no restart. What came from elsewhere, or is gone, is as it was at the start.
         """
         given: SecretStr = getattr(self, name)
-        if self._secrets is None or f"SLIPWAY_{name.upper()}" in os.environ:
+        variables = {variable.upper() for variable in os.environ}
+        if self._secrets is None or f"SLIPWAY_{name.upper()}" in variables:
             return given.get_secret_value()
         try:
             written = (self._secrets / f"slipway_{name}").read_text().strip()

@@ -38,15 +38,14 @@ class _Credentials(CredentialProvider):
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
 
-    def get_credentials(self) -> tuple[str] | tuple[str, str]:
+    def get_credentials(self) -> tuple[str, ...]:  # type: ignore[override]
         try:
             address = parse_url(self._settings.read_again("redis_url"))
         except ValueError:
             raise AuthenticationError(_WRONG_ADDRESS) from None
-        password = address.get("password", "")
-        return (address["username"], password) if "username" in address else (password,)
+        return tuple(address[name] for name in ("username", "password") if name in address)
 
-    async def get_credentials_async(self) -> tuple[str] | tuple[str, str]:
+    async def get_credentials_async(self) -> tuple[str, ...]:  # type: ignore[override]
         return self.get_credentials()
 
 
@@ -68,9 +67,9 @@ def open_redis(settings: ServiceSettings, max_connections: int = 20) -> ArqRedis
         )
     except ValueError:
         raise InvalidSettings(_WRONG_ADDRESS) from None
-    given = [pool.connection_kwargs.pop(name, None) for name in ("username", "password")]
-    if any(given):
-        pool.connection_kwargs["credential_provider"] = _Credentials(settings)
+    for name in ("username", "password"):
+        pool.connection_kwargs.pop(name, None)
+    pool.connection_kwargs["credential_provider"] = _Credentials(settings)
     return ArqRedis(
         pool_or_conn=pool,
         job_serializer=encode_payload,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, Self
 
 import psycopg
@@ -37,6 +36,7 @@ LONG_STATEMENT_SECONDS = 120
 """For statements that grow with the size of a job. Not more: a statement of a machine that fell
 silent may hold its locks as long.
 """
+_WRONG_ADDRESS = "SLIPWAY_DATABASE_URL must look like postgresql://user:password@host:5432/database"
 
 _AWAY = (
     psycopg.OperationalError,
@@ -70,15 +70,16 @@ class Database:
 
         Raises InvalidSettings when `database_url` is empty or not an address of PostgreSQL.
         """
-        address = settings.database_url.get_secret_value()
-        if not address:
+        if not settings.database_url.get_secret_value():
             raise InvalidSettings("SLIPWAY_DATABASE_URL is empty: set it to postgresql://...")
-        try:
-            psycopg.conninfo.conninfo_to_dict(address)
-        except psycopg.ProgrammingError:
-            raise InvalidSettings(
-                "SLIPWAY_DATABASE_URL must look like postgresql://user:password@host:5432/database"
-            ) from None
+        if not _is_address(settings.database_url.get_secret_value()):
+            raise InvalidSettings(_WRONG_ADDRESS)
+
+        def read_address() -> str:
+            address = settings.read_again("database_url")
+            if not _is_address(address):  # the driver would log why, and a password with it
+                raise psycopg.OperationalError(_WRONG_ADDRESS)
+            return address
 
         async def check(connection: Connection) -> None:
             try:
@@ -90,7 +91,7 @@ class Database:
                 raise
 
         pool: AsyncConnectionPool[Connection] = AsyncConnectionPool(
-            partial(settings.read_again, "database_url"),
+            read_address,
             # Transactions are begun explicitly. Were it left to the driver, a check of an idle
             # connection that is cancelled could leave it committing every statement by itself.
             kwargs={**connection_options(settings.database_timeout_seconds), "autocommit": True},
@@ -175,6 +176,14 @@ def connection_options(timeout_seconds: float) -> dict[str, Any]:
         # Prepared statements do not survive a pooler in transaction mode.
         "prepare_threshold": None,
     }
+
+
+def _is_address(address: str) -> bool:
+    try:
+        psycopg.conninfo.conninfo_to_dict(address)
+    except psycopg.ProgrammingError:
+        return False
+    return True
 
 
 async def _configure(connection: Connection) -> None:

@@ -43,17 +43,21 @@ class OwnCore:
     def take(self) -> None:
         """Be there for the next batch; called before each."""
         wanted = self._all if self._neighbours.disturb() else self._core
-        if wanted != self._allowed:
+        if wanted != self._allowed and _stay_on(wanted):
             self._allowed = wanted
-            _stay_on(wanted)
 
     def observe(self, seconds: float, cpu_seconds: float) -> None:
         """What a batch took, and how much of that time its thread computed."""
-        self._neighbours.observe(seconds, cpu_seconds)
+        if self._allowed == self._core:
+            self._neighbours.observe(seconds, cpu_seconds)
 
 
 def place_team(cores: Sequence[int]) -> None:
-    """Keep the calling thread and those that share its products with it on a core each."""
+    """Keep the threads that share the calling thread's products on a core each.
+
+    With more than two the calling thread itself stays free: libgomp may end some of the others for
+    a smaller product, and those that it starts again inherit where the calling thread may go.
+    """
     library = ctypes.CDLL(None)
     try:
         run_on_each, number_of = library.GOMP_parallel, library.omp_get_thread_num
@@ -61,13 +65,18 @@ def place_team(cores: Sequence[int]) -> None:
         return
 
     def stay(_: object) -> None:
-        _stay_on({cores[number_of() % len(cores)]})
+        number = number_of()
+        if number > 0 or len(cores) == 2:
+            _stay_on({cores[number % len(cores)]})
 
     run_on_each(_TEAM_FUNCTION(stay), None, ctypes.c_uint(len(cores)), ctypes.c_uint(0))
 
 
-def _stay_on(cores: set[int]) -> None:
+def _stay_on(cores: set[int]) -> bool:
+    """Whether the calling thread could be kept there."""
     try:
         os.sched_setaffinity(0, cores)
     except OSError as error:  # it was taken from the container meanwhile
         log.warning("a thread cannot stay on its core", cores=sorted(cores), cause=str(error))
+        return False
+    return True
