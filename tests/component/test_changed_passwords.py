@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
-from tests.fixtures.batch import eventually
+from tests.fixtures.batch import answers, eventually
 
 from slipway_core.embedded.valkey import ValkeyServer
 from slipway_core.errors import QueueUnavailable, StoreUnavailable
@@ -53,15 +53,7 @@ async def test_of_the_database(mounted: Path, role: psycopg.Connection) -> None:
         await database.ping()
 
     file.write_text(f"postgresql://{ROLE}:new@{where}\n")
-
-    async def answers() -> bool:
-        try:
-            await database.ping()
-        except StoreUnavailable:
-            return False
-        return True
-
-    await eventually(answers)
+    await eventually(lambda: answers(database))
     await database.close()
 
 

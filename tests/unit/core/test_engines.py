@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,6 +17,7 @@ import uvloop
 from tests.fixtures.bert_packages import make_tensors, write_bert_package
 from tests.fixtures.local_platform import wait_until
 from tests.fixtures.models import write_python_package
+from tests.fixtures.tiers import needs_two_cores
 
 from slipway_core.errors import ModelError, ModelIntegrityError, ModelLoadFailed
 from slipway_core.runtime.engines.pool import EnginePool
@@ -251,9 +251,7 @@ async def test_a_model_with_lanes_computes_on_each_and_on_all_cores_alike(
             assert other == pytest.approx(first, abs=1e-6)
 
 
-@pytest.mark.skipif(
-    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="needs two cores of Linux"
-)
+@needs_two_cores
 async def test_threads_that_compute_have_a_core_each(encoder_package: Path) -> None:
     cores: set[int] = os.sched_getaffinity(0)
     async with pool_of(encoder_package, threads=len(cores)) as pool:

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-import pytest
+from tests.fixtures.tiers import needs_two_cores
 
 from slipway_core.runtime.engines.neighbours import FIRST_PAUSE, STRIKES
 from slipway_core.runtime.engines.placement import OwnCore, cores_of_threads
 
 T = TypeVar("T")
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux" or len(os.sched_getaffinity(0)) < 2, reason="needs two cores of Linux"
-)
+pytestmark = needs_two_cores
 
 
 def test_threads_have_cores_of_their_own_where_there_are_just_as_many() -> None:

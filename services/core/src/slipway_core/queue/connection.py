@@ -38,15 +38,12 @@ class _Credentials(CredentialProvider):
     def __init__(self, settings: ServiceSettings) -> None:
         self._settings = settings
 
-    def get_credentials(self) -> tuple[str, ...]:  # type: ignore[override]
+    async def get_credentials_async(self) -> tuple[str, ...]:  # type: ignore[override]
         try:
             address = parse_url(self._settings.read_again("redis_url"))
         except ValueError:
             raise AuthenticationError(_WRONG_ADDRESS) from None
         return tuple(address[name] for name in ("username", "password") if name in address)
-
-    async def get_credentials_async(self) -> tuple[str, ...]:  # type: ignore[override]
-        return self.get_credentials()
 
 
 def open_redis(settings: ServiceSettings, max_connections: int = 20) -> ArqRedis:
@@ -67,7 +64,7 @@ def open_redis(settings: ServiceSettings, max_connections: int = 20) -> ArqRedis
         )
     except ValueError:
         raise InvalidSettings(_WRONG_ADDRESS) from None
-    for name in ("username", "password"):
+    for name in ("username", "password"):  # beside a provider they are refused
         pool.connection_kwargs.pop(name, None)
     pool.connection_kwargs["credential_provider"] = _Credentials(settings)
     return ArqRedis(

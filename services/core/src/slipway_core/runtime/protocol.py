@@ -116,7 +116,9 @@ class LoadFailed(msgspec.Struct, frozen=True, tag=True):
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """`cpu_seconds`: what the engine's cores worked meanwhile, on other lanes too."""
+    """`cpu_seconds`: what the engine's cores worked meanwhile, on other lanes too; of a lane that
+    keeps to a core, what its thread did.
+    """
 
     outcomes: list[Outcome]
     seconds: float

@@ -67,7 +67,7 @@ def place_team(cores: Sequence[int]) -> None:
     def stay(_: object) -> None:
         number = number_of()
         if number > 0 or len(cores) == 2:
-            _stay_on({cores[number % len(cores)]})
+            _stay_on({cores[number]})
 
     run_on_each(_TEAM_FUNCTION(stay), None, ctypes.c_uint(len(cores)), ctypes.c_uint(0))
 
