@@ -107,17 +107,44 @@ def test_a_log_that_nobody_reads_stops_nobody() -> None:
     assert done.stdout == b"drained\n"
 
 
-async def test_request_lines_of_one_turn_come_together_and_whole(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+async def test_request_lines_come_together_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[str] = []
-    monkeypatch.setattr(sys.stderr, "write", written.append)
+    begun = asyncio.Event()
+
+    def write(text: str) -> None:
+        written.append(text)
+        begun.set()
+
+    monkeypatch.setattr(sys.stderr, "write", write)
     for number in range(100):
         fields = {"path": "/ü" * 20, **request_fields(f"r-{number}")}
         write_request_line(logging.INFO, "slipway.access", "request", fields)
     assert written == []
-    await asyncio.sleep(0)
+    await asyncio.wait_for(begun.wait(), 5)
     lines = "".join(written).splitlines()
     assert [json.loads(line)["request_id"] for line in lines] == [f"r-{n}" for n in range(100)]
     assert len(written) < 20
     assert max(len(text.encode()) for text in written) <= 4096, "what a pipe takes in one piece"
+
+
+@pytest.mark.parametrize(
+    ("then", "expected"),
+    [
+        ("structlog.get_logger('slipway.test').info('next')", ["request", "next"]),
+        ("pass", ["request"]),
+    ],
+)
+def test_a_request_line_comes_before_what_follows_it_and_before_the_end(
+    then: str, expected: list[str]
+) -> None:
+    code = (
+        "import asyncio, logging, structlog\n"
+        "from slipway_core.logging import configure_logging, write_request_line\n"
+        "async def main():\n"
+        "    write_request_line(logging.INFO, 'slipway.access', 'request', {})\n"
+        f"    {then}\n"
+        "configure_logging('info')\n"
+        "asyncio.run(main())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
+    assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == expected

@@ -8,11 +8,14 @@ A line has `timestamp`, `level`, `logger`, `event`, whatever the caller adds, an
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextlib
 import json
 import logging
 import re
 import sys
+import time
+from collections import deque
 from collections.abc import Mapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -35,8 +38,11 @@ _request: ContextVar[Mapping[str, str]] = ContextVar(
     "slipway_request", default=MappingProxyType({})
 )
 _threshold = logging.INFO
-_request_lines: list[dict[str, Any]] = []
 _WHOLE_BYTES = 4096  # PIPE_BUF: what one write puts into a pipe in one piece
+REQUEST_LINE_SECONDS = 0.05
+"""For how long a request's line may wait for others. Each write wakes whoever reads the log, on a
+core where a model computes.
+"""
 
 
 def configure_logging(level: str) -> None:
@@ -71,6 +77,7 @@ def configure_logging(level: str) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     logging.captureWarnings(True)
+    atexit.register(_request_lines.write)
 
 
 def request_fields(request_id: str, traceparent: str | None = None) -> dict[str, str]:
@@ -88,34 +95,49 @@ def bind_request(fields: Mapping[str, str]) -> None:
 
 def write_request_line(level: int, logger: str, event: str, fields: dict[str, Any]) -> None:
     """A line as a logger writes it, in a tenth of the time: for the one that every request has, and
-    whose `fields` include those of `request_fields`. Those of one turn of the event loop are
-    written together, after its answers.
+    whose `fields` include those of `request_fields`. It is written within REQUEST_LINE_SECONDS,
+    together with others, and before any other line that comes after it.
 
     level: of the standard library's `logging`.
     """
     if level < _threshold:
         return
-    if not _request_lines:
-        asyncio.get_running_loop().call_soon(_write_request_lines)
     now = datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="microseconds")
     line = {"timestamp": f"{now}Z", "level": logging.getLevelName(level).lower(), "event": event}
-    _request_lines.append({**line, **fields, "logger": logger})
+    _request_lines.add({**line, **fields, "logger": logger})
 
 
-def _write_request_lines() -> None:
-    waiting = _request_lines.copy()
-    _request_lines.clear()
-    together: list[str] = []
-    size = 0
-    for line in waiting:
-        encoded = _encode(line)
-        length = len(encoded.encode()) + 1
-        if together and size + length > _WHOLE_BYTES:
+class _RequestLines:
+    """Lines that wait to be written together."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[dict[str, Any]] = deque()
+        self._due = 0.0
+
+    def add(self, line: dict[str, Any]) -> None:
+        self._waiting.append(line)
+        now = time.monotonic()
+        if now >= self._due:
+            self._due = now + REQUEST_LINE_SECONDS
+            asyncio.get_running_loop().call_later(REQUEST_LINE_SECONDS, self.write)
+
+    def write(self) -> None:
+        """Write all of them; any thread may ask for it."""
+        together: list[str] = []
+        size = 0
+        while self._waiting:
+            encoded = _encode(self._waiting.popleft())
+            length = len(encoded.encode()) + 1
+            if together and size + length > _WHOLE_BYTES:
+                _write_line("\n".join(together))
+                together, size = [], 0
+            together.append(encoded)
+            size += length
+        if together:
             _write_line("\n".join(together))
-            together, size = [], 0
-        together.append(encoded)
-        size += length
-    _write_line("\n".join(together))
+
+
+_request_lines = _RequestLines()
 
 
 def read_trace_id(traceparent: str | None) -> str | None:
@@ -157,6 +179,7 @@ class _LineWriter:
         self.name = name
 
     def msg(self, line: str) -> None:
+        _request_lines.write()
         _write_line(line)
 
     log = debug = info = warn = warning = error = critical = fatal = exception = err = failure = msg
