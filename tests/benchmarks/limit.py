@@ -35,6 +35,14 @@ class Layout:
         return f"{self.processes} x {self.threads}"
 
 
+@dataclass(frozen=True)
+class InProcess:
+    """Texts a second without a server: in the fastest layout, and in one process on all threads."""
+
+    limit: float
+    one_process: float
+
+
 class LimitProcess:
     """A process of its own that computes windows of texts on `threads` threads when it is told."""
 
@@ -78,6 +86,14 @@ class Limit:
     def measure(self, window: int) -> float:
         """Texts a second with `window` texts in flight."""
         return self.measure_in(self.layout_of(window), window)
+
+    def measure_beside_one_process(self, window: int, layout: Layout | None = None) -> InProcess:
+        """The same, in `layout` when it is given, and what one process on all threads computes."""
+        layout = layout or self.layout_of(window)
+        one_process = Layout(1, available_cpus())
+        limit = self.measure_in(layout, window)
+        same = layout == one_process
+        return InProcess(limit, limit if same else self.measure_in(one_process, window))
 
     def layout_of(self, window: int) -> Layout:
         """The layout that is the fastest for the window."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import httpx2
+from tests.benchmarks.limit import InProcess
 from tests.benchmarks.load import BenchmarkFailed, Load, LoadResult, Target, run_load
 from tests.benchmarks.report import Spread, progress
 
@@ -52,11 +53,13 @@ POINTS = (
 
 @dataclass
 class Measured:
-    """The repeats of one point: texts a second of the limit (when measured) and of the server."""
+    """The repeats of one point: the loads, and what was computed in process before each of them
+    (when that was measured).
+    """
 
     point: Point
     loads: list[LoadResult] = field(default_factory=list)
-    limits: list[float] = field(default_factory=list)
+    in_process: list[InProcess] = field(default_factory=list)
 
     @property
     def rate(self) -> Spread:
@@ -65,13 +68,18 @@ class Measured:
 
     @property
     def limit(self) -> Spread:
-        return Spread.of(self.limits)
+        """Texts a second that the machine computes in process."""
+        return Spread.of([one.limit for one in self.in_process])
 
     @property
     def percent_of_limit(self) -> Spread:
         """Each load against the limit that was measured just before it."""
-        pairs = zip(self.loads, self.limits, strict=True)
-        return Spread.of([100 * self._texts(load) / limit for load, limit in pairs])
+        return self._percent_of([one.limit for one in self.in_process])
+
+    @property
+    def percent_of_one_process(self) -> Spread:
+        """The same against one process on all threads."""
+        return self._percent_of([one.one_process for one in self.in_process])
 
     @property
     def p50_ms(self) -> Spread:
@@ -84,6 +92,10 @@ class Measured:
     @property
     def failed(self) -> int:
         return sum(load.failed for load in self.loads)
+
+    def _percent_of(self, rates: Sequence[float]) -> Spread:
+        pairs = zip(self.loads, rates, strict=True)
+        return Spread.of([100 * self._texts(load) / rate for load, rate in pairs])
 
     def _texts(self, load: LoadResult) -> float:
         return load.requests_per_second * self.point.texts_per_request
@@ -101,7 +113,7 @@ def measure_points(
     *,
     seconds: int,
     repeats: int,
-    limit_of: Callable[[Point], float] | None = None,
+    limit_of: Callable[[Point], InProcess] | None = None,
 ) -> list[Measured]:
     """All points, round after round; with `limit_of` the limit is measured before each load.
 
@@ -119,9 +131,9 @@ def measure_points(
                 run_load(target, texts, load)
                 continue
             if limit_of is not None:
-                one.limits.append(limit_of(point))
+                one.in_process.append(limit_of(point))
             one.loads.append(run_load(target, texts, load))
-            share = f", limit {one.limits[-1]:.0f}" if one.limits else ""
+            share = f", limit {one.in_process[-1].limit:.0f}" if one.in_process else ""
             progress(
                 f"  {target.name}, round {turn}, {point.name}: "
                 f"{one.loads[-1].requests_per_second:.0f} requests/s{share}"

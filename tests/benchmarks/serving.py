@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from tests.benchmarks import serving_tables
 from tests.benchmarks.command import run_benchmark
-from tests.benchmarks.limit import Layout, Limit, open_limit
+from tests.benchmarks.limit import InProcess, Layout, Limit, open_limit
 from tests.benchmarks.load import Load, LoadResult, Target, run_load
 from tests.benchmarks.local_slipway import RunningSlipway, run_slipway
 from tests.benchmarks.machine import describe_machine
@@ -124,11 +124,9 @@ def _measure_slipway(options: argparse.Namespace, texts: Sequence[str]) -> Serve
         )
 
 
-def _limit_of(limit: Limit, own: Layout, point: Point) -> float:
+def _limit_of(limit: Limit, own: Layout, point: Point) -> InProcess:
     """A single client has one engine's threads for itself; more have the machine."""
-    if point.in_flight == 1:
-        return limit.measure_in(own, 1)
-    return limit.measure(point.in_flight)
+    return limit.measure_beside_one_process(point.in_flight, own if point.in_flight == 1 else None)
 
 
 def _overload(target: Target, texts: Sequence[str], seconds: int, deadline_ms: int) -> Overload:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from tests.benchmarks.peer_servers import PeerResult
     from tests.benchmarks.serving import OpenLoop, Overload, Served
 
-HEADER = ("clients", "limit, texts/s", "texts/s", "% of the limit", "p50, ms", "p99, ms", "failed")
+HEADER = (
+    "clients", "limit, texts/s", "texts/s", "% of the limit", "% of one process", "p50, ms",
+    "p99, ms", "failed",
+)  # fmt: skip
 
 
 def serving_section(served: Served, machine: str) -> str:
@@ -24,6 +27,7 @@ def serving_section(served: Served, machine: str) -> str:
             one.limit.show(),
             one.rate.show(),
             one.percent_of_limit.show(),
+            one.percent_of_one_process.show(),
             one.p50_ms.show(1),
             one.p99_ms.show(1),
             str(one.failed),

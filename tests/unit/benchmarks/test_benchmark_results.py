@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from tests.benchmarks.limit import InProcess
 from tests.benchmarks.load import BenchmarkFailed, LoadResult, parse_output, percentile
 from tests.benchmarks.machine import parse_cpu_facts
 from tests.benchmarks.memory import MemoryWatch, Sample
@@ -32,7 +33,8 @@ def load(rate: float, p99: float = 20.0) -> LoadResult:
 
 def measured(rate: float, limit: float = 200.0, p99: float = 20.0) -> list[Measured]:
     return [
-        Measured(point, [load(rate / point.texts_per_request, p99)], [limit]) for point in POINTS
+        Measured(point, [load(rate / point.texts_per_request, p99)], [InProcess(limit, limit / 2)])
+        for point in POINTS
     ]
 
 
@@ -110,12 +112,14 @@ def test_cpu_facts_name_the_instructions_that_matter() -> None:
 
 
 def test_a_share_compares_each_load_with_the_limit_before_it() -> None:
-    one = Measured(Point(8), [load(50), load(90)], [100.0, 100.0])
+    in_process = [InProcess(limit=100, one_process=50), InProcess(limit=100, one_process=90)]
+    one = Measured(Point(8), [load(50), load(90)], in_process)
     assert one.percent_of_limit == Spread(70.0, 50.0, 90.0)
+    assert one.percent_of_one_process == Spread(100.0, 100.0, 100.0)
 
 
 def test_lists_count_their_texts() -> None:
-    one = Measured(Point(4, texts_per_request=32), [load(3)], [200.0])
+    one = Measured(Point(4, texts_per_request=32), [load(3)])
     assert one.rate.median == 96
 
 
