@@ -14,6 +14,7 @@ import json
 import logging
 import re
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Mapping
@@ -112,6 +113,7 @@ class _RequestLines:
 
     def __init__(self) -> None:
         self._waiting: deque[dict[str, Any]] = deque()
+        self._writing = threading.Lock()
         self._due = 0.0
 
     def add(self, line: dict[str, Any]) -> None:
@@ -123,18 +125,19 @@ class _RequestLines:
 
     def write(self) -> None:
         """Write all of them; any thread may ask for it."""
-        together: list[str] = []
-        size = 0
-        while self._waiting:
-            encoded = _encode(self._waiting.popleft())
-            length = len(encoded.encode()) + 1
-            if together and size + length > _WHOLE_BYTES:
+        with self._writing:
+            together: list[str] = []
+            size = 0
+            while self._waiting:
+                encoded = _encode(self._waiting.popleft())
+                length = len(encoded.encode()) + 1
+                if together and size + length > _WHOLE_BYTES:
+                    _write_line("\n".join(together))
+                    together, size = [], 0
+                together.append(encoded)
+                size += length
+            if together:
                 _write_line("\n".join(together))
-                together, size = [], 0
-            together.append(encoded)
-            size += length
-        if together:
-            _write_line("\n".join(together))
 
 
 _request_lines = _RequestLines()
