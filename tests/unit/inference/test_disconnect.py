@@ -153,6 +153,15 @@ async def test_what_is_not_followed_by_more_is_sent_at_once_or_before_the_end() 
     assert wire.closed
 
 
+async def test_answers_of_one_turn_go_out_one_right_after_the_other() -> None:
+    wires = [Wire(), Wire()]
+    for wire in wires:
+        on(wire).write(b"answer")
+        assert [one.packets for one in wires] == [[], []]
+    await asyncio.sleep(0)
+    assert [wire.packets for wire in wires] == [[b"answer"], [b"answer"]]
+
+
 async def test_nothing_is_written_to_a_connection_that_was_lost() -> None:
     wire = Wire()
     on(wire).write(b"event")
@@ -164,7 +173,7 @@ async def test_nothing_is_written_to_a_connection_that_was_lost() -> None:
 async def test_who_reads_nothing_of_what_waits_for_him_is_cut_off() -> None:
     wire = Wire()
     transport = on(wire)
-    transport.write_whole(b"12345")
+    transport.write(b"12345")
     wire.unread = 5
     transport.close()
     async with asyncio.timeout(10):
@@ -174,7 +183,8 @@ async def test_who_reads_nothing_of_what_waits_for_him_is_cut_off() -> None:
 async def test_who_reads_slowly_is_not_cut_off() -> None:
     wire = Wire()
     transport = on(wire)
-    transport.write_whole(b"x" * 1000)
+    transport.write(b"x" * 1000)
+    await asyncio.sleep(0)
     wire.unread = 1000
     all_read = asyncio.Event()
 

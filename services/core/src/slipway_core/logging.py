@@ -8,7 +8,6 @@ A line has `timestamp`, `level`, `logger`, `event`, whatever the caller adds, an
 from __future__ import annotations
 
 import asyncio
-import atexit
 import contextlib
 import json
 import logging
@@ -78,7 +77,6 @@ def configure_logging(level: str) -> None:
         logging.getLogger(name).handlers.clear()
         logging.getLogger(name).propagate = True
     logging.captureWarnings(True)
-    atexit.register(_request_lines.write)
 
 
 def request_fields(request_id: str, traceparent: str | None = None) -> dict[str, str]:
@@ -141,6 +139,11 @@ class _RequestLines:
 
 
 _request_lines = _RequestLines()
+
+
+def flush_request_lines() -> None:
+    """Write those that wait: the event loop that would do it has ended."""
+    _request_lines.write()
 
 
 def read_trace_id(traceparent: str | None) -> str | None:

@@ -64,8 +64,9 @@ class Pacer:
 
 
 class _Packets:
-    """A transport that sends the head of an answer together with the beginning of its body, in one
-    packet: a write waits for the next one until the event loop's next turn.
+    """A transport whose writes wait for the event loop's next turn. So the head of an answer goes
+    with the beginning of its body in one packet, and the answers to a batch go one right after the
+    other: each that is sent wakes a client, which takes a core while the others are still written.
 
     A client that reads nothing for `stall_seconds` of what waits for it is cut off.
     """
@@ -80,11 +81,6 @@ class _Packets:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
-
-    def write_whole(self, answer: bytes) -> None:
-        """Send an answer that is all there at once."""
-        self._send_held()
-        self._send(answer)
 
     def write(self, data: bytes) -> None:
         if self._held:
@@ -290,7 +286,7 @@ class _BoundedProtocol(HttpToolsProtocol):
             cycle.keep_alive = False
         elif not cycle.keep_alive:
             headers.append(_CLOSES)
-        self._packets.write_whole(_encode(status, headers, body))
+        self.transport.write(_encode(status, headers, body))
         cycle.response_started = cycle.response_complete = True
         if not cycle.keep_alive:
             self.transport.close()

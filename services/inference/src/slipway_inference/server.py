@@ -16,6 +16,7 @@ import structlog
 import uvicorn
 
 from slipway_core.garbage import keep_what_exists
+from slipway_core.logging import flush_request_lines
 from slipway_inference.app import create_app
 from slipway_inference.connection import bounded_protocol
 from slipway_inference.direct import DirectRoutes
@@ -82,5 +83,8 @@ def serve(settings: InferenceSettings) -> int:
     """Serve until told to stop; the exit status: 0, or 1 when the model could not be served."""
     service = Service(settings)
     server = Server(settings, service)
-    server.run()
+    try:
+        server.run()
+    finally:
+        flush_request_lines()
     return 1 if service.model_error or not server.started else 0
