@@ -143,9 +143,9 @@ def test_a_request_line_comes_before_what_follows_it_and_before_the_end(
         "from slipway_core.logging import write_request_line\n"
         "async def main():\n"
         "    write_request_line(logging.INFO, 'slipway.access', 'request', {})\n"
-        f"    {then}\n"
         "configure_logging('info')\n"
-        "asyncio.run(main())"
+        "asyncio.run(main())\n"
+        f"{then}"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True)
     assert [json.loads(line)["event"] for line in done.stderr.splitlines()] == expected
