@@ -21,6 +21,15 @@ def test_the_first_prediction_comes_within_five_minutes(
     figures["helm install to the first prediction"] = f"{sum(took)} s"
 
 
+def test_clients_of_other_servers_reach_the_model(cluster: KindCluster) -> None:
+    (served,) = cluster.ask("/v1/models").json()["data"]
+    vectors = cluster.ask("/v1/embeddings", {"model": served["id"], "input": "Hello."})
+    assert len(vectors.json()["data"][0]["embedding"]) == 384, vectors.text
+    tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Hello."]}
+    inferred = cluster.ask(f"/v2/models/{served['id']}/infer", {"inputs": [tensor]})
+    assert inferred.json()["outputs"][0]["shape"] == [1, 384], inferred.text
+
+
 def test_helm_test_predicts(cluster: KindCluster) -> None:
     assert "Phase:          Succeeded" in cluster.helm("test", "slipway", "--timeout", "5m")
 

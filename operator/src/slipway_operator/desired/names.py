@@ -22,7 +22,7 @@ SECRETS_FOLDER = "/var/run/slipway/secrets"
 CREDENTIALS_FOLDER = "/var/run/slipway/credentials"
 CLAIMS_FOLDER = "/pvc"
 
-PUBLIC_PATHS = ("/predict", "/health", "/docs", "/openapi.json")
+PUBLIC_PATHS = ("/predict", "/v1", "/v2", "/health", "/docs", "/openapi.json")
 """What a route lets through: the prediction log, probes and metrics stay inside the cluster."""
 
 
