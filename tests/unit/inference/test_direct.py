@@ -8,7 +8,7 @@ import pytest
 from starlette.types import Scope
 
 from slipway_inference.app import create_routes
-from slipway_inference.direct import MODALITIES, DirectRoutes, Headers
+from slipway_inference.direct import READERS, DirectRoutes, Headers
 from slipway_inference.lean_route import fixed_routes
 from slipway_inference.service import Service
 from slipway_inference.settings import InferenceSettings
@@ -25,7 +25,7 @@ SCOPE: Scope = {
 
 def test_what_is_answered_directly_the_application_answers_too() -> None:
     routes = create_routes(Service(InferenceSettings())).routes
-    assert {("POST", path) for path in MODALITIES} <= set(fixed_routes(routes))
+    assert {("POST", path) for path in READERS} <= set(fixed_routes(routes))
 
 
 @pytest.mark.parametrize("path", ["/predict/text", "/models/mini/predict/text"])

@@ -15,18 +15,29 @@ from starlette.routing import Match
 from slipway_core.errors import SlipwayError
 from slipway_inference import http_metrics, openapi
 from slipway_inference.edge import CLIENT_GONE_STATUS, Edge
+from slipway_inference.error_answers import render_error
 from slipway_inference.health import HealthCheck
-from slipway_inference.problem import render_problem
-from slipway_inference.routes import batch, docs, health, predict, predictions, status
+from slipway_inference.routes import (
+    batch,
+    docs,
+    health,
+    infer_v2,
+    openai,
+    predict,
+    predictions,
+    status,
+)
 from slipway_inference.service import Service
 from slipway_inference.settings import InferenceSettings
 
-# Another protocol is one more router here, with a translator of its own for its errors.
+# Another protocol is one more router here, and one more form in `error_answers`.
 ROUTERS: tuple[APIRouter, ...] = (
     predict.router,
     batch.router,
     status.router,
     predictions.router,
+    openai.router,
+    infer_v2.router,
     health.router,
     docs.router,
 )
@@ -53,15 +64,15 @@ def create_routes(service: Service) -> FastAPI:
     for router in ROUTERS:
         app.router.routes.extend(router.routes)
     for kind in (SlipwayError, HTTPException, RequestValidationError, Exception):
-        app.add_exception_handler(kind, _answer_with_problem)
+        app.add_exception_handler(kind, _answer_with_error)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
     http_metrics.instrument(app)
     openapi.install(app)
     return app
 
 
-async def _answer_with_problem(request: Request, error: Exception) -> Response:
-    response = render_problem(request.scope, error)
+async def _answer_with_error(request: Request, error: Exception) -> Response:
+    response = render_error(request.scope, error)
     if response.status_code == 405:
         response.headers["Allow"] = ", ".join(sorted(_methods_of_path(request)))
     return response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterator
 from typing import Self
 
@@ -22,7 +23,9 @@ from slipway_inference.settings import InferenceSettings
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 MULTIPART = "multipart/form-data"
+BINARY = "application/octet-stream"
 _SLOWEST_BYTES_PER_SECOND = 1024
+_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 
 class BodyMemory:
@@ -117,6 +120,31 @@ async def read_body(request: Request, settings: InferenceSettings, memory: BodyM
             account.take(len(chunk))
             chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def unpacked(context: RequestContext, body: bytes, limit: int) -> bytes:
+    """The body without its Content-Encoding, which may be gzip or deflate.
+
+    Raises UnsupportedMediaType, MalformedBody, or PayloadTooLarge when it unpacks to more than
+    `limit` bytes.
+    """
+    encoding = (context.header(b"content-encoding") or "identity").strip().lower()
+    if encoding == "identity":
+        return body
+    if encoding not in _WINDOW_BITS:
+        raise UnsupportedMediaType(
+            "send the body plain, or in the Content-Encoding gzip or deflate"
+        )
+    unpacker = zlib.decompressobj(_WINDOW_BITS[encoding])
+    try:
+        content = unpacker.decompress(body, limit + 1)
+    except zlib.error:
+        raise MalformedBody(f"the body is not valid {encoding}") from None
+    if len(content) > limit:
+        raise _too_large(limit)
+    if not unpacker.eof or unpacker.unused_data:
+        raise MalformedBody(f"the body is not one whole stream of {encoding}")
+    return content
 
 
 async def stream_body(

@@ -18,10 +18,11 @@ from starlette.types import Scope
 from slipway_core.errors import SlipwayError
 from slipway_core.runtime.protocol import Outcome
 from slipway_inference import bodies
-from slipway_inference.edge import CLIENT_GONE_STATUS, Edge, split_model
+from slipway_inference.edge import CLIENT_GONE_STATUS, Edge
+from slipway_inference.embeddings import read_embeddings
 from slipway_inference.prediction_bodies import ReadBody, read_tabular, read_text
 from slipway_inference.realtime import Prediction, begin, count_prediction
-from slipway_inference.request_context import CLIENT_DISCONNECTED, RequestContext
+from slipway_inference.request_context import CLIENT_DISCONNECTED, RequestContext, split_model
 from slipway_inference.service import Service
 
 log = structlog.get_logger("slipway.direct")
@@ -30,9 +31,10 @@ Headers = list[tuple[bytes, bytes]]
 SendAnswer = Callable[[int, Headers, bytes], None]
 """Sends an answer: its status, headers and body. Once a request has one, more are ignored."""
 
-MODALITIES: dict[str, tuple[str, ReadBody]] = {
+READERS: dict[str, tuple[str, ReadBody]] = {
     "/predict/text": ("text", read_text),
     "/predict/tabular": ("tabular", read_tabular),
+    "/v1/embeddings": ("text", read_embeddings),
 }
 
 
@@ -148,7 +150,7 @@ class DirectRoutes:
     def __init__(self, edge: Edge, service: Service) -> None:
         self._routes = {
             path: DirectRoute(edge, service, path, modality, read)
-            for path, (modality, read) in MODALITIES.items()
+            for path, (modality, read) in READERS.items()
         }
 
     def find(self, scope: Scope) -> DirectRoute | None:

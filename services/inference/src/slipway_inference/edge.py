@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 
 import structlog
 from fastapi import FastAPI
@@ -20,16 +19,17 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from slipway_core.errors import Draining, HeadersTooLarge, SlipwayError, UnknownModel
+from slipway_core.errors import Draining, HeadersTooLarge, SlipwayError
 from slipway_core.logging import bind_request, write_request_line
+from slipway_inference.error_answers import render_error
 from slipway_inference.http_metrics import QUIET_PATHS, count_request
 from slipway_inference.lean_route import fixed_routes
-from slipway_inference.problem import render_problem
 from slipway_inference.request_context import (
     CLIENT_DISCONNECTED,
     RequestContext,
     context_of,
     open_context,
+    split_model,
 )
 from slipway_inference.service import Service
 from slipway_inference.settings import InferenceSettings
@@ -37,14 +37,7 @@ from slipway_inference.settings import InferenceSettings
 log = structlog.get_logger("slipway.access")
 
 CLIENT_GONE_STATUS = 499  # counted and logged, never sent: nobody is there to read it
-_MODEL_PATH = re.compile(r"/models/([^/]+)(/.*)?")
 _LONGEST_LOGGED_PATH = 256
-
-
-def split_model(path: str) -> tuple[str, str]:
-    """The model's name, when the path begins with /models/<name>, and the rest of the path."""
-    matched = _MODEL_PATH.fullmatch(path)
-    return (matched[1], matched[2] or "/") if matched else ("", path)
 
 
 class Edge:
@@ -117,7 +110,7 @@ class Edge:
                 exc_info=error,
                 **context_of(scope).log_fields,
             )
-        return render_problem(scope, error)
+        return render_error(scope, error)
 
     def close(
         self, scope: Scope, context: RequestContext, status: int, *, handler: str | None
@@ -154,9 +147,7 @@ class Edge:
         name, rest = split_model(scope["path"])
         if not name:
             return
-        served = self._service.model_name
-        if served and name != served:
-            raise UnknownModel(f"no model '{name[:64]}' is served here; this server has '{served}'")
+        self._service.check_model(name)
         context.prefix += f"/models/{name}"
         scope["path"] = rest
         scope["raw_path"] = rest.encode()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
@@ -12,9 +14,10 @@ from starlette.responses import Response
 from slipway_core import errors
 from slipway_core.errors import SlipwayError
 from slipway_core.webhook_policy import LONGEST_URL
-from slipway_inference import requests, responses
+from slipway_inference import problem, requests, responses
 from slipway_inference.bodies import JSON, MULTIPART, NDJSON
-from slipway_inference.problem import MEDIA_TYPE, describe
+from slipway_inference.error_answers import inference_error, openai_error, protocol_status
+from slipway_inference.oip.requests import InferRequest
 
 VERSION = "1.0"
 _REF = "#/components/schemas/"
@@ -23,16 +26,26 @@ _DESCRIPTION = """\
 Predictions of one PyTorch model, at once or as durable batch jobs.
 
 Every path also answers under `/models/<name>/`. Errors are `application/problem+json` with a stable
-`code`; `retryable` says whether the same request can succeed later, and Retry-After when.
+`code`; `retryable` says whether the same request can succeed later, and Retry-After when. Below
+`/v1` and `/v2`, where clients of other servers ask, errors have the form that these expect.
 """
 _ANYWHERE: tuple[type[SlipwayError], ...] = (errors.UnknownModel, errors.HeadersTooLarge)
 _STORE: tuple[type[SlipwayError], ...] = (errors.StoreUnavailable,)
-_BODY: tuple[type[SlipwayError], ...] = (
+READING: tuple[type[SlipwayError], ...] = (
     errors.MalformedBody,
     errors.RequestTimeout,
     errors.PayloadTooLarge,
     errors.UnsupportedMediaType,
     errors.InvalidInput,
+)
+COMPUTING: tuple[type[SlipwayError], ...] = (
+    errors.QueueFull,
+    errors.ModelNotReady,
+    errors.Draining,
+    errors.DeadlineExceeded,
+    errors.PredictionFailed,
+    errors.EngineCrashed,
+    errors.InternalError,
 )
 _COMPONENTS = (
     requests.TextRequest,
@@ -40,7 +53,11 @@ _COMPONENTS = (
     requests.TabularRequest,
     requests.ImageRequest,
     requests.BatchRequest,
+    requests.EmbeddingsRequest,
+    InferRequest,
     responses.Problem,
+    responses.OpenAiError,
+    responses.InferError,
     responses.TextAnswer,
     responses.TextsAnswer,
     responses.TabularAnswer,
@@ -50,6 +67,14 @@ _COMPONENTS = (
     responses.JobItem,
     responses.JobProgress,
     responses.LoggedPredictions,
+    responses.Embeddings,
+    responses.OpenAiModel,
+    responses.OpenAiModels,
+    responses.InferAnswer,
+    responses.ModelMetadata,
+    responses.ModelReady,
+    responses.ServerMetadata,
+    responses.ServerHealth,
     responses.Health,
     responses.Alive,
 )
@@ -88,23 +113,60 @@ def reference(*kinds: type[msgspec.Struct]) -> dict[str, Any]:
     return found[0] if len(found) == 1 else {"anyOf": found}
 
 
+@dataclass(frozen=True)
+class _ErrorForm:
+    """How errors look on some routes."""
+
+    media_type: str
+    schema: type[msgspec.Struct]
+    status: Callable[[type[SlipwayError]], int]
+    example: Callable[[SlipwayError], dict[str, Any]]
+
+
+_PROBLEMS = _ErrorForm(
+    problem.MEDIA_TYPE,
+    responses.Problem,
+    lambda kind: kind.http_status,
+    lambda error: problem.describe(error, "4f1d2c3b5a6978877665544332211000", "/predict/text"),
+)
+_OPENAI = _ErrorForm(JSON, responses.OpenAiError, protocol_status, openai_error)
+_INFERENCE = _ErrorForm(JSON, responses.InferError, protocol_status, inference_error)
+
+
 def problems(*kinds: type[SlipwayError]) -> dict[int | str, dict[str, Any]]:
-    """The error responses of a route, with one example for each code."""
+    """The error responses of one of our own routes, with one example for each code."""
+    return _error_responses(_PROBLEMS, kinds)
+
+
+def openai_errors(*kinds: type[SlipwayError]) -> dict[int | str, dict[str, Any]]:
+    """The same of a route below /v1."""
+    return _error_responses(_OPENAI, kinds)
+
+
+def inference_errors(*kinds: type[SlipwayError]) -> dict[int | str, dict[str, Any]]:
+    """The same of a route below /v2."""
+    return _error_responses(_INFERENCE, kinds)
+
+
+def _error_responses(
+    form: _ErrorForm, kinds: Sequence[type[SlipwayError]]
+) -> dict[int | str, dict[str, Any]]:
     found: dict[int | str, dict[str, Any]] = {}
-    for kind in sorted({*kinds, *_ANYWHERE}, key=lambda one: (one.http_status, one.__name__)):
-        entry = found.setdefault(kind.http_status, _empty_problem(kind.http_status))
-        codes = [*entry["content"][MEDIA_TYPE]["examples"], kind.__name__]
+    for kind in sorted({*kinds, *_ANYWHERE}, key=lambda one: (form.status(one), one.__name__)):
+        status = form.status(kind)
+        entry = found.setdefault(status, _empty_error(form, status))
+        examples = entry["content"][form.media_type]["examples"]
+        codes = [*examples, kind.__name__]
         entry["description"] = " or ".join(f"`{code}`" for code in codes)
         error = kind("what was wrong, and what to do about it")
-        example = describe(error, "4f1d2c3b5a6978877665544332211000", "/predict/text")
-        entry["content"][MEDIA_TYPE]["examples"][kind.__name__] = {"value": example}
+        examples[kind.__name__] = {"value": form.example(error)}
     return found
 
 
-def _empty_problem(status: int) -> dict[str, Any]:
+def _empty_error(form: _ErrorForm, status: int) -> dict[str, Any]:
     response: dict[str, Any] = {
         "description": "",
-        "content": {MEDIA_TYPE: {"schema": reference(responses.Problem), "examples": {}}},
+        "content": {form.media_type: {"schema": reference(form.schema), "examples": {}}},
     }
     if status in (429, 503):
         response["headers"] = {
@@ -126,7 +188,7 @@ def success(
     return {"description": description, "content": {JSON: content}, **more}
 
 
-_TIMEOUT_PARAMETER = {
+TIMEOUT_PARAMETER = {
     "name": "X-Request-Timeout-Ms",
     "in": "header",
     "description": "Deadline of this request in milliseconds.",
@@ -182,19 +244,13 @@ def describe_prediction(modality: str) -> dict[str, Any]:
         "responses": {
             200: success("The prediction", answer, example),
             **problems(
-                *_BODY,
+                *READING,
                 errors.UnknownModality,
-                errors.QueueFull,
-                errors.ModelNotReady,
-                errors.Draining,
-                errors.DeadlineExceeded,
-                errors.PredictionFailed,
-                errors.EngineCrashed,
-                errors.InternalError,
+                *COMPUTING,
             ),
         },
         "openapi_extra": {
-            "parameters": [_TIMEOUT_PARAMETER],
+            "parameters": [TIMEOUT_PARAMETER],
             "requestBody": {"required": True, "content": content},
         },
     }
@@ -230,7 +286,7 @@ def describe_submission(modality: str) -> dict[str, Any]:
         "responses": {
             202: success("The job is stored", responses.JobAccepted, example, headers=location),
             **problems(
-                *_BODY,
+                *READING,
                 *_STORE,
                 errors.UnknownModality,
                 errors.IdempotencyConflict,

@@ -43,7 +43,7 @@ def read_text(service: Service, body: bytes) -> Asked:
         return Asked([parse(asked.input_text, "input_text")], "input_text")
     if asked.input_text is not UNSET:
         raise InvalidInput.at("inputs", "cannot be sent together with input_text")
-    check_count(service, asked.inputs, "inputs")  # before the work of checking each
+    check_count(service, len(asked.inputs), "inputs")  # before the work of checking each
     items = [parse(text, f"inputs.{index}") for index, text in enumerate(asked.inputs)]
     return Asked(items, "inputs", several=True)
 

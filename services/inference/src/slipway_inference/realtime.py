@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -48,11 +48,14 @@ _FAILURES: dict[str, type[SlipwayError]] = {
 
 
 class Asked(msgspec.Struct, frozen=True):
-    """Checked inputs, the field that they came in, and whether the answer is a list."""
+    """Checked inputs, the field that they came in, and the form of the answer: whether it is a
+    list, and what makes its body where that is not the JSON of our own routes.
+    """
 
     items: list[Item]
     field: str
     several: bool = False
+    render: Render | None = None
 
 
 class Prediction(msgspec.Struct, frozen=True, eq=False):
@@ -66,22 +69,27 @@ class Prediction(msgspec.Struct, frozen=True, eq=False):
     outcomes: asyncio.Future[list[Outcome]]
 
     def conclude(self) -> bytes:
-        """The JSON of the answer, once the outcomes are there; the request is logged.
+        """The body of the answer, once the outcomes are there; the request is logged.
 
-        Raises DeadlineExceeded, Draining, or what the model says of the first refused input.
+        Raises DeadlineExceeded, Draining, what the model says of the first refused input, or what
+        a foreign protocol has no form for.
         """
         try:
             outcomes = self.outcomes.result()
             _raise_first_failure(outcomes, self.asked.field)
+            answer = (self.asked.render or _render)(self, outcomes)
         except (InvalidInput, PredictionFailed, EngineCrashed, DeadlineExceeded) as error:
             # These reached the model. Refusals such as QueueFull do not get rows: a flood of them
             # would push the predictions out of the log.
             _log(self, [], error.code)
             raise
-        answer = _render(self, outcomes)
         _log(self, outcomes, "ok", len(answer))
         telemetry.PREDICTION_LATENCY.labels(self.modality).observe(self.context.elapsed_seconds)
         return answer
+
+
+Render = Callable[[Prediction, Sequence[Outcome]], bytes]
+"""Makes the body of an answer from the outcomes of a request, none of which is a failure."""
 
 
 def begin(service: Service, context: RequestContext, modality: str, asked: Asked) -> Prediction:
@@ -89,7 +97,7 @@ def begin(service: Service, context: RequestContext, modality: str, asked: Asked
 
     Raises QueueFull, InvalidInput, PayloadTooLarge, ModelNotReady or Draining.
     """
-    check_count(service, asked.items, asked.field)
+    check_count(service, len(asked.items), asked.field)
     remaining = read_timeout(service, context) - context.elapsed_seconds
     manifest = service.manifest
     costs = [estimate_tokens(manifest, item) for item in asked.items]
@@ -109,13 +117,11 @@ def count_prediction(modality: str, error: BaseException | None = None) -> None:
     telemetry.PREDICTION_REQUESTS.labels(modality, status).inc()
 
 
-def check_count(service: Service, inputs: Sequence[object], field: str) -> None:
+def check_count(service: Service, count: int, field: str) -> None:
     """Raises PayloadTooLarge for more inputs than one realtime request may have."""
     most = service.settings.max_items_per_request
-    if len(inputs) > most:
-        raise PayloadTooLarge(
-            f"`{field}` has {len(inputs)} inputs; send at most {most}, or a batch"
-        )
+    if count > most:
+        raise PayloadTooLarge(f"`{field}` has {count} inputs; send at most {most}, or a batch")
 
 
 def read_timeout(service: Service, context: RequestContext) -> float:

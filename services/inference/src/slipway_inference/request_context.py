@@ -16,6 +16,7 @@ from slipway_core.logging import request_fields
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
 _LONGEST_PREFIX = 512
+_MODEL_PATH = re.compile(r"/models/([^/]+)(/.*)?")
 CLIENT_DISCONNECTED = "ClientDisconnected"
 _KEY = "slipway.request"
 _GONE = object()  # in the place of a context: the client went before there was one
@@ -70,6 +71,12 @@ def context_of(scope: Scope) -> RequestContext:
     """The context that `open_context` put into this request's scope."""
     context: RequestContext = scope[_KEY]
     return context
+
+
+def split_model(path: str) -> tuple[str, str]:
+    """The model's name, when the path begins with /models/<name>, and the rest of the path."""
+    matched = _MODEL_PATH.fullmatch(path)
+    return (matched[1], matched[2] or "/") if matched else ("", path)
 
 
 def tell_disconnected(scope: Scope) -> None:

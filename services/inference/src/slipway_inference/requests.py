@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -112,3 +112,28 @@ class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     parameters: Parameters = {}
     deadline_seconds: DeadlineSeconds | None = None
     webhook_url: WebhookUrl | None = None
+
+
+class EmbeddingsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Texts to embed, as OpenAI's clients send them."""
+
+    model: Annotated[str, Meta(description="Name of the model served.", examples=["minilm"])]
+    input: (
+        Text
+        | Annotated[
+            list[Any],
+            Meta(
+                min_length=1,
+                description="Texts; token ids are not taken.",
+                extra_json_schema={"items": {"type": "string", "minLength": 1}},
+            ),
+        ]
+    )
+    encoding_format: Annotated[
+        Literal["float", "base64"],
+        Meta(description="base64: of the vector's float32 numbers, little-endian."),
+    ] = "float"
+    dimensions: Annotated[
+        int | None, Meta(description="The size of the model's vectors; nothing else is taken.")
+    ] = None
+    user: Annotated[str, Meta(description="Is not looked at.")] = ""

@@ -218,3 +218,125 @@ class Alive(msgspec.Struct, frozen=True):
     """The process runs, or the model is ready."""
 
     status: Literal["alive", "ready"]
+
+
+class Embedding(msgspec.Struct, frozen=True):
+    """The vector of one text."""
+
+    object: Literal["embedding"]
+    index: Annotated[int, Meta(ge=0, description="Position of the text in the request.")]
+    embedding: Annotated[
+        list[float] | str, Meta(description="Numbers, or their float32 bytes in base64.")
+    ]
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What the request cost."""
+
+    prompt_tokens: int
+    total_tokens: int
+
+
+class Embeddings(msgspec.Struct, frozen=True):
+    """What /v1/embeddings answers."""
+
+    object: Literal["list"]
+    data: list[Embedding]
+    model: str
+    usage: Usage
+
+
+class OpenAiModel(msgspec.Struct, frozen=True):
+    """A model, as OpenAI's clients list it."""
+
+    id: Annotated[str, Meta(examples=["minilm"])]
+    object: Literal["model"]
+    created: Annotated[int, Meta(description="Start of this server, seconds since 1970.")]
+    owned_by: str
+
+
+class OpenAiModels(msgspec.Struct, frozen=True):
+    """The models of this server: one."""
+
+    object: Literal["list"]
+    data: list[OpenAiModel]
+
+
+class OpenAiErrorDetail(msgspec.Struct, frozen=True):
+    """What was wrong, and what to do about it."""
+
+    message: str
+    type: Literal["invalid_request_error", "rate_limit_error", "server_error"]
+    param: Annotated[str | None, Meta(description="The member that is wrong.")]
+    code: Annotated[str, Meta(description="Stable name of the error, for programs.")]
+
+
+class OpenAiError(msgspec.Struct, frozen=True):
+    """Every error below /v1."""
+
+    error: OpenAiErrorDetail
+
+
+class InferError(msgspec.Struct, frozen=True):
+    """Every error below /v2."""
+
+    error: Annotated[str, Meta(description="Its stable name, and what was wrong.")]
+
+
+class InferTensor(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A tensor of an answer: its elements row by row in `data`, or after the JSON."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+    parameters: dict[str, Any] = {}
+    data: list[Any] = []
+
+
+class InferAnswer(msgspec.Struct, frozen=True):
+    """What /v2/models/{model}/infer answers."""
+
+    model_name: str
+    model_version: str
+    id: Annotated[str, Meta(description="That of the request, or else of this prediction.")]
+    outputs: list[InferTensor]
+
+
+class TensorMetadata(msgspec.Struct, frozen=True):
+    """A tensor that goes in or comes out; -1 is any size."""
+
+    name: str
+    datatype: str
+    shape: list[int]
+
+
+class ModelMetadata(msgspec.Struct, frozen=True):
+    """The tensors of a model."""
+
+    name: str
+    versions: list[str]
+    platform: str
+    inputs: list[TensorMetadata]
+    outputs: list[TensorMetadata]
+
+
+class ModelReady(msgspec.Struct, frozen=True):
+    """The model answers."""
+
+    name: str
+    ready: bool
+
+
+class ServerMetadata(msgspec.Struct, frozen=True):
+    """What speaks here."""
+
+    name: str
+    version: str
+    extensions: list[str]
+
+
+class ServerHealth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The server runs, or it is ready."""
+
+    live: bool
+    ready: bool = False

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
@@ -16,11 +17,13 @@ import structlog
 from slipway_core import telemetry
 from slipway_core.cancelling import cancel_and_wait
 from slipway_core.errors import (
+    Draining,
     ModelError,
     ModelLoadFailed,
     ModelNotReady,
     StoreUnavailable,
     TooManyStreams,
+    UnknownModel,
 )
 from slipway_core.queue.contract import Doorbell
 from slipway_core.runtime.batching.batcher import Batcher, BatchReport
@@ -70,6 +73,7 @@ class Service:
         self, settings: InferenceSettings, start_engines: StartEngines = EnginePool.start
     ) -> None:
         self.settings = settings
+        self.created_at = datetime.now(UTC)
         self._start_engines = start_engines
         self.body_memory = BodyMemory(settings.max_buffered_bytes)
         self.prediction_log: PredictionLog | None = None
@@ -118,6 +122,27 @@ class Service:
     @property
     def manifest(self) -> Manifest:
         return self.info.manifest
+
+    def check_ready(self) -> None:
+        """Raises Draining or ModelNotReady when requests should not be sent here."""
+        if self.draining:
+            raise Draining("this server is shutting down")
+        if not self.ready:
+            cause = self.model_error.message if self.model_error else "the model is still loading"
+            raise ModelNotReady(cause)
+
+    def check_model(self, name: str, version: str = "") -> None:
+        """Raises UnknownModel when a request asks for another model, or another version of it, and
+        ModelNotReady when its version is not known yet.
+        """
+        served = self.model_name
+        if served and name != served:
+            raise UnknownModel(f"no model '{name[:64]}' is served here; this server has '{served}'")
+        if version and version != self.manifest.version:
+            raise UnknownModel(
+                f"no version '{version[:64]}' is served here; this server has "
+                f"'{self.manifest.version}'"
+            )
 
     @property
     def batcher(self) -> Batcher:

@@ -82,6 +82,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     load_seconds: float
     lanes: int = 1
     """How many batches an engine computes side by side, each on a core of its own."""
+    embedding_size: int = 0
+    """Numbers of the vector that it gives of each input; 0 for a model that predicts otherwise."""
 
     @property
     def precision_cause(self) -> str:

@@ -57,11 +57,7 @@ async def read_liveness(request: Request) -> Response:
 )
 async def read_readiness(request: Request) -> Response:
     service: Service = request.app.state.service
-    if service.draining:
-        raise errors.Draining("this server is shutting down")
-    if not service.ready:
-        why = service.model_error.message if service.model_error else "the model is still loading"
-        raise errors.ModelNotReady(why)
+    service.check_ready()
     return Response(b'{"status":"ready"}', media_type=JSON)
 
 

@@ -5,8 +5,6 @@ Most texts and rows do not come here: see `direct`.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -14,35 +12,33 @@ from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
-from slipway_core.errors import SlipwayError, UnknownModality
+from slipway_core.errors import UnknownModality
 from slipway_core.runtime.inputs import parse_input
 from slipway_inference import bodies
 from slipway_inference.decoding import decode_as
-from slipway_inference.disconnect import while_connected
 from slipway_inference.forms import read_image_form
 from slipway_inference.lean_route import LeanRoute
 from slipway_inference.openapi import describe_prediction
-from slipway_inference.prediction_bodies import ReadBody, read_tabular, read_text
-from slipway_inference.realtime import Asked, begin, count_prediction
+from slipway_inference.predicting import Read, predict, whole
+from slipway_inference.prediction_bodies import read_tabular, read_text
+from slipway_inference.realtime import Asked, count_prediction
 from slipway_inference.request_context import context_of
 from slipway_inference.requests import ImageRequest
 from slipway_inference.service import Service
 
 router = APIRouter(tags=["predict"], route_class=LeanRoute)
 
-Read = Callable[[Service, Request], Awaitable[Asked]]
-
 _image = msgspec.json.Decoder(ImageRequest)
 
 
 @router.post("/predict/text", **describe_prediction("text"))
 async def predict_text(request: Request) -> Response:
-    return await _answer(request, "text", _whole(read_text))
+    return await _answer(request, "text", whole(read_text))
 
 
 @router.post("/predict/tabular", **describe_prediction("tabular"))
 async def predict_tabular(request: Request) -> Response:
-    return await _answer(request, "tabular", _whole(read_tabular))
+    return await _answer(request, "tabular", whole(read_tabular))
 
 
 @router.post("/predict/image", **describe_prediction("image"))
@@ -59,28 +55,7 @@ async def predict_unknown(request: Request) -> Response:
 
 
 async def _answer(request: Request, modality: str, read: Read) -> Response:
-    service: Service = request.app.state.service
-    try:
-        asked = await read(service, request)
-        with while_connected(request.scope):
-            prediction = begin(service, context_of(request.scope), modality, asked)
-            with contextlib.suppress(SlipwayError):  # which `conclude` raises
-                await prediction.outcomes
-        answer = prediction.conclude()
-    except BaseException as error:
-        count_prediction(modality, error)
-        raise
-    count_prediction(modality)
-    return Response(answer, media_type=bodies.JSON)
-
-
-def _whole(read_body: ReadBody) -> Read:
-    async def read(service: Service, request: Request) -> Asked:
-        bodies.media_type(context_of(request.scope), bodies.JSON)
-        body = await bodies.read_body(request, service.settings, service.body_memory)
-        return read_body(service, body)
-
-    return read
+    return Response(await predict(request, modality, read), media_type=bodies.JSON)
 
 
 async def _read_image(service: Service, request: Request) -> Asked:

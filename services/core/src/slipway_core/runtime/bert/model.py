@@ -63,6 +63,8 @@ class BertModel(Model):
             head = read_classifier_weights(file, config)
         self._classes = read_labels(self.manifest, config, len(head.classes.bias)) if head else []
         self._labels = LabelVectors()
+        embeds = self.manifest.task == "text-embedding"
+        self._embedding_size = config.hidden_size if embeds else 0
         weights = read_encoder_weights(file, config)
 
         def make(dtype: torch.dtype) -> Embedder:
@@ -90,6 +92,7 @@ class BertModel(Model):
             max_input_tokens=self._output.max_input_tokens,
             load_seconds=0.0,
             lanes=self._lanes,
+            embedding_size=self._embedding_size,
         )
 
     def use_cores(self, count: int) -> None:

@@ -1,0 +1,73 @@
+"""OpenAI's embeddings: their request as checked inputs, and their answer."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from slipway_core.errors import InvalidInput, UnknownModality
+from slipway_core.runtime.inputs import parse_input
+from slipway_core.runtime.protocol import Item, Outcome
+from slipway_inference.decoding import decode_as
+from slipway_inference.predictions_json import dump_json
+from slipway_inference.realtime import Asked, Prediction, check_count
+from slipway_inference.requests import EmbeddingsRequest
+from slipway_inference.service import Service
+
+_NO_TOKENS = (
+    "must be a text: token ids are those of another model's tokenizer "
+    "(LangChain: check_embedding_ctx_length=False)"
+)
+_embeddings = msgspec.json.Decoder(EmbeddingsRequest)
+
+
+def read_embeddings(service: Service, body: bytes) -> Asked:
+    """Texts for /v1/embeddings, as a `ReadBody`; raises UnknownModel and UnknownModality too."""
+    asked = decode_as(_embeddings, body)
+    service.check_model(asked.model)
+    size = service.info.embedding_size
+    if not size:
+        raise UnknownModality(
+            f"the model {asked.model} gives no embeddings; ask for its predictions below /predict"
+        )
+    if asked.dimensions not in (None, size):
+        raise InvalidInput.at(
+            "dimensions", f"must be {size}, the size of this model's vectors, or be left out"
+        )
+    render = partial(_render, asked.encoding_format)
+    if isinstance(asked.input, str):
+        return Asked([_item(service, asked.input, "input")], "input", render=render)
+    check_count(service, len(asked.input), "input")
+    items = [_item(service, text, f"input.{at}") for at, text in enumerate(asked.input)]
+    return Asked(items, "input", several=True, render=render)
+
+
+def _item(service: Service, text: Any, field: str) -> Item:
+    if isinstance(text, int | list):
+        raise InvalidInput.at(field, _NO_TOKENS)
+    return parse_input(service.manifest, "text", text, field=field)
+
+
+def _render(encoding: str, prediction: Prediction, outcomes: Sequence[Outcome]) -> bytes:
+    tokens = sum(outcome.tokens for outcome in outcomes)
+    return dump_json(
+        {
+            "object": "list",
+            "data": [
+                {"object": "embedding", "index": index, "embedding": _vector(outcome, encoding)}
+                for index, outcome in enumerate(outcomes)
+            ],
+            "model": prediction.service.model_name,
+            "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
+        }
+    )
+
+
+def _vector(outcome: Outcome, encoding: str) -> Any:
+    if encoding == "base64":
+        return base64.b64encode(outcome.embedding).decode()
+    return outcome.vector()

@@ -1,0 +1,338 @@
+"""The Open Inference Protocol below /v2, as its clients speak it."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import struct
+import zlib
+from typing import Any
+
+import httpx2
+import numpy as np
+import pytest
+from tests.fixtures.inference_app import TABLE_MODEL, TEXT_MODEL, open_app
+
+from slipway_core.runtime.manifest import Manifest, TensorSpec
+
+ROWS_MODEL = Manifest(
+    name="rows",
+    task="tensor",
+    runtime="torch-export",
+    inputs=[TensorSpec(name="x", shape=[-1, 2])],
+    outputs=[TensorSpec(name="sum", shape=[-1])],
+)
+RECORDS_MODEL = Manifest(
+    name="records",
+    task="tensor",
+    runtime="torch-export",
+    inputs=[
+        TensorSpec(name="a", shape=[-1, 2]),
+        TensorSpec(name="n", datatype="INT64", shape=[-1]),
+    ],
+    outputs=[TensorSpec(name="sum", shape=[-1])],
+)
+OPEN_MODEL = Manifest(name="open", task="python", runtime="python", modalities=["tabular"])
+LENGTH = "Inference-Header-Content-Length"
+
+
+def _text(*texts: Any, **more: Any) -> dict[str, Any]:
+    tensor = {"name": "text", "shape": [len(texts)], "datatype": "BYTES", "data": list(texts)}
+    return {"inputs": [{**tensor, **more}]}
+
+
+def _rows(data: list[Any], shape: list[int], **more: Any) -> dict[str, Any]:
+    return {"inputs": [{"name": "x", "shape": shape, "datatype": "FP32", "data": data, **more}]}
+
+
+def _strings(*texts: bytes) -> bytes:
+    return b"".join(struct.pack("<I", len(text)) + text for text in texts)
+
+
+async def _infer(
+    app: httpx2.AsyncClient, body: dict[str, Any], raw: bytes | None = None, model: str = "mini"
+) -> httpx2.Response:
+    head = json.dumps(body).encode()
+    headers = {} if raw is None else {LENGTH: str(len(head))}
+    return await app.post(f"/v2/models/{model}/infer", content=head + (raw or b""), headers=headers)
+
+
+def _outputs(response: httpx2.Response) -> dict[str, Any]:
+    assert response.status_code == 200, response.text
+    return {one["name"]: one for one in response.json()["outputs"]}
+
+
+async def test_texts_become_one_tensor() -> None:
+    async with open_app() as (app, _):
+        response = await _infer(app, {"id": "mine", **_text("four", "seven")})
+    assert response.json() == {
+        "model_name": "mini",
+        "model_version": "1.2",
+        "id": "mine",
+        "outputs": [
+            {"name": "embedding", "datatype": "FP32", "shape": [2, 2], "data": [4, 0.1, 5, 0.1]}
+        ],
+    }
+    assert LENGTH not in response.headers
+
+
+async def test_texts_may_have_a_dimension_of_their_own() -> None:
+    async with open_app() as (app, _):
+        response = await _infer(app, _text(shape=[2, 1], data=[["four"], ["seven"]]))
+    assert _outputs(response)["embedding"]["shape"] == [2, 2]
+
+
+async def test_an_answer_has_an_id_when_the_request_has_none() -> None:
+    async with open_app() as (app, _):
+        response = await _infer(app, _text("four"))
+    assert len(response.json()["id"]) == 36
+
+
+async def test_tensors_go_and_come_as_raw_bytes() -> None:
+    raw = _strings(b"four", "größer".encode())
+    body = _text(shape=[2], parameters={"binary_data_size": len(raw)})
+    del body["inputs"][0]["data"]
+    body["parameters"] = {"binary_data_output": True}
+    async with open_app() as (app, _):
+        response = await _infer(app, body, raw)
+    assert response.headers["Content-Type"] == "application/octet-stream"
+    length = int(response.headers[LENGTH])
+    (output,) = json.loads(response.content[:length])["outputs"]
+    vectors = np.frombuffer(response.content[length:], "<f4").reshape(output["shape"])
+    assert output["parameters"] == {"binary_data_size": 16}
+    assert "data" not in output
+    assert np.allclose(vectors, [[4, 0.1], [6, 0.1]])
+
+
+@pytest.mark.parametrize(
+    ("asked", "binary"),
+    [({}, True), ({"binary_data": False}, False), ({"binary_data": True}, True)],
+)
+async def test_an_output_may_say_its_own_form(asked: dict[str, Any], binary: bool) -> None:
+    body = {
+        **_text("four"),
+        "parameters": {"binary_data_output": True},
+        "outputs": [{"name": "embedding", "parameters": asked}],
+    }
+    async with open_app() as (app, _):
+        response = await _infer(app, body)
+    assert (LENGTH in response.headers) == binary
+
+
+async def test_labels_classify() -> None:
+    labels = {"name": "labels", "shape": [2], "datatype": "BYTES", "data": ["sports", "politics"]}
+    body = {"inputs": [*_text("goal", "vote")["inputs"], labels]}
+    async with open_app() as (app, _):
+        outputs = _outputs(await _infer(app, body))
+        only = _outputs(await _infer(app, {**body, "outputs": [{"name": "score"}]}))
+    assert outputs["label"]["data"] == ["sports", "sports"]
+    assert outputs["scores"]["shape"] == [2, 2]
+    assert outputs["labels"]["data"] == ["sports", "politics"]
+    assert list(only) == ["score"]
+
+
+@pytest.mark.parametrize("data", [[1, 2, 3, 4], [[1, 2], [3, 4]]], ids=["flat", "nested"])
+async def test_rows_come_flat_or_nested(data: list[Any]) -> None:
+    async with open_app(ROWS_MODEL) as (app, _):
+        outputs = _outputs(await _infer(app, _rows(data, [2, 2]), model="rows"))
+    assert outputs["sum"] == {"name": "sum", "datatype": "FP32", "shape": [2], "data": [3, 7]}
+
+
+async def test_rows_come_as_raw_bytes() -> None:
+    raw = np.array([[1, 2], [3, 4]], "<f4").tobytes()
+    body = _rows([], [2, 2], parameters={"binary_data_size": len(raw)})
+    del body["inputs"][0]["data"]
+    async with open_app(ROWS_MODEL) as (app, _):
+        assert _outputs(await _infer(app, body, raw, "rows"))["sum"]["data"] == [3, 7]
+
+
+async def test_a_row_of_an_open_model_is_json_in_and_out() -> None:
+    body = _text("[1, 2]", "[3, 4.5]", name="row")
+    async with open_app(OPEN_MODEL) as (app, _):
+        outputs = _outputs(await _infer(app, body, model="open"))
+        broken = await _infer(app, _text("[1", name="row"), model="open")
+    assert [json.loads(one) for one in outputs["prediction"]["data"]] == [{"sum": 3}, {"sum": 7.5}]
+    assert broken.status_code == 400
+    assert "inputs.0.data.0" in broken.json()["error"]
+
+
+async def test_a_picture_is_bytes_or_base64() -> None:
+    picture = b"\x89PNG not decoded here"
+    raw = _strings(picture)
+    manifest = Manifest(name="eye", task="python", runtime="python", modalities=["image"])
+    tensor = {"name": "image", "shape": [1], "datatype": "BYTES"}
+    async with open_app(manifest) as (app, _):
+        body = {"inputs": [{**tensor, "parameters": {"binary_data_size": len(raw)}}]}
+        outputs = _outputs(await _infer(app, body, raw, "eye"))
+    assert json.loads(outputs["prediction"]["data"][0]) == {"bytes": len(picture)}
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
+async def test_a_body_may_be_packed(pack: Any) -> None:
+    encoding = "gzip" if pack is gzip.compress else "deflate"
+    body = json.dumps(_text("four")).encode()
+    async with open_app() as (app, _):
+
+        async def send(content: bytes, **headers: str) -> httpx2.Response:
+            return await app.post(
+                "/v2/models/mini/infer",
+                content=content,
+                headers={"Content-Encoding": encoding, **headers},
+            )
+
+        assert _outputs(await send(pack(body)))["embedding"]["data"] == [4, 0.1]
+        assert (await send(body)).status_code == 400
+        assert (await send(pack(body)[:-3])).status_code == 400
+        assert (await send(pack(b" " * 20_000_000))).status_code == 413
+        assert (await send(body, **{"Content-Encoding": "br"})).status_code == 415
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({}, "inputs"),
+        ({"inputs": []}, "inputs"),
+        (_text("four", name="txt"), "inputs.0.name"),
+        (_text("four", datatype="FP32"), "inputs.0.datatype"),
+        (_text("four", datatype="STRING"), "inputs.0.datatype"),
+        (_text("four", shape=[2]), "inputs.0.data"),
+        (_text("four", shape=[1, 2]), "inputs.0.data"),
+        (_text("a", "b", shape=[1, 2]), "inputs.0.shape"),
+        (_text("four", shape=[0]), "inputs.0.shape.0"),
+        (_text("four", shape=[]), "inputs.0.shape"),
+        (_text("four", shape=[-1]), "inputs.0.shape.0"),
+        (_text("a", ["b"], shape=[2, 1]), "inputs.0.data"),
+        (_text("four", " "), "inputs.0.data.1"),
+        (_text("four", 5), "inputs.0.data.1"),
+        (_text("refused"), "inputs.0.data"),
+        ({**_text("four"), "outputs": [{"name": "vector"}]}, "outputs.0.name"),
+        (
+            _text("four", parameters={"shared_memory_region": "r"}),
+            "inputs.0.parameters.shared_memory_region",
+        ),
+        (
+            {
+                **_text("four"),
+                "outputs": [{"name": "embedding", "parameters": {"classification": 3}}],
+            },
+            "outputs.0.parameters.classification",
+        ),
+        ({"inputs": _text("a")["inputs"] * 2}, "inputs"),
+        (_text("four", parameters={"binary_data_size": 4}), "inputs.0.data"),
+    ],
+)
+async def test_what_is_wrong_is_named(body: dict[str, Any], named: str) -> None:
+    async with open_app() as (app, _):
+        response = await _infer(app, body)
+    assert response.status_code == 400, response.text
+    assert response.headers["Content-Type"] == "application/json"
+    assert list(response.json()) == ["error"]
+    assert f"`{named}`" in response.json()["error"]
+
+
+@pytest.mark.parametrize(
+    ("size", "raw", "named"),
+    [
+        (9, _strings(b"four"), "binary_data_size"),
+        (8, _strings(b"four") + b"more", "follow"),
+        (5, _strings(b"f") + b"", "inputs"),
+        (-1, b"", "binary_data_size"),
+        (True, b"a", "binary_data_size"),
+        (6, struct.pack("<I", 2**31) + b"ab", "element 0"),
+        (2, b"ab", "element 0"),
+        (6, struct.pack("<I", 2) + b"\xff\xfe", "UTF-8"),
+    ],
+)
+async def test_raw_bytes_must_be_whole(size: Any, raw: bytes, named: str) -> None:
+    shape = [2] if (size, raw) == (5, _strings(b"f")) else [1]
+    body = _text(shape=shape, parameters={"binary_data_size": size})
+    del body["inputs"][0]["data"]
+    async with open_app() as (app, _):
+        response = await _infer(app, body, raw)
+    assert response.status_code == 400, response.text
+    assert named in response.json()["error"]
+
+
+@pytest.mark.parametrize("length", ["1e3", "-1", "99999", "1"])
+async def test_the_length_of_the_json_must_be_true(length: str) -> None:
+    async with open_app() as (app, _):
+        response = await app.post(
+            "/v2/models/mini/infer",
+            content=json.dumps(_text("four")),
+            headers={LENGTH: length},
+        )
+    assert response.status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (_rows([1, 2, 3], [1, 3]), "inputs.0.shape"),
+        (_rows([1, 2], [2]), "inputs.0.shape"),
+        (_rows([1, "a"], [1, 2]), "inputs.0.data.0"),
+        (_rows([1, True], [1, 2]), "inputs.0.data.0"),
+        (_rows([1, 2], [1, 2], datatype="FP64"), "inputs.0.datatype"),
+        (_rows([1] * 4000, [2000, 2]), "inputs.0.shape"),
+    ],
+)
+async def test_wrong_rows_are_named(body: dict[str, Any], named: str) -> None:
+    async with open_app(ROWS_MODEL) as (app, _):
+        response = await _infer(app, body, model="rows")
+    assert response.status_code in (400, 413), response.text
+    assert f"`{named}" in response.json()["error"]
+
+
+async def test_inputs_must_have_as_many_rows() -> None:
+    body = {
+        "inputs": [
+            {"name": "a", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]},
+            {"name": "n", "shape": [1], "datatype": "INT64", "data": [1]},
+        ]
+    }
+    async with open_app(RECORDS_MODEL) as (app, _):
+        fewer = await _infer(app, body, model="records")
+        missing = await _infer(app, {"inputs": body["inputs"][:1]}, model="records")
+    assert "`inputs.1.shape` must begin with 2" in fewer.json()["error"]
+    assert "must have the tensor n" in missing.json()["error"]
+
+
+@pytest.mark.parametrize("path", ["", "/versions/1.2"])
+async def test_the_model_is_described(path: str) -> None:
+    async with open_app(TEXT_MODEL) as (app, _):
+        described = (await app.get(f"/models/mini/v2/models/mini{path}")).json()
+        ready = (await app.get(f"/v2/models/mini{path}/ready")).json()
+        answered = await app.post(f"/v2/models/mini{path}/infer", json=_text("four"))
+    assert described == {
+        "name": "mini",
+        "versions": ["1.2"],
+        "platform": "pytorch_bert",
+        "inputs": [{"name": "text", "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [{"name": "embedding", "datatype": "FP32", "shape": [-1, 2]}],
+    }
+    assert ready == {"name": "mini", "ready": True}
+    assert answered.status_code == 200
+
+
+async def test_another_model_or_version_is_unknown() -> None:
+    async with open_app(TABLE_MODEL) as (app, _):
+        model = await app.get("/v2/models/mini")
+        version = await app.get("/v2/models/table/versions/7/ready")
+        inference = await _infer(app, _text("four"))
+    for response in (model, version, inference):
+        assert response.status_code == 404
+        assert response.json()["error"].startswith("UnknownModel: ")
+
+
+async def test_the_server_says_what_it_is_and_that_it_is_ready() -> None:
+    async with open_app() as (app, service):
+        for path in ("/v2", "/v2/"):
+            server = (await app.get(path)).json()
+            assert server["name"] == "slipway"
+            assert server["extensions"] == ["binary_tensor_data"]
+        assert (await app.get("/v2/health/live")).json() == {"live": True}
+        assert (await app.get("/v2/health/ready")).json() == {"live": True, "ready": True}
+        service.drain_started.set()
+        for path in ("/v2/health/ready", "/v2/models/mini/ready"):
+            leaving = await app.get(path)
+            assert leaving.status_code == 503
+            assert leaving.json()["error"].startswith("Draining: ")

@@ -1,0 +1,79 @@
+"""What a model's predictions are as tensors, and that its metadata says the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from slipway_core.errors import InvalidInput, PredictionFailed
+from slipway_core.runtime.manifest import Manifest, TensorSpec
+from slipway_core.runtime.protocol import ModelInfo, Outcome
+from slipway_inference.oip.outputs import OutputTensor, output_specs, to_tensors
+
+Y = TensorSpec(name="y", shape=[-1, 2])
+KIND = TensorSpec(name="kind", shape=[-1, 2], labels=["cat", "dog"])
+COLOUR = TensorSpec(name="colour", shape=[-1, 2], labels=["red", "blue"])
+CAT = {"label": "cat", "score": 0.75, "scores": {"cat": 0.75, "dog": 0.25}}
+BLUE = {"label": "blue", "score": 1.0, "scores": {"red": 0.0, "blue": 1.0}}
+
+
+def _manifest(task: Any = "tensor", runtime: Any = "torch-export", **more: Any) -> Manifest:
+    return Manifest(name="mine", task=task, runtime=runtime, **more)
+
+
+def _tensors(manifest: Manifest, *predictions: dict[str, Any]) -> dict[str, OutputTensor]:
+    found = to_tensors(manifest, [Outcome(prediction=one) for one in predictions])
+    return {tensor.name: tensor for tensor in found}
+
+
+CASES = [
+    (_manifest(outputs=[Y]), {"y": [1, 2]}),
+    (_manifest(outputs=[Y, KIND]), {"y": [1, 2], "kind": [0.75, 0.25], **CAT}),
+    (_manifest(outputs=[KIND, COLOUR]), {"kind": CAT, "colour": BLUE}),
+    (_manifest("text-classification", labels=["cat", "dog"]), CAT),
+    (_manifest("text-classification", "bert", labels=["cat", "dog"]), CAT),
+    (_manifest("python", "python"), {"any": [{"thing": 1}]}),
+    (_manifest("python", "python", outputs=[Y]), {"y": [1, 2], "more": None}),
+]
+
+
+@pytest.mark.parametrize(("manifest", "prediction"), CASES)
+def test_the_tensors_are_those_of_the_metadata(
+    manifest: Manifest, prediction: dict[str, Any]
+) -> None:
+    tensors = _tensors(manifest, prediction, prediction)
+    specs = output_specs(ModelInfo(manifest, "cpu", "fp32", "", 1, 0, 0.0))
+    assert list(tensors) == [spec.name for spec in specs]
+    for spec, tensor in zip(specs, tensors.values(), strict=True):
+        assert tensor.datatype == spec.datatype
+        assert len(tensor.shape) == len(spec.shape)
+        for want, size in zip(spec.shape, tensor.shape, strict=True):
+            assert want in (-1, size)
+        assert len(np.ravel(np.array(tensor.elements, dtype=object))) == np.prod(tensor.shape)
+
+
+def test_two_labelled_outputs_are_told_apart() -> None:
+    tensors = _tensors(_manifest(outputs=[KIND, COLOUR]), {"kind": CAT, "colour": BLUE})
+    assert tensors["kind.label"].elements == [b"cat"]
+    assert tensors["colour.labels"].elements == [b"red", b"blue"]
+    assert np.array_equal(tensors["colour.scores"].elements, [[0, 1]])
+
+
+def test_integers_keep_their_type() -> None:
+    manifest = _manifest(outputs=[TensorSpec(name="n", datatype="INT64", shape=[-1])])
+    big = 2**53 + 1
+    assert np.asarray(_tensors(manifest, {"n": big})["n"].elements).tolist() == [big]
+
+
+def test_rows_of_different_shapes_are_refused() -> None:
+    manifest = _manifest(outputs=[TensorSpec(name="y", shape=[-1, -1])])
+    with pytest.raises(InvalidInput, match="one by one"):
+        _tensors(manifest, {"y": [1]}, {"y": [1, 2]})
+
+
+@pytest.mark.parametrize("prediction", [{}, {"y": "text"}, {"y": [[1], [1, 2]]}, {"y": None}])
+def test_a_python_model_must_give_what_its_package_declares(prediction: dict[str, Any]) -> None:
+    with pytest.raises(PredictionFailed, match=r"slipway\.yaml declares"):
+        _tensors(_manifest("python", "python", outputs=[Y]), prediction)
