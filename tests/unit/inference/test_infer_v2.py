@@ -82,6 +82,15 @@ async def test_texts_may_have_a_dimension_of_their_own() -> None:
     assert _outputs(response)["embedding"]["shape"] == [2, 2]
 
 
+async def test_any_content_type_will_do() -> None:
+    """Examples for other servers are commands of curl, which says that it sends a form."""
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = json.dumps(_text("four"))
+    async with open_app() as (app, _):
+        response = await app.post("/v2/models/mini/infer", content=body, headers=form)
+    assert response.status_code == 200
+
+
 async def test_an_answer_has_an_id_when_the_request_has_none() -> None:
     async with open_app() as (app, _):
         response = await _infer(app, _text("four"))

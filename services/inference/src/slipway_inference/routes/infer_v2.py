@@ -231,8 +231,8 @@ async def infer(request: Request) -> Response:
 
 
 async def _read(service: Service, request: Request) -> tuple[InferRequest, list[InputTensor]]:
+    # Whatever the Content-Type: clients send none, or curl's own.
     context, settings = context_of(request.scope), service.settings
-    bodies.media_type(context, bodies.JSON, bodies.BINARY)
     length = context.header(JSON_LENGTH_HEADER.lower().encode())
     if length is not None and not (length.isascii() and length.isdigit() and len(length) < 20):
         raise MalformedBody(f"{JSON_LENGTH_HEADER} must be a number of bytes")
