@@ -11,7 +11,7 @@ from typing import Any
 import httpx2
 import numpy as np
 import pytest
-from tests.fixtures.inference_app import TABLE_MODEL, TEXT_MODEL, open_app
+from tests.fixtures.inference_app import TABLE_MODEL, TEXT_MODEL, InstantEngines, open_app
 
 from slipway_core.runtime.manifest import Manifest, TensorSpec
 
@@ -41,7 +41,7 @@ def _text(*texts: Any, **more: Any) -> dict[str, Any]:
     return {"inputs": [{**tensor, **more}]}
 
 
-def _rows(data: list[Any], shape: list[int], **more: Any) -> dict[str, Any]:
+def _rows(data: list[Any] | None, shape: list[int], **more: Any) -> dict[str, Any]:
     return {"inputs": [{"name": "x", "shape": shape, "datatype": "FP32", "data": data, **more}]}
 
 
@@ -149,10 +149,66 @@ async def test_rows_come_flat_or_nested(data: list[Any]) -> None:
 
 async def test_rows_come_as_raw_bytes() -> None:
     raw = np.array([[1, 2], [3, 4]], "<f4").tobytes()
-    body = _rows([], [2, 2], parameters={"binary_data_size": len(raw)})
-    del body["inputs"][0]["data"]
+    body = _rows(None, [2, 2], parameters={"binary_data_size": len(raw)})
     async with open_app(ROWS_MODEL) as (app, _):
         assert _outputs(await _infer(app, body, raw, "rows"))["sum"]["data"] == [3, 7]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "named"),
+    [(np.array([1, 2, 3], "<f4"), "binary_data_size"), (np.array([1, np.nan], "<f4"), "finite")],
+)
+async def test_raw_rows_must_be_whole_and_finite(numbers: Any, named: str) -> None:
+    raw = numbers.tobytes()
+    body = _rows(None, [1, 2], parameters={"binary_data_size": len(raw)})
+    async with open_app(ROWS_MODEL) as (app, _):
+        response = await _infer(app, body, raw, "rows")
+    assert response.status_code == 400
+    assert named in response.json()["error"]
+
+
+async def test_a_model_of_a_fixed_batch_takes_any_number_of_rows() -> None:
+    fixed = Manifest(
+        name="rows",
+        task="tensor",
+        runtime="torch-export",
+        inputs=[TensorSpec(name="x", shape=[1, 2])],
+        outputs=[TensorSpec(name="sum", shape=[1])],
+    )
+    async with open_app(fixed) as (app, _):
+        outputs = _outputs(await _infer(app, _rows([1, 2, 3, 4], [2, 2]), model="rows"))
+        described = (await app.get("/v2/models/rows")).json()
+    assert outputs["sum"]["data"] == [3, 7]
+    assert described["inputs"][0]["shape"] == [-1, 2]
+    assert described["outputs"][0]["shape"] == [-1]
+
+
+async def test_members_may_be_null() -> None:
+    """So they come from clients that send all members of their own classes."""
+    body = {
+        **_text("four", parameters=None),
+        "id": None,
+        "parameters": None,
+        "outputs": None,
+        "model_name": "mini",
+    }
+    async with open_app() as (app, _):
+        assert _outputs(await _infer(app, body))["embedding"]["data"] == [4, 0.1]
+
+
+async def test_an_output_that_there_is_not_costs_no_prediction() -> None:
+    class Counting(InstantEngines):
+        runs = 0
+
+        def run(self, *args: Any, **options: Any) -> Any:
+            self.runs += 1
+            return super().run(*args, **options)
+
+    engines = Counting(TEXT_MODEL)
+    async with open_app(engines=engines) as (app, _):
+        response = await _infer(app, {**_text("four"), "outputs": [{"name": "vector"}]})
+    assert response.status_code == 400
+    assert engines.runs == 0
 
 
 async def test_a_row_of_an_open_model_is_json_in_and_out() -> None:
@@ -205,7 +261,21 @@ async def test_a_body_may_be_packed(pack: Any) -> None:
         (_text("four", datatype="FP32"), "inputs.0.datatype"),
         (_text("four", datatype="STRING"), "inputs.0.datatype"),
         (_text("four", shape=[2]), "inputs.0.data"),
-        (_text("four", shape=[1, 2]), "inputs.0.data"),
+        (_text("four", shape=[1, 2]), "inputs.0.shape"),
+        (_text("four", shape=[4_000_001]), "inputs.0.shape"),
+        (_text("a", "b", shape=[2, 1], data=[["a"], ["b", "c"]]), "inputs.0.data"),
+        ({**_text("four"), "outputs": [{"name": "embedding"}] * 2}, "outputs.1.name"),
+        (
+            {**_text("four"), "parameters": {"binary_data_output": "no"}},
+            "parameters.binary_data_output",
+        ),
+        (
+            {
+                **_text("four"),
+                "outputs": [{"name": "embedding", "parameters": {"binary_data": 1}}],
+            },
+            "outputs.0.parameters.binary_data",
+        ),
         (_text("a", "b", shape=[1, 2]), "inputs.0.shape"),
         (_text("four", shape=[0]), "inputs.0.shape.0"),
         (_text("four", shape=[]), "inputs.0.shape"),
@@ -248,6 +318,7 @@ async def test_what_is_wrong_is_named(body: dict[str, Any], named: str) -> None:
         (-1, b"", "binary_data_size"),
         (True, b"a", "binary_data_size"),
         (6, struct.pack("<I", 2**31) + b"ab", "element 0"),
+        (16, _strings(b"four") * 2, "more than 1"),
         (2, b"ab", "element 0"),
         (6, struct.pack("<I", 2) + b"\xff\xfe", "UTF-8"),
     ],
@@ -280,6 +351,8 @@ async def test_the_length_of_the_json_must_be_true(length: str) -> None:
         (_rows([1, 2], [2]), "inputs.0.shape"),
         (_rows([1, "a"], [1, 2]), "inputs.0.data.0"),
         (_rows([1, True], [1, 2]), "inputs.0.data.0"),
+        (_rows([[1, 2, 3], [4]], [2, 2]), "inputs.0.data"),
+        (_rows([[1], [2], [3], [4]], [2, 2]), "inputs.0.data"),
         (_rows([1, 2], [1, 2], datatype="FP64"), "inputs.0.datatype"),
         (_rows([1] * 4000, [2000, 2]), "inputs.0.shape"),
     ],

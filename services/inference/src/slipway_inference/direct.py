@@ -39,7 +39,7 @@ READERS: dict[str, tuple[str, ReadBody]] = {
 
 
 class DirectRoute:
-    """The predictions of one modality."""
+    """The predictions that are asked for at one path."""
 
     def __init__(
         self, edge: Edge, service: Service, path: str, modality: str, read: ReadBody

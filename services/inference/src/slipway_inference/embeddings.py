@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from slipway_core.errors import InvalidInput, UnknownModality
-from slipway_core.runtime.inputs import parse_input
-from slipway_core.runtime.protocol import Item, Outcome
+from slipway_core.runtime.inputs import parse_inputs
+from slipway_core.runtime.protocol import Outcome
 from slipway_inference.decoding import decode_as
 from slipway_inference.predictions_json import dump_json
 from slipway_inference.realtime import Asked, Prediction, check_count
@@ -38,18 +38,17 @@ def read_embeddings(service: Service, body: bytes) -> Asked:
         raise InvalidInput.at(
             "dimensions", f"must be {size}, the size of this model's vectors, or be left out"
         )
-    render = partial(_render, asked.encoding_format)
+    render = partial(_render, asked.encoding_format or "float")
     if isinstance(asked.input, str):
-        return Asked([_item(service, asked.input, "input")], "input", render=render)
+        items = parse_inputs(service.manifest, "text", [("input", asked.input)])
+        return Asked(items, "input", render=render)
     check_count(service, len(asked.input), "input")
-    items = [_item(service, text, f"input.{at}") for at, text in enumerate(asked.input)]
+    texts = [(f"input.{index}", text) for index, text in enumerate(asked.input)]
+    for field, text in texts:
+        if type(text) in (int, list):
+            raise InvalidInput.at(field, _NO_TOKENS)
+    items = parse_inputs(service.manifest, "text", texts)
     return Asked(items, "input", several=True, render=render)
-
-
-def _item(service: Service, text: Any, field: str) -> Item:
-    if isinstance(text, int | list):
-        raise InvalidInput.at(field, _NO_TOKENS)
-    return parse_input(service.manifest, "text", text, field=field)
 
 
 def _render(encoding: str, prediction: Prediction, outcomes: Sequence[Outcome]) -> bytes:

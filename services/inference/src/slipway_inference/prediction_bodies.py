@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 from msgspec import UNSET
 
 from slipway_core.errors import InvalidInput
-from slipway_core.runtime.inputs import parse_input, parse_rows
+from slipway_core.runtime.inputs import parse_inputs, parse_rows
 from slipway_core.runtime.protocol import Item
 from slipway_inference.decoding import decode_as
 from slipway_inference.realtime import Asked, check_count
@@ -25,26 +25,20 @@ _tabular = msgspec.json.Decoder(TabularRequest)
 def read_text(service: Service, body: bytes) -> Asked:
     """One text or several, as a `ReadBody`."""
     asked = decode_as(_text, body)
-    manifest = service.manifest
 
-    def parse(text: str, field: str) -> Item:
-        return parse_input(
-            manifest,
-            "text",
-            text,
-            field=field,
-            labels=asked.labels,
-            parameters=asked.parameters,
+    def parse(texts: Iterable[tuple[str, str]]) -> list[Item]:
+        return parse_inputs(
+            service.manifest, "text", texts, labels=asked.labels, parameters=asked.parameters
         )
 
     if asked.inputs is UNSET:
         if asked.input_text is UNSET:
             raise InvalidInput.at("input_text", "is missing")
-        return Asked([parse(asked.input_text, "input_text")], "input_text")
+        return Asked(parse([("input_text", asked.input_text)]), "input_text")
     if asked.input_text is not UNSET:
         raise InvalidInput.at("inputs", "cannot be sent together with input_text")
     check_count(service, len(asked.inputs), "inputs")  # before the work of checking each
-    items = [parse(text, f"inputs.{index}") for index, text in enumerate(asked.inputs)]
+    items = parse((f"inputs.{index}", text) for index, text in enumerate(asked.inputs))
     return Asked(items, "inputs", several=True)
 
 

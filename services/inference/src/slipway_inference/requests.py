@@ -130,10 +130,10 @@ class EmbeddingsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         ]
     )
     encoding_format: Annotated[
-        Literal["float", "base64"],
+        Literal["float", "base64"] | None,
         Meta(description="base64: of the vector's float32 numbers, little-endian."),
-    ] = "float"
+    ] = None
     dimensions: Annotated[
         int | None, Meta(description="The size of the model's vectors; nothing else is taken.")
     ] = None
-    user: Annotated[str, Meta(description="Is not looked at.")] = ""
+    user: Annotated[str | None, Meta(description="Is not looked at.")] = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from slipway_core.errors import InvalidInput, UnknownModality
@@ -43,18 +43,31 @@ def parse_input(
     Raises InvalidInput naming `field` or what is wrong within it (or `labels`, `parameters`), and
     UnknownModality.
     """
+    (item,) = parse_inputs(manifest, modality, [(field, raw)], labels=labels, parameters=parameters)
+    return item
+
+
+def parse_inputs(
+    manifest: Manifest,
+    modality: str,
+    values: Iterable[tuple[str, Any]],
+    *,
+    labels: Sequence[str] = (),
+    parameters: dict[str, Any] | None = None,
+) -> list[Item]:
+    """The same of several values, each after its field; labels and parameters are checked once."""
     checked = check_labels(manifest, labels) if labels else ()
     given = check_parameters(parameters) if parameters else {}
     served = manifest.served_modalities()
     if modality not in served:
         raise UnknownModality(f"this model serves {', '.join(served)}, not '{modality}'")
     if modality == "text":
-        value: Any = _parse_text(raw, field)
-    elif modality == "image":
-        value = _parse_image(raw, field)
-    else:
-        value = parse_row(manifest, raw, field)
-    return Item(modality, value, checked, given)
+        return [Item(modality, _parse_text(raw, field), checked, given) for field, raw in values]
+    if modality == "image":
+        return [Item(modality, _parse_image(raw, field), checked, given) for field, raw in values]
+    return [
+        Item(modality, parse_row(manifest, raw, field), checked, given) for field, raw in values
+    ]
 
 
 def parse_rows(

@@ -41,11 +41,26 @@ def parse_row(manifest: Manifest, raw: Any, field: str) -> Any:
     if len(specs) == 1:
         (spec,) = specs
         keyed = isinstance(raw, dict) and list(raw) == names and spec.columns != names
-        return _parse_input(spec, raw[spec.name] if keyed else raw, field)
+        return parse_part(spec, raw[spec.name] if keyed else raw, field)
     if not isinstance(raw, dict):
         raise InvalidInput.at(field, f"must be an object with the inputs {', '.join(names)}")
     _check_keys(raw, names, field, "an input")
-    return {spec.name: _parse_input(spec, raw[spec.name], f"{field}.{spec.name}") for spec in specs}
+    return {spec.name: parse_part(spec, raw[spec.name], f"{field}.{spec.name}") for spec in specs}
+
+
+def parse_part(spec: TensorSpec, raw: Any, field: str) -> Any:
+    """The part of a row that goes into one tensor, as (nested) lists of its shape without the
+    batch. Raises InvalidInput naming the number that is wrong.
+    """
+    if isinstance(raw, dict):
+        if not spec.columns:
+            raise InvalidInput.at(field, "must be a list: this model's columns have no names")
+        _check_keys(raw, spec.columns, field, "a column")
+        return [_number(raw[name], spec.datatype, f"{field}.{name}") for name in spec.columns]
+    value, shape = _nested(raw, spec.shape[1:], spec.datatype, field)
+    if math.prod(shape) > MOST_NUMBERS_IN_A_ROW:
+        raise InvalidInput.at(field, f"must hold at most {MOST_NUMBERS_IN_A_ROW} numbers")
+    return value
 
 
 def parse_table(manifest: Manifest, raw: Any, field: str) -> list[Any]:
@@ -85,21 +100,6 @@ def _parse_open_row(raw: Any, field: str) -> Any:
         raise InvalidInput.at(field, f"must be a list or an object, not {json_type(raw)}")
     check_json(raw, field)
     return raw
-
-
-def _parse_input(spec: TensorSpec, raw: Any, field: str) -> Any:
-    """The part of a row that goes into one tensor, as (nested) lists of its shape without the
-    batch.
-    """
-    if isinstance(raw, dict):
-        if not spec.columns:
-            raise InvalidInput.at(field, "must be a list: this model's columns have no names")
-        _check_keys(raw, spec.columns, field, "a column")
-        return [_number(raw[name], spec.datatype, f"{field}.{name}") for name in spec.columns]
-    value, shape = _nested(raw, spec.shape[1:], spec.datatype, field)
-    if math.prod(shape) > MOST_NUMBERS_IN_A_ROW:
-        raise InvalidInput.at(field, f"must hold at most {MOST_NUMBERS_IN_A_ROW} numbers")
-    return value
 
 
 def _check_keys(record: dict[str, Any], names: Iterable[str], field: str, kind: str) -> None:

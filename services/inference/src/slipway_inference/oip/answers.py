@@ -7,62 +7,75 @@ from collections.abc import Sequence
 from typing import Any
 
 from slipway_core.errors import InvalidInput
-from slipway_inference.oip.outputs import Elements, OutputTensor
-from slipway_inference.oip.requests import BINARY, BINARY_OUTPUT, BINARY_SIZE, InferRequest
+from slipway_inference.oip.outputs import OutputTensor
+from slipway_inference.oip.requests import (
+    BINARY_DATA,
+    BINARY_OUTPUT,
+    BINARY_SIZE,
+    InferRequest,
+    wants_binary,
+)
 from slipway_inference.predictions_json import dump_json
 
 
-def check_outputs(request: InferRequest, names: Sequence[str]) -> None:
-    """Raises InvalidInput for an output that there is not."""
+def wanted_outputs(request: InferRequest, names: Sequence[str]) -> dict[str, bool]:
+    """The outputs to answer with, of those that the model gives: by name, whether in binary.
+
+    Raises InvalidInput for an output that there is not.
+    """
+    binary = wants_binary(request.parameters, BINARY_OUTPUT, "parameters")
+    if not request.outputs:
+        return dict.fromkeys(names, binary)
     for index, output in enumerate(request.outputs):
         if output.name not in names:
             raise InvalidInput.at(
                 f"outputs.{index}.name", f"is not an output of this model: {', '.join(names)}"
             )
+    return {
+        output.name: wants_binary(
+            output.parameters, BINARY_DATA, f"outputs.{index}.parameters", otherwise=binary
+        )
+        for index, output in enumerate(request.outputs)
+    }
 
 
 def write_answer(
-    head: dict[str, Any], request: InferRequest, tensors: Sequence[OutputTensor]
+    head: dict[str, Any], tensors: Sequence[OutputTensor], wanted: dict[str, bool]
 ) -> tuple[bytes, int | None]:
     """The body, and how many bytes of it are JSON: None when all are.
 
-    `head` are the members beside the outputs. Raises InvalidInput for an output that there is not.
+    `head` are the members beside the outputs; `wanted` is that of `wanted_outputs`.
     """
-    check_outputs(request, [tensor.name for tensor in tensors])
-    by_default = bool(request.parameters.get(BINARY_OUTPUT, False))
     named = {tensor.name: tensor for tensor in tensors}
-    wanted = [
-        (named[output.name], bool(output.parameters.get(BINARY, by_default)))
-        for output in request.outputs
-    ] or [(tensor, by_default) for tensor in tensors]
     outputs, parts = [], []
-    for tensor, binary in wanted:
+    for name, binary in wanted.items():
+        tensor = named[name]
         value: dict[str, Any] = {
-            "name": tensor.name,
+            "name": name,
             "datatype": tensor.datatype,
-            "shape": tensor.shape,
+            "shape": list(tensor.elements.shape),
         }
         if binary:
             raw = _raw(tensor)
             parts.append(raw)
             value["parameters"] = {BINARY_SIZE: len(raw)}
         else:
-            value["data"] = _plain(tensor.elements)
+            value["data"] = _plain(tensor)
         outputs.append(value)
     text = dump_json({**head, "outputs": outputs})
     return (b"".join([text, *parts]), len(text)) if parts else (text, None)
 
 
-def _plain(elements: Elements) -> Any:
+def _plain(tensor: OutputTensor) -> Any:
     """For JSON: a flat array, or texts."""
-    if isinstance(elements, list):
-        return [element.decode() for element in elements]
-    return elements.reshape(-1)
+    flat = tensor.elements.reshape(-1)
+    return [element.decode() for element in flat] if tensor.datatype == "BYTES" else flat
 
 
 def _raw(tensor: OutputTensor) -> bytes:
     """Little-endian, row by row; elements of BYTES each after their length."""
-    if isinstance(tensor.elements, list):
-        return b"".join(struct.pack("<I", len(one)) + one for one in tensor.elements)
+    if tensor.datatype == "BYTES":
+        flat = tensor.elements.reshape(-1)
+        return b"".join(struct.pack("<I", len(element)) + element for element in flat)
     kind = tensor.elements.dtype.newbyteorder("<")
     return tensor.elements.astype(kind, copy=False).tobytes()

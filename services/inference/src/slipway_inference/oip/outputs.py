@@ -6,7 +6,7 @@ outputs that it declares. Predictions of which nothing is declared are one tenso
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,9 +16,8 @@ from slipway_core.errors import InvalidInput, PredictionFailed
 from slipway_core.runtime.encoding import ARRAY_TYPES
 from slipway_core.runtime.manifest import Datatype, Manifest, TensorSpec
 from slipway_core.runtime.protocol import ModelInfo, Outcome
+from slipway_inference.oip.inputs import of_any_count
 from slipway_inference.predictions_json import dump_json
-
-Elements = npt.NDArray[Any] | list[bytes]
 
 EMBEDDING = "embedding"
 PREDICTION = "prediction"
@@ -26,30 +25,37 @@ LABEL, SCORE, SCORES, LABELS = "label", "score", "scores", "labels"
 
 
 class OutputTensor(NamedTuple):
-    """A tensor that goes out; the elements of BYTES are a list of them, row by row."""
+    """A tensor that goes out. The elements of BYTES are bytes, in an array of objects."""
 
     name: str
     datatype: Datatype
-    shape: list[int]
-    elements: Elements
+    elements: npt.NDArray[Any]
 
 
-def output_specs(info: ModelInfo) -> list[TensorSpec]:
-    """The tensors that the model gives when it is asked for nothing else."""
-    manifest = info.manifest
-    if info.embedding_size:
+class _Classification(NamedTuple):
+    """{label, score, scores} of a prediction: itself, or below the name of an output."""
+
+    output: str
+    labels: int
+
+    def specs(self) -> list[TensorSpec]:
+        """Its tensors, with as many scores as there are labels."""
+        prefix = f"{self.output}." if self.output else ""
+        return [
+            TensorSpec(name=prefix + LABEL, datatype="BYTES", shape=[-1]),
+            TensorSpec(name=prefix + SCORE, shape=[-1]),
+            TensorSpec(name=prefix + SCORES, shape=[-1, self.labels]),
+            TensorSpec(name=prefix + LABELS, datatype="BYTES", shape=[self.labels]),
+        ]
+
+
+def output_specs(info: ModelInfo, *, by_labels: bool = False) -> list[TensorSpec]:
+    """The tensors that the model gives, or with `by_labels` those for a request with labels."""
+    if info.embedding_size and not by_labels:
         return [_embedding(info.embedding_size)]
-    if _classifies(manifest):
-        return _classification_specs("", len(manifest.labels) or -1)
-    if not manifest.outputs:
-        return [TensorSpec(name=PREDICTION, datatype="BYTES", shape=[-1])]
     specs: list[TensorSpec] = []
-    several = _has_several_labelled(manifest)
-    for spec in manifest.outputs:
-        if not (spec.labels and several):
-            specs.append(TensorSpec(name=spec.name, datatype=spec.datatype, shape=spec.shape))
-        if spec.labels:
-            specs += _classification_specs(f"{spec.name}." if several else "", len(spec.labels))
+    for part in _parts(info.manifest):
+        specs += part.specs() if isinstance(part, _Classification) else [of_any_count(part)]
     return specs
 
 
@@ -59,52 +65,51 @@ def to_tensors(manifest: Manifest, outcomes: Sequence[Outcome]) -> list[OutputTe
     Raises InvalidInput when rows gave tensors of different shapes, PredictionFailed when a python
     model did not give what its package declares.
     """
-    predictions = [outcome.prediction for outcome in outcomes]
     if outcomes[0].embedding:
         return [_stacked(_embedding(), [outcome.vector() for outcome in outcomes])]
-    if manifest.runtime == "bert" or _classifies(manifest):
-        return _classification("", predictions)
-    if not manifest.outputs:
-        texts = [dump_json(prediction) for prediction in predictions]
-        return [OutputTensor(PREDICTION, "BYTES", [len(texts)], texts)]
+    predictions = [outcome.prediction for outcome in outcomes]
     tensors: list[OutputTensor] = []
-    several = _has_several_labelled(manifest)
-    for spec in manifest.outputs:
-        values = [_member(prediction, spec.name) for prediction in predictions]
-        if spec.labels and several:
-            tensors += _classification(f"{spec.name}.", values)
-            continue
-        tensors.append(_stacked(spec, values))
-        if spec.labels:
-            tensors += _classification("", predictions)
+    for part in _parts(manifest):
+        if isinstance(part, _Classification):
+            tensors += _classified(part, predictions)
+        elif part is _UNDECLARED:
+            tensors.append(_stacked(part, [dump_json(prediction) for prediction in predictions]))
+        else:
+            tensors.append(_stacked(part, [_member(one, part.name) for one in predictions]))
     return tensors
 
 
-def _classifies(manifest: Manifest) -> bool:
-    """Whether predictions are {label, score, scores} and nothing else."""
-    return manifest.task == "text-classification" and manifest.runtime != "python"
+_UNDECLARED = TensorSpec(name=PREDICTION, datatype="BYTES", shape=[-1])
 
 
-def _has_several_labelled(manifest: Manifest) -> bool:
-    """Then each has its classification below its own name; see `OutputReader`."""
-    return manifest.runtime != "python" and sum(bool(one.labels) for one in manifest.outputs) > 1
+def _parts(manifest: Manifest) -> Iterator[TensorSpec | _Classification]:
+    """What predictions consist of; see `OutputReader`, which makes those of exported models."""
+    exported = manifest.runtime != "python"
+    if manifest.runtime == "bert" or (exported and manifest.task == "text-classification"):
+        yield _Classification("", len(manifest.labels) or -1)
+        return
+    if not manifest.outputs:
+        yield _UNDECLARED
+        return
+    labelled = [spec for spec in manifest.outputs if spec.labels and exported]
+    for spec in manifest.outputs:
+        if len(labelled) > 1 and spec in labelled:
+            yield _Classification(spec.name, len(spec.labels))
+        elif len(labelled) == 1 and spec.name in (LABEL, SCORE, SCORES, LABELS):
+            continue  # the classification has taken its name
+        else:
+            yield spec
+    if len(labelled) == 1:
+        yield _Classification("", len(labelled[0].labels))
 
 
 def _embedding(size: int = -1) -> TensorSpec:
     return TensorSpec(name=EMBEDDING, shape=[-1, size])
 
 
-def _classification_specs(prefix: str, count: int) -> list[TensorSpec]:
-    return [
-        TensorSpec(name=prefix + LABEL, datatype="BYTES", shape=[-1]),
-        TensorSpec(name=prefix + SCORE, shape=[-1]),
-        TensorSpec(name=prefix + SCORES, shape=[-1, count]),
-        TensorSpec(name=prefix + LABELS, datatype="BYTES", shape=[count]),
-    ]
-
-
-def _classification(prefix: str, values: Sequence[dict[str, Any]]) -> list[OutputTensor]:
+def _classified(part: _Classification, predictions: Sequence[dict[str, Any]]) -> list[OutputTensor]:
     """The best label of each row, and the scores of all labels, in the order of `labels`."""
+    values = [_member(one, part.output) if part.output else one for one in predictions]
     labels = list(values[0][SCORES])
     columns = (
         [value[LABEL] for value in values],
@@ -112,8 +117,7 @@ def _classification(prefix: str, values: Sequence[dict[str, Any]]) -> list[Outpu
         [[value[SCORES][label] for label in labels] for value in values],
         labels,
     )
-    specs = _classification_specs(prefix, len(labels))
-    return [_stacked(spec, column) for spec, column in zip(specs, columns, strict=True)]
+    return [_stacked(spec, column) for spec, column in zip(part.specs(), columns, strict=True)]
 
 
 def _member(prediction: dict[str, Any], name: str) -> Any:
@@ -123,29 +127,51 @@ def _member(prediction: dict[str, Any], name: str) -> Any:
 
 
 def _stacked(spec: TensorSpec, rows: Sequence[Any]) -> OutputTensor:
-    if spec.datatype == "BYTES":
-        texts = [row.encode() if isinstance(row, str) else dump_json(row) for row in rows]
-        return OutputTensor(spec.name, spec.datatype, [len(texts)], texts)
     arrays = [_array(spec, row) for row in rows]
     if len({array.shape for array in arrays}) > 1:
         raise InvalidInput.at(
             "inputs", f"gave {spec.name} of different shapes: send these rows one by one"
         )
-    stacked = np.stack(arrays)
-    return OutputTensor(spec.name, spec.datatype, list(stacked.shape), stacked)
+    return OutputTensor(spec.name, spec.datatype, np.stack(arrays))
 
 
 def _array(spec: TensorSpec, row: Any) -> npt.NDArray[Any]:
     """A row of an output. What a python model gives need not be what its package declares."""
-    wrong = PredictionFailed(f"the output {spec.name} is not what slipway.yaml declares")
-    try:
-        array = np.asarray(row, dtype=ARRAY_TYPES[spec.datatype])
-    except (ValueError, TypeError, OverflowError):
-        raise wrong from None
     declared = spec.shape[1:]
-    if spec.shape and (
-        len(declared) != array.ndim
-        or any(want not in (-1, size) for want, size in zip(declared, array.shape, strict=True))
-    ):
-        raise wrong
+    try:
+        array = _texts(row) if spec.datatype == "BYTES" else _numbers(spec.datatype, row)
+        fits = not spec.shape or (
+            len(declared) == array.ndim
+            and all(want in (-1, size) for want, size in zip(declared, array.shape, strict=True))
+        )
+    except (ValueError, TypeError, OverflowError):
+        fits = False
+    if not fits:
+        raise PredictionFailed(f"the output {spec.name} is not what slipway.yaml declares")
     return array
+
+
+def _numbers(datatype: Datatype, row: Any) -> npt.NDArray[Any]:
+    """Raises ValueError for what is not numbers, or none that the datatype can hold."""
+    array = np.asarray(row)
+    if array.dtype.kind not in ("b" if datatype == "BOOL" else "biuf"):
+        raise ValueError
+    with np.errstate(over="ignore"):
+        cast = array.astype(ARRAY_TYPES[datatype])
+    if cast.dtype.kind == "f" and not np.isfinite(cast).all():
+        raise ValueError
+    return cast
+
+
+def _texts(row: Any) -> npt.NDArray[Any]:
+    """Texts as they are, anything else as JSON; bytes are JSON already."""
+    found = np.empty((), dtype=object)
+    if isinstance(row, list):
+        found = np.asarray(row, dtype=object)
+    else:
+        found[()] = row
+    texts = np.empty(found.shape, dtype=object)
+    for at, element in np.ndenumerate(found):
+        encoded = element.encode() if isinstance(element, str) else element
+        texts[at] = encoded if isinstance(encoded, bytes) else dump_json(encoded)
+    return texts

@@ -20,8 +20,8 @@ from slipway_core.runtime.manifest import TensorSpec
 from slipway_core.runtime.protocol import Outcome
 from slipway_inference import bodies, responses
 from slipway_inference.lean_route import LeanRoute
-from slipway_inference.oip.answers import write_answer
-from slipway_inference.oip.inputs import input_specs, to_items
+from slipway_inference.oip.answers import wanted_outputs, write_answer
+from slipway_inference.oip.inputs import input_specs, match_tensors, to_items
 from slipway_inference.oip.outputs import output_specs, to_tensors
 from slipway_inference.oip.requests import BINARY_OUTPUT, InferRequest, InputTensor, read_request
 from slipway_inference.openapi import (
@@ -205,22 +205,28 @@ async def infer(request: Request) -> Response:
     async def read(service: Service, request: Request) -> Asked:
         _service_of(request)
         asked, tensors = await _read(service, request)
-        rows = tensors[0].shape[0]
-        check_count(service, rows, "inputs.0.shape")
-        items = to_items(service.manifest, tensors, _model_parameters(asked))
-        return Asked(
-            items, f"{tensors[0].field}.data", several=rows > 1, render=partial(render, asked)
-        )
+        matched = match_tensors(service.manifest, tensors)
+        check_count(service, matched.rows, f"{matched.field}.shape")
+        specs = output_specs(service.info, by_labels=matched.labels is not None)
+        wanted = wanted_outputs(asked, [spec.name for spec in specs])
+        items = to_items(service.manifest, matched, _model_parameters(asked))
+        several = matched.rows > 1
+        return Asked(items, f"{matched.field}.data", several, partial(render, asked.id, wanted))
 
-    def render(asked: InferRequest, prediction: Prediction, outcomes: Sequence[Outcome]) -> bytes:
+    def render(
+        id: str | None,
+        wanted: dict[str, bool],
+        prediction: Prediction,
+        outcomes: Sequence[Outcome],
+    ) -> bytes:
         nonlocal json_length
         manifest = prediction.service.manifest
         head = {
             "model_name": manifest.name,
             "model_version": manifest.version,
-            "id": asked.id or str(prediction.id),
+            "id": id or str(prediction.id),
         }
-        body, json_length = write_answer(head, asked, to_tensors(manifest, outcomes))
+        body, json_length = write_answer(head, to_tensors(manifest, outcomes), wanted)
         return body
 
     answer = await predict(request, _modality(request.app.state.service), read)
@@ -255,7 +261,8 @@ def _modality(service: Service) -> str:
 
 def _model_parameters(asked: InferRequest) -> dict[str, Any]:
     """Those of the request that are not about the protocol."""
-    return {name: value for name, value in asked.parameters.items() if name != BINARY_OUTPUT}
+    given = asked.parameters or {}
+    return {name: value for name, value in given.items() if name != BINARY_OUTPUT}
 
 
 def _spec_value(spec: TensorSpec) -> dict[str, Any]:
