@@ -42,7 +42,6 @@ router = APIRouter(tags=["open inference protocol"], route_class=LeanRoute)
 
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 _MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
-_VERSION = {**_MODEL, "name": "version"}
 
 
 def _at(path: str) -> tuple[str, str]:
