@@ -19,6 +19,8 @@ async def count(client: httpx2.AsyncClient, labels: str) -> float:
         ("POST", "/models/mini/predict/text", '{"input_text": "a"}', "/predict/text", "2xx"),
         ("POST", "/predict/text", '{"input_text": 1}', "/predict/text", "4xx"),
         ("POST", "/predict/sound", "{}", "/predict/{modality}", "4xx"),
+        ("GET", "/v2/models/mini/ready", None, "/v2/models/{model}/ready", "2xx"),
+        ("GET", "/v2/models/mini/infer", None, "/v2/models/{model}/infer", "4xx"),
         ("GET", "/health", None, "/health", "2xx"),
         ("GET", "/predict/text", None, "/predict/text", "4xx"),
         ("GET", "/made/up/nowhere", None, "none", "4xx"),

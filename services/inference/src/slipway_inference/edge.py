@@ -4,8 +4,8 @@ It gives the request its id, finds the model's name in the path, bounds the head
 security headers, closes connections while the server drains, writes the access line, and answers
 whatever nobody else caught. It never reads bodies.
 
-Routes at fixed paths are called from here: what FastAPI does for each request costs as much as all
-of the rest. Predictions that no task answers (see `direct`) get the same from the same methods.
+Lean routes are called from here: what FastAPI does for each request costs as much as all of the
+rest. Predictions that no task answers (see `direct`) get the same from the same methods.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import structlog
 from fastapi import FastAPI
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from slipway_core.errors import Draining, HeadersTooLarge, SlipwayError
 from slipway_core.logging import bind_request, write_request_line
 from slipway_inference.error_answers import render_error
 from slipway_inference.http_metrics import QUIET_PATHS, count_request
-from slipway_inference.lean_route import fixed_routes
+from slipway_inference.lean_route import LeanRoute, LeanRoutes
 from slipway_inference.request_context import (
     CLIENT_DISCONNECTED,
     RequestContext,
@@ -45,7 +45,7 @@ class Edge:
 
     def __init__(self, app: FastAPI, settings: InferenceSettings, service: Service) -> None:
         self._app = app
-        self._fixed = fixed_routes(app.routes)
+        self._lean = LeanRoutes(app.routes)
         self._settings = settings
         self._service = service
 
@@ -56,7 +56,7 @@ class Edge:
         context = self.open(scope)
         bind_request(context.log_fields)
         status = 0
-        route: ASGIApp | None = None
+        route: LeanRoute | None = None
 
         async def send_decorated(message: Message) -> None:
             nonlocal status
@@ -67,12 +67,12 @@ class Edge:
 
         try:
             self.admit(scope, context)
-            route = self._fixed.get((scope["method"], scope["path"]))
+            route = self._lean.find(scope)
             if route is None:
                 await self._app(scope, receive, send_decorated)
             else:
                 scope["app"] = self._app
-                await route(scope, receive, send_decorated)
+                await route.app(scope, receive, send_decorated)
         except ClientDisconnect:
             context.code = CLIENT_DISCONNECTED
             status = status or CLIENT_GONE_STATUS
@@ -88,7 +88,7 @@ class Edge:
             # Otherwise the answer has begun or been given. When it is not whole, uvicorn closes the
             # connection, so that nobody takes it for a whole one.
         finally:
-            self.close(scope, context, status, handler=scope["path"] if route else None)
+            self.close(scope, context, status, handler=route.path if route else None)
 
     def open(self, scope: Scope) -> RequestContext:
         """The context of a request that has just come."""

@@ -10,7 +10,7 @@ from typing import Any
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 
 class LeanRoute(APIRoute):
@@ -28,11 +28,27 @@ class LeanRoute(APIRoute):
         await response(scope, receive, send)
 
 
-def fixed_routes(routes: Iterable[BaseRoute]) -> dict[tuple[str, str], ASGIApp]:
-    """The lean routes at fixed paths, by method and path: they need no router to be found."""
-    return {
-        (method, route.path): route.app
-        for route in routes
-        if isinstance(route, LeanRoute) and not route.param_convertors
-        for method in route.methods or ()
-    }
+class LeanRoutes:
+    """The lean routes among all, to be found without the framework's router."""
+
+    def __init__(self, routes: Iterable[BaseRoute]) -> None:
+        lean = [route for route in routes if isinstance(route, LeanRoute)]
+        self._with_parameters = [route for route in lean if route.param_convertors]
+        self._fixed = {
+            (method, route.path): route
+            for route in lean
+            if not route.param_convertors
+            for method in route.methods or ()
+        }
+
+    def find(self, scope: Scope) -> LeanRoute | None:
+        """The route of a request; parameters of its path are put into the scope."""
+        method, path = scope["method"], scope["path"]
+        route = self._fixed.get((method, path))
+        if route is not None:
+            return route
+        for route in self._with_parameters:
+            if method in (route.methods or ()) and (matched := route.path_regex.match(path)):
+                scope["path_params"] = matched.groupdict()
+                return route
+        return None

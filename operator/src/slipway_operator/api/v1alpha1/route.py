@@ -41,7 +41,7 @@ class Route(ApiModel):
     enabled: bool = Field(True, description="Route requests from outside the cluster.")
     default: bool = Field(
         False,
-        description="Answer also at the root of the host (/predict, /health, /docs). One "
+        description="Answer also at the root of the host (/predict, /v1, /v2, /health, /docs). One "
         "ModelDeployment of a host may do so.",
     )
     host: str | None = Field(
