@@ -16,6 +16,7 @@ import structlog
 from slipway_core.logging import (
     bind_request,
     configure_logging,
+    flush_request_lines,
     read_trace_id,
     request_fields,
     write_request_line,
@@ -26,6 +27,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 @pytest.fixture(autouse=True)
 def _configured() -> Iterator[None]:
+    flush_request_lines()  # those of applications that other tests ran in this process
     configure_logging("info")
     yield
     structlog.contextvars.clear_contextvars()
