@@ -48,7 +48,7 @@ def read_embeddings(service: Service, body: bytes) -> Asked:
         if type(text) in (int, list):
             raise InvalidInput.at(field, _NO_TOKENS)
     items = parse_inputs(service.manifest, "text", texts)
-    return Asked(items, "input", several=True, render=render)
+    return Asked(items, "input", render=render)
 
 
 def _render(encoding: str, prediction: Prediction, outcomes: Sequence[Outcome]) -> bytes:

@@ -188,6 +188,12 @@ def success(
     return {"description": description, "content": {JSON: content}, **more}
 
 
+MODEL_PARAMETER = {
+    "name": "model",
+    "in": "path",
+    "required": True,
+    "schema": {"type": "string"},
+}
 TIMEOUT_PARAMETER = {
     "name": "X-Request-Timeout-Ms",
     "in": "header",

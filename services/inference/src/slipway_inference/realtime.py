@@ -49,7 +49,7 @@ _FAILURES: dict[str, type[SlipwayError]] = {
 
 class Asked(msgspec.Struct, frozen=True):
     """Checked inputs, the field that they came in, and the form of the answer: whether it is a
-    list, and what makes its body where that is not the JSON of our own routes.
+    list in the JSON of our own routes, or else what makes its body.
     """
 
     items: list[Item]

@@ -6,6 +6,7 @@ silent default.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -90,6 +91,13 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         if self.task == "tensor":
             return ["image"] if any(spec.image for spec in self.inputs) else ["tabular"]
         return ["text"]
+
+
+def shape_fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
+    """Whether a tensor's shape is a declared one, in which -1 stands for any size."""
+    return len(shape) == len(declared) and all(
+        want in (-1, size) for want, size in zip(declared, shape, strict=True)
+    )
 
 
 def read_manifest(folder: Path) -> Manifest:

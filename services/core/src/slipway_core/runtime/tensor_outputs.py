@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from slipway_core.runtime.manifest import Datatype, Manifest, TensorSpec
+from slipway_core.runtime.manifest import Datatype, Manifest, TensorSpec, shape_fits
 from slipway_core.runtime.protocol import ItemFailure, Outcome
 
 TORCH_TYPES: dict[Datatype, torch.dtype] = {
@@ -99,11 +99,7 @@ class OutputReader:
                 f"the model's output {spec.name} has shape {shape} for {rows} inputs: "
                 "it must have one row for each input"
             )
-        declared = spec.shape[1:]
-        if spec.shape and (
-            len(declared) != len(shape) - 1
-            or any(want not in (-1, got) for want, got in zip(declared, shape[1:], strict=True))
-        ):
+        if spec.shape and not shape_fits(shape[1:], spec.shape[1:]):
             raise RuntimeError(
                 f"the model's output {spec.name} has shape {shape}, "
                 f"but `outputs` of slipway.yaml says {spec.shape}"

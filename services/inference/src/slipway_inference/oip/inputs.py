@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from slipway_core.errors import InvalidInput
 from slipway_core.runtime.inputs import check_parameters, parse_inputs
-from slipway_core.runtime.manifest import Manifest, TensorSpec
+from slipway_core.runtime.manifest import Manifest, TensorSpec, shape_fits
 from slipway_core.runtime.protocol import Item
 from slipway_core.runtime.rows import MOST_NUMBERS_IN_A_ROW, parse_part
 from slipway_inference.decoding import decode_any
@@ -109,9 +109,7 @@ def _check_tensor(spec: TensorSpec, tensor: InputTensor, rows: int | None) -> No
     field, shape = f"{tensor.field}.shape", tensor.shape
     if spec.datatype == "BYTES" and shape[1:] == (1,):
         shape = shape[:1]  # clients of other servers add a dimension to each text
-    if len(shape) != len(spec.shape) or any(
-        want not in (-1, size) for want, size in zip(spec.shape, shape, strict=True)
-    ):
+    if not shape_fits(shape, spec.shape):
         raise InvalidInput.at(field, f"must be {spec.shape}, -1 being any size")
     if rows is not None and shape[0] != rows:
         raise InvalidInput.at(field, f"must begin with {rows}, as the others do")

@@ -14,14 +14,14 @@ import numpy.typing as npt
 
 from slipway_core.errors import InvalidInput, PredictionFailed
 from slipway_core.runtime.encoding import ARRAY_TYPES
-from slipway_core.runtime.manifest import Datatype, Manifest, TensorSpec
+from slipway_core.runtime.manifest import Datatype, Manifest, TensorSpec, shape_fits
 from slipway_core.runtime.protocol import ModelInfo, Outcome
 from slipway_inference.oip.inputs import of_any_count
 from slipway_inference.predictions_json import dump_json
 
 EMBEDDING = "embedding"
-PREDICTION = "prediction"
 LABEL, SCORE, SCORES, LABELS = "label", "score", "scores", "labels"
+_UNDECLARED = TensorSpec(name="prediction", datatype="BYTES", shape=[-1])
 
 
 class OutputTensor(NamedTuple):
@@ -73,13 +73,10 @@ def to_tensors(manifest: Manifest, outcomes: Sequence[Outcome]) -> list[OutputTe
         if isinstance(part, _Classification):
             tensors += _classified(part, predictions)
         elif part is _UNDECLARED:
-            tensors.append(_stacked(part, [dump_json(prediction) for prediction in predictions]))
+            tensors.append(_stacked(part, predictions))
         else:
             tensors.append(_stacked(part, [_member(one, part.name) for one in predictions]))
     return tensors
-
-
-_UNDECLARED = TensorSpec(name=PREDICTION, datatype="BYTES", shape=[-1])
 
 
 def _parts(manifest: Manifest) -> Iterator[TensorSpec | _Classification]:
@@ -137,16 +134,11 @@ def _stacked(spec: TensorSpec, rows: Sequence[Any]) -> OutputTensor:
 
 def _array(spec: TensorSpec, row: Any) -> npt.NDArray[Any]:
     """A row of an output. What a python model gives need not be what its package declares."""
-    declared = spec.shape[1:]
     try:
         array = _texts(row) if spec.datatype == "BYTES" else _numbers(spec.datatype, row)
-        fits = not spec.shape or (
-            len(declared) == array.ndim
-            and all(want in (-1, size) for want, size in zip(declared, array.shape, strict=True))
-        )
     except (ValueError, TypeError, OverflowError):
-        fits = False
-    if not fits:
+        array = None
+    if array is None or (spec.shape and not shape_fits(array.shape, spec.shape[1:])):
         raise PredictionFailed(f"the output {spec.name} is not what slipway.yaml declares")
     return array
 
@@ -164,7 +156,7 @@ def _numbers(datatype: Datatype, row: Any) -> npt.NDArray[Any]:
 
 
 def _texts(row: Any) -> npt.NDArray[Any]:
-    """Texts as they are, anything else as JSON; bytes are JSON already."""
+    """Texts as they are, anything else as JSON."""
     found = np.empty((), dtype=object)
     if isinstance(row, list):
         found = np.asarray(row, dtype=object)
@@ -172,6 +164,5 @@ def _texts(row: Any) -> npt.NDArray[Any]:
         found[()] = row
     texts = np.empty(found.shape, dtype=object)
     for at, element in np.ndenumerate(found):
-        encoded = element.encode() if isinstance(element, str) else element
-        texts[at] = encoded if isinstance(encoded, bytes) else dump_json(encoded)
+        texts[at] = element.encode() if isinstance(element, str) else dump_json(element)
     return texts

@@ -26,6 +26,7 @@ from slipway_inference.oip.outputs import output_specs, to_tensors
 from slipway_inference.oip.requests import BINARY_OUTPUT, InferRequest, InputTensor, read_request
 from slipway_inference.openapi import (
     COMPUTING,
+    MODEL_PARAMETER,
     READING,
     TIMEOUT_PARAMETER,
     inference_errors,
@@ -41,7 +42,6 @@ from slipway_inference.service import Service
 router = APIRouter(tags=["open inference protocol"], route_class=LeanRoute)
 
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
-_MODEL = {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
 
 
 def _at(path: str) -> tuple[str, str]:
@@ -107,7 +107,7 @@ INFER, INFER_OF_VERSION = _at("/infer")
         200: success("Their names, datatypes and shapes", responses.ModelMetadata),
         **inference_errors(errors.ModelNotReady),
     },
-    openapi_extra={"parameters": [_MODEL]},
+    openapi_extra={"parameters": [MODEL_PARAMETER]},
 )
 @router.get(METADATA_OF_VERSION, include_in_schema=False)
 async def read_metadata(request: Request) -> Response:
@@ -132,7 +132,7 @@ async def read_metadata(request: Request) -> Response:
         200: success("It does", responses.ModelReady),
         **inference_errors(errors.ModelNotReady, errors.Draining),
     },
-    openapi_extra={"parameters": [_MODEL]},
+    openapi_extra={"parameters": [MODEL_PARAMETER]},
 )
 @router.get(READY_OF_VERSION, include_in_schema=False)
 async def read_model_readiness(request: Request) -> Response:
@@ -167,7 +167,7 @@ async def read_model_readiness(request: Request) -> Response:
     },
     openapi_extra={
         "parameters": [
-            _MODEL,
+            MODEL_PARAMETER,
             TIMEOUT_PARAMETER,
             {
                 "name": JSON_LENGTH_HEADER,
@@ -209,8 +209,8 @@ async def infer(request: Request) -> Response:
         specs = output_specs(service.info, by_labels=matched.labels is not None)
         wanted = wanted_outputs(asked, [spec.name for spec in specs])
         items = to_items(service.manifest, matched, _model_parameters(asked))
-        several = matched.rows > 1
-        return Asked(items, f"{matched.field}.data", several, partial(render, asked.id, wanted))
+        render_asked = partial(render, asked.id, wanted)
+        return Asked(items, f"{matched.field}.data", render=render_asked)
 
     def render(
         id: str | None,

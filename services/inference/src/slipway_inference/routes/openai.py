@@ -17,6 +17,7 @@ from slipway_inference.embeddings import read_embeddings
 from slipway_inference.lean_route import LeanRoute
 from slipway_inference.openapi import (
     COMPUTING,
+    MODEL_PARAMETER,
     READING,
     TIMEOUT_PARAMETER,
     openai_errors,
@@ -89,11 +90,7 @@ async def list_models(request: Request) -> Response:
         200: success("It is served here", responses.OpenAiModel),
         **openai_errors(errors.ModelNotReady),
     },
-    openapi_extra={
-        "parameters": [
-            {"name": "model", "in": "path", "required": True, "schema": {"type": "string"}}
-        ]
-    },
+    openapi_extra={"parameters": [MODEL_PARAMETER]},
 )
 async def read_model(request: Request) -> Response:
     service: Service = request.app.state.service
