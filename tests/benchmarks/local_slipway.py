@@ -20,8 +20,8 @@ from tests.benchmarks.load import BenchmarkFailed, Target
 
 from slipway_cli.local.home import Home
 from slipway_cli.local.platform import LocalPlatform, PlatformOptions
-from slipway_core.embedded.account import ServerAccount
-from slipway_core.embedded.ports import find_free_port
+from slipway_cli.local.servers.account import ServerAccount
+from slipway_cli.local.servers.ports import find_free_port
 
 
 @dataclass(frozen=True)

@@ -29,8 +29,8 @@ from tests.benchmarks.memory import tree_mebibytes
 from tests.benchmarks.points import Measured, measure_points, seconds_to_normal, usual_seconds
 from tests.benchmarks.report import progress
 
-from slipway_core.embedded.ports import find_free_port
-from slipway_core.package.installed import find_installed
+from slipway_cli.local.servers.ports import find_free_port
+from slipway_core.package.sources.installed import find_installed
 from slipway_core.settings import DEMO_MODEL_URI
 
 FOLDER = Path(__file__).with_name("peers")

@@ -14,10 +14,10 @@ from tests.fixtures.batch import Batch
 from tests.fixtures.inference_app import open_app
 from tests.fixtures.services import StartInference
 
-from slipway_core.backlog import CHUNKS_WAITING, DEPENDENCY_UP, QUEUE_DEPTH, measure
-from slipway_core.embedded.valkey import ValkeyServer
+from slipway_cli.local.servers.valkey import ValkeyServer
+from slipway_core.maintenance.backlog import CHUNKS_WAITING, DEPENDENCY_UP, QUEUE_DEPTH, measure
 from slipway_core.store.chunks import ChunkRepository
-from slipway_core.store.database import Database
+from slipway_core.store.postgres.database import Database
 
 pytestmark = pytest.mark.component
 

@@ -10,11 +10,11 @@ import pytest
 import redis
 from tests.fixtures.batch import answers, eventually
 
-from slipway_core.embedded.valkey import ValkeyServer
+from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.errors import QueueUnavailable, StoreUnavailable
 from slipway_core.queue.client import ArqDoorbell
 from slipway_core.settings import ServiceSettings
-from slipway_core.store.database import Database
+from slipway_core.store.postgres.database import Database
 
 pytestmark = pytest.mark.component
 ROLE = "slipway_rotated"

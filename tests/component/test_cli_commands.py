@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.fixtures.local_platform import RunningPlatform, run_slipway
 
-from slipway_core.embedded.ports import find_free_port
+from slipway_cli.local.servers.ports import find_free_port
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 

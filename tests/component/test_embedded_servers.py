@@ -20,10 +20,10 @@ import pytest
 import redis
 from tests.fixtures.local_platform import wait_until
 
-from slipway_core.embedded.account import ServerAccount
-from slipway_core.embedded.binaries import ServerBinaries
-from slipway_core.embedded.postgres import PostgresServer
-from slipway_core.embedded.valkey import ValkeyServer
+from slipway_cli.local.servers.account import ServerAccount
+from slipway_cli.local.servers.binaries import ServerBinaries
+from slipway_cli.local.servers.postgres import PostgresServer
+from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.errors import EmbeddedServerFailed, InvalidSettings
 
 pytestmark = pytest.mark.component
@@ -185,10 +185,10 @@ def test_servers_end_with_a_killed_supervisor(folder: Path) -> None:
     program = """
 import sys, time
 from pathlib import Path
-from slipway_core.embedded.account import ServerAccount
-from slipway_core.embedded.binaries import ServerBinaries
-from slipway_core.embedded.postgres import PostgresServer
-from slipway_core.embedded.valkey import ValkeyServer
+from slipway_cli.local.servers.account import ServerAccount
+from slipway_cli.local.servers.binaries import ServerBinaries
+from slipway_cli.local.servers.postgres import PostgresServer
+from slipway_cli.local.servers.valkey import ValkeyServer
 folder = Path(sys.argv[1])
 account = ServerAccount.choose()
 binaries = ServerBinaries.installed().reachable_by(account, folder / "servers")

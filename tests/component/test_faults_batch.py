@@ -21,8 +21,8 @@ from tests.fixtures.batch import (
     eventually,
 )
 
-from slipway_core.embedded.postgres import PostgresServer
-from slipway_core.embedded.valkey import ValkeyServer
+from slipway_cli.local.servers.postgres import PostgresServer
+from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.store.records import Job
 
 pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]

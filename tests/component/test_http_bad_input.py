@@ -17,7 +17,7 @@ from tests.fixtures.models import write_python_package
 from tests.fixtures.problems import check_problem
 from tests.fixtures.services import ServiceProcess, StartInference, raw_prediction, receive_all
 
-from slipway_inference.connection import LINGER_SECONDS
+from slipway_inference.http.connection import LINGER_SECONDS
 
 pytestmark = pytest.mark.component
 

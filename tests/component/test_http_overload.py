@@ -27,7 +27,7 @@ from tests.fixtures.services import (
     wait_until,
 )
 
-from slipway_inference.connection import REFUSED_READ_PER_SECOND
+from slipway_inference.http.connection import REFUSED_READ_PER_SECOND
 
 pytestmark = pytest.mark.component
 

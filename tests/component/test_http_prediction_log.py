@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.inference_app import TABLE_MODEL, open_app
 from tests.fixtures.services import StartInference, wait_until
 
-from slipway_core.embedded.postgres import PostgresServer
+from slipway_cli.local.servers.postgres import PostgresServer
 
 pytestmark = pytest.mark.component
 

@@ -11,7 +11,7 @@ import pytest
 from tests.fixtures.batch import Batch
 
 from slipway_core.store.chunks import ChunkRepository
-from slipway_core.store.database import Database
+from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import Claim, ItemResult
 
 pytestmark = pytest.mark.component

@@ -12,7 +12,7 @@ import redis.asyncio
 from pydantic import SecretStr
 from tests.fixtures.batch import Batch, eventually, measure_lengths
 
-from slipway_core.embedded.valkey import ValkeyServer
+from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.errors import InvalidSettings, QueueUnavailable
 from slipway_core.queue.client import ArqDoorbell
 from slipway_core.settings import ServiceSettings

@@ -20,9 +20,9 @@ from slipway_core.errors import (
     TaskNotFound,
     WebhookRefused,
 )
-from slipway_core.identifiers import uuid7
-from slipway_core.store.database import Database
+from slipway_core.store.identifiers import uuid7
 from slipway_core.store.jobs import JobRepository
+from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import Job, NewItem
 
 pytestmark = pytest.mark.component

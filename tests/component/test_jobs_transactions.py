@@ -9,7 +9,7 @@ import pytest
 from tests.fixtures.batch import Batch, answers, eventually
 
 from slipway_core.errors import StoreUnavailable
-from slipway_core.store.database import Database
+from slipway_core.store.postgres.database import Database
 
 pytestmark = pytest.mark.component
 

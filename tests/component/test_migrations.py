@@ -15,8 +15,8 @@ from sqlalchemy import create_engine
 from sqlmodel import SQLModel
 
 from slipway_core.errors import InvalidSettings, StoreUnavailable
-from slipway_core.store import migrate, tables
-from slipway_core.store.partitions import MONTHS_AHEAD, PARTITIONED, Month, create_statements
+from slipway_core.store.schema import migrate, tables
+from slipway_core.store.schema.partitions import MONTHS_AHEAD, PARTITIONED, Month, create_statements
 
 pytestmark = pytest.mark.component
 
@@ -84,7 +84,7 @@ def test_the_migrated_schema_is_what_the_tables_say(empty_database_url: str) -> 
 def test_several_processes_may_migrate_at_once(empty_database_url: str) -> None:
     def run(_: int) -> str:
         return subprocess.run(
-            [sys.executable, "-m", "slipway_core.store.migrate"],
+            [sys.executable, "-m", "slipway_core.store.schema.migrate"],
             env={"SLIPWAY_DATABASE_URL": empty_database_url},
             check=True,
             capture_output=True,

@@ -68,7 +68,7 @@ def test_an_archive_is_downloaded_once_and_followed(
 def test_a_large_object_comes_in_blocks_and_goes_on_where_it_stopped(
     s3_server: S3Server, bucket: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slipway_core.package.s3_source.BLOCK_BYTES", 30_000)
+    monkeypatch.setattr("slipway_core.package.sources.s3.BLOCK_BYTES", 30_000)
     key = f"{bucket}/mine.tar.gz"
     content = archive()
     s3_server.put(key, content)

@@ -8,7 +8,7 @@ import pytest
 
 from slipway_batch.health import HealthServer
 from slipway_inference.app import create_routes
-from slipway_inference.service import Service
+from slipway_inference.serving.service import Service
 from slipway_inference.settings import InferenceSettings
 from slipway_operator.desired import names
 

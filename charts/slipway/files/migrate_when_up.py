@@ -10,7 +10,7 @@ import time
 import psycopg
 
 from slipway_core.settings import ServiceSettings
-from slipway_core.store import migrate
+from slipway_core.store.schema import migrate
 
 
 def fault() -> str:

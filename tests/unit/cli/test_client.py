@@ -8,8 +8,8 @@ import pytest
 from tests.fixtures.prepared_service import Answer, ok, problem, serving
 
 from slipway_cli.client import SlipwayClient
+from slipway_cli.local.servers.ports import find_free_port
 from slipway_cli.request_errors import RequestRefused, ServiceUnavailable
-from slipway_core.embedded.ports import find_free_port
 
 FULL = (
     429,

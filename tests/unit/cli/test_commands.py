@@ -9,8 +9,8 @@ import pytest
 from tests.fixtures.prepared_service import ok, problem, serving
 from typer.testing import CliRunner
 
+from slipway_cli.local.servers.ports import find_free_port
 from slipway_cli.main import app
-from slipway_core.embedded.ports import find_free_port
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from slipway_cli.local.home import ROOT_HOME, Home
-from slipway_core.embedded.account import ServerAccount
+from slipway_cli.local.servers.account import ServerAccount
 from slipway_core.errors import InvalidSettings
 
 CALLER = ServerAccount(os.geteuid(), os.getegid(), switch=False)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from slipway_core.batching.batcher import Batcher, BatchReport
+from slipway_core.batching.waiting import DEAD_ENTRIES_KEPT
 from slipway_core.errors import DeadlineExceeded, Draining, PayloadTooLarge, QueueFull
-from slipway_core.runtime.batching.batcher import Batcher, BatchReport
-from slipway_core.runtime.batching.waiting import DEAD_ENTRIES_KEPT
-from slipway_core.runtime.protocol import Item, Outcome
+from slipway_core.models.model import Item, Outcome
 
 
 class Engines:

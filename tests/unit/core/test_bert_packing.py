@@ -7,7 +7,7 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway_core.runtime.bert.packing import (
+from slipway_core.models.bert.packing import (
     END_TO_END_TOKENS,
     LENGTH_STEP,
     PIECE_TOKENS,

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from slipway_core.errors import ModelLoadFailed
-from slipway_core.runtime.bert import linear, precision
-from slipway_core.runtime.bert.embedder import Embedder, Vectors
-from slipway_core.runtime.bert.slots import TokenIds
-from slipway_core.runtime.bert.weights import Affine
+from slipway_core.models.bert import linear, precision
+from slipway_core.models.bert.embedder import Embedder, Vectors
+from slipway_core.models.bert.slots import TokenIds
+from slipway_core.models.bert.weights import Affine
 
 CPU = torch.device("cpu")
 TOKENS = [np.array([1, 2, 3])]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from slipway_core.cancelling import cancel_and_wait
+from slipway_core.tasks import cancel_and_wait
 
 
 async def test_a_lost_cancellation_is_repeated() -> None:

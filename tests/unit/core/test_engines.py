@@ -19,9 +19,9 @@ from tests.fixtures.local_platform import wait_until
 from tests.fixtures.models import write_python_package
 from tests.fixtures.tiers import needs_two_cores
 
+from slipway_core.engines.pool import EnginePool
 from slipway_core.errors import ModelError, ModelIntegrityError, ModelLoadFailed
-from slipway_core.runtime.engines.pool import EnginePool
-from slipway_core.runtime.protocol import Item, Outcome
+from slipway_core.models.model import Item, Outcome
 from slipway_core.settings import ServiceSettings
 
 
@@ -49,7 +49,7 @@ def engine_processes() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children()
-        if "slipway_core.runtime.engines.process" in child.cmdline()
+        if "slipway_core.engines.process" in child.cmdline()
     ]
 
 
@@ -216,7 +216,7 @@ async def test_a_pool_that_ends_lets_nobody_wait(misbehaving_package: Path) -> N
 def test_engines_share_the_cores_and_take_eight_at_most(
     monkeypatch: pytest.MonkeyPatch, engines: int, cores: int, threads: int
 ) -> None:
-    monkeypatch.setattr("slipway_core.runtime.engines.pool.available_cpus", lambda: cores)
+    monkeypatch.setattr("slipway_core.engines.pool.available_cpus", lambda: cores)
     assert EnginePool(ServiceSettings(engines=engines)).options.threads == threads
 
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
+from slipway_core.inputs.parsing import parse_input, parse_rows
+from slipway_core.models.loading import load_model
+from slipway_core.models.model import LoadOptions, Model
 from slipway_core.package import resolve_package
-from slipway_core.runtime.inputs import parse_input, parse_rows
-from slipway_core.runtime.loading import load_model
-from slipway_core.runtime.protocol import LoadOptions, Model
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 LARGEST_FILE_BYTES = 200_000

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from slipway_core.errors import InvalidInput, UnknownModality
-from slipway_core.runtime.inputs import (
+from slipway_core.inputs.parsing import (
     LARGEST_IMAGE_BYTES,
     estimate_tokens,
     from_stored,
@@ -18,8 +18,8 @@ from slipway_core.runtime.inputs import (
     parse_rows,
     to_stored,
 )
-from slipway_core.runtime.manifest import ImageInput, Manifest, TensorSpec
-from slipway_core.runtime.protocol import Item
+from slipway_core.models.model import Item
+from slipway_core.package.manifest import ImageInput, Manifest, TensorSpec
 
 EMBEDDER = Manifest(name="e", task="text-embedding", runtime="bert", max_input_tokens=256)
 PEOPLE = Manifest(

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway_core.runtime.engines.isolation import run_isolated
-from slipway_core.runtime.protocol import Item, Model
+from slipway_core.engines.isolation import run_isolated
+from slipway_core.models.model import Item, Model
 
 
 class Squares(Model):

@@ -8,7 +8,10 @@ import prometheus_client
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from slipway_core import lean_metrics, telemetry  # noqa: F401 - it leaves out times of creation
+from slipway_core.observability import (
+    lean_metrics,
+    metrics,  # noqa: F401 - it leaves out times of creation
+)
 
 BUCKETS = (0.5, 1, 2.5)
 

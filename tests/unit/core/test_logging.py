@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from slipway_core.logging import (
+from slipway_core.observability.logging import (
     bind_request,
     configure_logging,
     flush_request_lines,
@@ -95,7 +95,7 @@ def test_what_is_no_traceparent_gives_no_trace(header: str | None) -> None:
 
 def test_a_log_that_nobody_reads_stops_nobody() -> None:
     code = (
-        "import structlog; from slipway_core.logging import configure_logging\n"
+        "import structlog; from slipway_core.observability.logging import configure_logging\n"
         "configure_logging('info')\n"
         "structlog.get_logger('slipway.test').info('draining')\n"
         "print('drained')"
@@ -141,8 +141,8 @@ def test_a_request_line_comes_before_what_follows_it_and_before_the_end(
 ) -> None:
     code = (
         "import asyncio, logging, structlog\n"
-        "from slipway_core.logging import configure_logging, flush_request_lines\n"
-        "from slipway_core.logging import write_request_line\n"
+        "from slipway_core.observability.logging import configure_logging, flush_request_lines\n"
+        "from slipway_core.observability.logging import write_request_line\n"
         "async def main():\n"
         "    write_request_line(logging.INFO, 'slipway.access', 'request', {})\n"
         "configure_logging('info')\n"

@@ -17,9 +17,9 @@ import sys
 from pathlib import Path
 from slipway_core.errors import SlipwayError
 from slipway_core.package import resolve_package
-from slipway_core.runtime.inputs import parse_input
-from slipway_core.runtime.loading import load_model
-from slipway_core.runtime.protocol import LoadOptions
+from slipway_core.inputs.parsing import parse_input
+from slipway_core.models.loading import load_model
+from slipway_core.models.model import LoadOptions
 
 folder = Path(sys.argv[1])
 try:

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway_core.errors import InvalidInput
-from slipway_core.runtime.inputs import parse_input, parse_rows
-from slipway_core.runtime.manifest import Manifest, TensorSpec
+from slipway_core.inputs.parsing import parse_input, parse_rows
+from slipway_core.package.manifest import Manifest, TensorSpec
 
 PEOPLE = Manifest(
     name="p",

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from slipway_core.runtime.engines.client import Engine
-from slipway_core.runtime.engines.seats import Seat, Seats
+from slipway_core.engines.client import Engine
+from slipway_core.engines.seats import Seat, Seats
 
 
 class Loaded:

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from slipway_core import sweeper
+from slipway_core.maintenance import sweeper
 from slipway_core.settings import ServiceSettings
 
 

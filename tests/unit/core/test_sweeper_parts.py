@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import pytest
 
-from slipway_core import sweeper
 from slipway_core.errors import StoreUnavailable
+from slipway_core.maintenance import sweeper
 from slipway_core.settings import ServiceSettings
 
 PARTS = ("_mend_rings", "_expire", "_deliver", "_maintain_partitions")

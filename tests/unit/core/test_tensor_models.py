@@ -13,7 +13,7 @@ from PIL import Image
 from tests.fixtures.exported_models import PackageMaker, load_package, predictions, run, tensors
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from slipway_core.runtime.protocol import Model
+from slipway_core.models.model import Model
 
 
 class Doubler(torch.nn.Module):

@@ -8,9 +8,9 @@ import pytest
 from starlette.types import Scope
 
 from slipway_inference.app import create_routes
-from slipway_inference.direct import READERS, DirectRoutes, Headers
-from slipway_inference.lean_route import LeanRoutes
-from slipway_inference.service import Service
+from slipway_inference.http.lean_route import LeanRoutes
+from slipway_inference.prediction.direct import READERS, DirectRoutes, Headers
+from slipway_inference.serving.service import Service
 from slipway_inference.settings import InferenceSettings
 
 SCOPE: Scope = {

@@ -11,10 +11,10 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope
 
-from slipway_inference.connection import _Packets
-from slipway_inference.disconnect import while_connected
-from slipway_inference.request_context import open_context, tell_disconnected
-from slipway_inference.streams import BoundedStream
+from slipway_inference.http.connection import _Packets
+from slipway_inference.http.context import open_context, tell_disconnected
+from slipway_inference.http.disconnect import while_connected
+from slipway_inference.http.streams import BoundedStream
 
 
 def scope_of_request() -> Scope:

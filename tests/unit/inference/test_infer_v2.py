@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tests.fixtures.inference_app import TABLE_MODEL, TEXT_MODEL, InstantEngines, open_app
 
-from slipway_core.runtime.manifest import Manifest, TensorSpec
+from slipway_core.package.manifest import Manifest, TensorSpec
 
 ROWS_MODEL = Manifest(
     name="rows",

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.fixtures.inference_app import TEXT_MODEL, InstantEngines, open_app
 
-from slipway_core.runtime.protocol import ModelInfo
+from slipway_core.models.model import ModelInfo
 
 MEASURED = "bf16 was no faster on the check texts: its speed is 0.9 times fp32's"
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway_core.errors import PayloadTooLarge
-from slipway_inference.ndjson import read_lines
+from slipway_inference.http.ndjson import read_lines
 
 
 async def _chunks(parts: list[bytes]) -> AsyncIterator[bytes]:

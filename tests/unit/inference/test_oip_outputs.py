@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from slipway_core.errors import InvalidInput, PredictionFailed
-from slipway_core.runtime.manifest import Manifest, TensorSpec
-from slipway_core.runtime.protocol import ModelInfo, Outcome
-from slipway_inference.oip.outputs import OutputTensor, output_specs, to_tensors
+from slipway_core.models.model import ModelInfo, Outcome
+from slipway_core.package.manifest import Manifest, TensorSpec
+from slipway_inference.api.open_inference.outputs import OutputTensor, output_specs, to_tensors
 
 Y = TensorSpec(name="y", shape=[-1, 2])
 KIND = TensorSpec(name="kind", shape=[-1, 2], labels=["cat", "dog"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slipway_inference.connection import LONGEST_TURN_SECONDS, Pacer
+from slipway_inference.http.connection import LONGEST_TURN_SECONDS, Pacer
 
 
 def test_a_single_caller_hardly_waits() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-from slipway_inference.service import Service
+from slipway_inference.serving.service import Service
 from slipway_inference.settings import InferenceSettings
 
 

@@ -7,7 +7,7 @@ import sys
 
 from slipway_batch.settings import BatchSettings
 from slipway_core.errors import InvalidSettings
-from slipway_core.logging import configure_logging
+from slipway_core.observability.logging import configure_logging
 
 
 def main() -> int:

@@ -9,10 +9,10 @@ from datetime import timedelta
 
 import structlog
 
-from slipway_core.cancelling import cancel_and_wait
 from slipway_core.errors import StoreUnavailable
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.records import Claim
+from slipway_core.tasks import cancel_and_wait
 
 log = structlog.get_logger("slipway.batch")
 

@@ -1,4 +1,4 @@
-"""Prometheus metrics of a batch worker; those of its queue are in slipway_core.backlog."""
+"""Prometheus metrics of a batch worker; its queue's are in `slipway_core.maintenance.backlog`."""
 
 from __future__ import annotations
 

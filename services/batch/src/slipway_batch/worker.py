@@ -15,17 +15,17 @@ from slipway_batch.chunk_runner import ChunkRunner
 from slipway_batch.health import HealthServer
 from slipway_batch.settings import BatchSettings
 from slipway_batch.slices import Compute, in_slices
-from slipway_core.cancelling import cancel_and_wait
+from slipway_core.batching.batcher import Batcher
+from slipway_core.engines.pool import EnginePool
 from slipway_core.errors import SlipwayError
+from slipway_core.inputs.parsing import estimate_tokens
+from slipway_core.maintenance.sweeper import keep_sweeping
+from slipway_core.models.model import Item, Outcome
 from slipway_core.queue.client import ArqDoorbell
 from slipway_core.queue.worker import QueueWorker
-from slipway_core.runtime.batching.batcher import Batcher
-from slipway_core.runtime.engines.pool import EnginePool
-from slipway_core.runtime.inputs import estimate_tokens
-from slipway_core.runtime.protocol import Item, Outcome
 from slipway_core.store.chunks import ChunkRepository
-from slipway_core.store.database import Database
-from slipway_core.sweeper import keep_sweeping
+from slipway_core.store.postgres.database import Database
+from slipway_core.tasks import cancel_and_wait
 
 log = structlog.get_logger("slipway.batch")
 

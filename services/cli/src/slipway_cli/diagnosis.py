@@ -15,12 +15,12 @@ import redis
 
 from slipway_cli.client import SlipwayClient
 from slipway_cli.local.home import Home
+from slipway_cli.local.servers.account import ServerAccount
+from slipway_cli.local.servers.binaries import ServerBinaries
+from slipway_cli.local.servers.ports import is_free
 from slipway_cli.request_errors import RequestFailed
-from slipway_core.embedded.account import ServerAccount
-from slipway_core.embedded.binaries import ServerBinaries
-from slipway_core.embedded.ports import is_free
 from slipway_core.errors import SlipwayError
-from slipway_core.store.migrate import HEAD, read_revision
+from slipway_core.store.schema.migrate import HEAD, read_revision
 
 State = Literal["ok", "warn", "fail"]
 ENOUGH_FREE_BYTES = 1_000_000_000
@@ -149,7 +149,7 @@ def check_database(surroundings: Surroundings) -> Finding:
     if revision == HEAD:
         return Finding("database", "ok", f"reachable, at revision {revision}")
     message = f"reachable, at revision {revision or 'none'}; this release needs {HEAD}"
-    return Finding("database", "fail", message, "run `python -m slipway_core.store.migrate`")
+    return Finding("database", "fail", message, "run `python -m slipway_core.store.schema.migrate`")
 
 
 def check_redis(surroundings: Surroundings) -> Finding:

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import SecretStr
 
 from slipway_core.settings import ServiceSettings
-from slipway_core.store.database import Database
+from slipway_core.store.postgres.database import Database
 from slipway_core.store.predictions import PredictionRepository
 from slipway_core.store.results import count_results
 

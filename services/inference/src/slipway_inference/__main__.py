@@ -6,7 +6,7 @@ import argparse
 import sys
 
 from slipway_core.errors import InvalidSettings
-from slipway_core.logging import configure_logging
+from slipway_core.observability.logging import configure_logging
 from slipway_inference.settings import InferenceSettings
 
 
@@ -41,7 +41,7 @@ def _api_document() -> str:
     import orjson
 
     from slipway_inference.app import create_routes
-    from slipway_inference.service import Service
+    from slipway_inference.serving.service import Service
 
     app = create_routes(Service(InferenceSettings()))
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE

@@ -13,21 +13,18 @@ from starlette.responses import Response
 from starlette.routing import Match
 
 from slipway_core.errors import SlipwayError
-from slipway_inference import http_metrics, openapi
-from slipway_inference.edge import CLIENT_GONE_STATUS, Edge
-from slipway_inference.error_answers import render_error
-from slipway_inference.health import HealthCheck
-from slipway_inference.routes import (
-    batch,
-    docs,
-    health,
-    infer_v2,
-    openai,
-    predict,
-    predictions,
-    status,
-)
-from slipway_inference.service import Service
+from slipway_inference.api.jobs import status
+from slipway_inference.api.jobs import submit as batch
+from slipway_inference.api.open_inference import routes as infer_v2
+from slipway_inference.api.openai import routes as openai
+from slipway_inference.api.operations import docs, health
+from slipway_inference.api.slipway import predict, predictions
+from slipway_inference.http import metrics
+from slipway_inference.http import openapi as api_document
+from slipway_inference.http.edge import CLIENT_GONE_STATUS, Edge
+from slipway_inference.http.error_answers import render_error
+from slipway_inference.serving.health import HealthCheck
+from slipway_inference.serving.service import Service
 from slipway_inference.settings import InferenceSettings
 
 # Another protocol is one more router here, and one more form in `error_answers`.
@@ -66,8 +63,8 @@ def create_routes(service: Service) -> FastAPI:
     for kind in (SlipwayError, HTTPException, RequestValidationError, Exception):
         app.add_exception_handler(kind, _answer_with_error)
     app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    http_metrics.instrument(app)
-    openapi.install(app)
+    metrics.instrument(app)
+    api_document.install(app)
     return app
 
 

@@ -15,12 +15,12 @@ from contextlib import contextmanager
 import structlog
 import uvicorn
 
-from slipway_core.garbage import keep_what_exists
-from slipway_core.logging import flush_request_lines
+from slipway_core.engines.garbage import keep_what_exists
+from slipway_core.observability.logging import flush_request_lines
 from slipway_inference.app import create_app
-from slipway_inference.connection import bounded_protocol
-from slipway_inference.direct import DirectRoutes
-from slipway_inference.service import Service
+from slipway_inference.http.connection import bounded_protocol
+from slipway_inference.prediction.direct import DirectRoutes
+from slipway_inference.serving.service import Service
 from slipway_inference.settings import InferenceSettings
 
 log = structlog.get_logger("slipway.server")

@@ -11,9 +11,9 @@ from mlserver import MLModel
 from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
-from slipway_core.runtime.bert import BertModel
-from slipway_core.runtime.manifest import Manifest
-from slipway_core.runtime.protocol import Item, LoadOptions
+from slipway_core.models.bert import BertModel
+from slipway_core.models.model import Item, LoadOptions
+from slipway_core.package.manifest import Manifest
 
 
 class MiniLM(MLModel):

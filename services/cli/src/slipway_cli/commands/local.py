@@ -19,8 +19,8 @@ from slipway_cli.local.platform import (
     ignore_interrupts,
     stop_on_signals,
 )
+from slipway_cli.local.servers.account import ServerAccount
 from slipway_cli.request_errors import RequestFailed
-from slipway_core.embedded.account import ServerAccount
 from slipway_core.errors import SlipwayError
 
 

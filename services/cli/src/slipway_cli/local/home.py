@@ -17,7 +17,7 @@ from pathlib import Path
 
 from platformdirs import user_data_path
 
-from slipway_core.embedded.account import ServerAccount
+from slipway_cli.local.servers.account import ServerAccount
 from slipway_core.errors import InvalidSettings
 
 ROOT_HOME = Path("/var/lib/slipway")

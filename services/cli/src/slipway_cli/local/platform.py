@@ -20,12 +20,12 @@ import httpx2
 
 from slipway_cli.local.home import Home
 from slipway_cli.local.log_file import essence
+from slipway_cli.local.servers.account import ServerAccount
+from slipway_cli.local.servers.binaries import ServerBinaries
+from slipway_cli.local.servers.ports import is_free
+from slipway_cli.local.servers.postgres import PostgresServer
+from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_cli.local.service_process import ServiceProcess
-from slipway_core.embedded.account import ServerAccount
-from slipway_core.embedded.binaries import ServerBinaries
-from slipway_core.embedded.ports import is_free
-from slipway_core.embedded.postgres import PostgresServer
-from slipway_core.embedded.valkey import ValkeyServer
 from slipway_core.errors import EmbeddedServerFailed, InvalidSettings, SlipwayError
 
 READY_TIMEOUT_SECONDS = 300
@@ -146,7 +146,7 @@ class LocalPlatform:
         self._valkey.launch()
         self._postgres.launch()
         # The driver that `_has_tables` needs is imported while they do.
-        importlib.import_module("slipway_core.store.migrate")
+        importlib.import_module("slipway_core.store.schema.migrate")
         self._valkey.wait_until_ready()
         self._postgres.wait_until_ready()
         self._home.write_service_secret("database_url", self._postgres.url)
@@ -154,13 +154,13 @@ class LocalPlatform:
         self._say(f"PostgreSQL and Valkey run as {account.name}, data in {self._home.folder}")
 
     def _has_tables(self) -> bool:
-        from slipway_core.store.migrate import read_revision
+        from slipway_core.store.schema.migrate import read_revision
 
         return self._postgres is not None and read_revision(self._postgres.url) is not None
 
     def _migrate(self) -> None:
         finished = subprocess.run(
-            [sys.executable, "-m", "slipway_core.store.migrate"],
+            [sys.executable, "-m", "slipway_core.store.schema.migrate"],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from slipway_cli.local.log_file import LogFile
-from slipway_core.embedded.server_process import end_with_parent
+from slipway_cli.local.servers.server_process import end_with_parent
 
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 30.0

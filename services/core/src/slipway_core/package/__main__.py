@@ -12,7 +12,7 @@ import sys
 import structlog
 
 from slipway_core.errors import InvalidSettings, ModelError
-from slipway_core.logging import configure_logging
+from slipway_core.observability.logging import configure_logging
 from slipway_core.package.resolve import resolve_configured
 from slipway_core.settings import ServiceSettings
 

@@ -30,7 +30,7 @@ from slipway_core.errors import (
 from slipway_core.package.archive import unpack
 from slipway_core.package.digest import file_digest, folder_digest
 from slipway_core.package.limits import Limits
-from slipway_core.package.source import Fetched, Source
+from slipway_core.package.sources.source import Fetched, Source
 
 log = structlog.get_logger("slipway.package")
 

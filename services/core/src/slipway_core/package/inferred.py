@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from slipway_core.errors import ModelInvalid, PickleRefused
-from slipway_core.runtime.manifest import MANIFEST_NAME, Files, Manifest
+from slipway_core.package.manifest import MANIFEST_NAME, Files, Manifest
 
 LARGEST_JSON_BYTES = 16 * 1024 * 1024
 

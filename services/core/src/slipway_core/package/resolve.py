@@ -14,10 +14,10 @@ from slipway_core.package.address import Address, parse_address
 from slipway_core.package.cache import PackageCache, verify
 from slipway_core.package.digest import folder_digest
 from slipway_core.package.inferred import infer_manifest
-from slipway_core.package.installed import find_installed
 from slipway_core.package.limits import Limits
-from slipway_core.package.source import Source
-from slipway_core.runtime.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest, read_manifest
+from slipway_core.package.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest, read_manifest
+from slipway_core.package.sources.installed import find_installed
+from slipway_core.package.sources.source import Source
 from slipway_core.settings import ServiceSettings
 
 PICKLED = frozenset({".bin", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
@@ -107,19 +107,19 @@ def _locate(
 
 
 def _http(address: Address, limits: Limits) -> Source:
-    from slipway_core.package.http_source import HttpSource
+    from slipway_core.package.sources.http import HttpSource
 
     return HttpSource(address, limits)
 
 
 def _s3(address: Address, limits: Limits) -> Source:
-    from slipway_core.package.s3_source import S3Source
+    from slipway_core.package.sources.s3 import S3Source
 
     return S3Source(address, limits)
 
 
 def _hub(address: Address, limits: Limits) -> Source:
-    from slipway_core.package.hub_source import HubSource
+    from slipway_core.package.sources.hub import HubSource
 
     return HubSource(address, limits)
 

@@ -14,10 +14,10 @@ import structlog
 from arq.worker import Retry, Worker, func
 from redis.exceptions import RedisError
 
-from slipway_core.cancelling import cancel_and_wait
 from slipway_core.queue.connection import decode_payload, encode_payload, open_redis
 from slipway_core.queue.contract import CLAIM_CHUNK, MOST_IN_PROGRESS
 from slipway_core.settings import ServiceSettings
+from slipway_core.tasks import cancel_and_wait
 
 log = structlog.get_logger("slipway.queue")
 

@@ -4,6 +4,6 @@ The server processes import only the light half (manifest, inputs, engine, batch
 imported in engine processes alone, which this package starts and talks to over a socket.
 """
 
-from slipway_core.runtime.protocol import Model
+from slipway_core.models.model import Model
 
 __all__ = ["Model"]

@@ -15,7 +15,7 @@ from uuid import UUID, uuid4
 
 from slipway_core.errors import WorkerCrashed
 from slipway_core.queue.contract import ring_id
-from slipway_core.store.database import (
+from slipway_core.store.postgres.database import (
     LONG_STATEMENT_SECONDS,
     Connection,
     Database,

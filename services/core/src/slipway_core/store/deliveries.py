@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from slipway_core.store.database import Database
 from slipway_core.store.jobs import JOB_COLUMNS
+from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import Delivery, Job
 
 

@@ -11,9 +11,15 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from slipway_core.errors import IdempotencyConflict, RequestTimeout, StoreUnavailable, TaskNotFound
+from slipway_core.maintenance.webhook_policy import WebhookPolicy
 from slipway_core.queue.contract import ring_id
 from slipway_core.settings import ServiceSettings
-from slipway_core.store.database import LONG_STATEMENT_SECONDS, Connection, Database, allow_seconds
+from slipway_core.store.postgres.database import (
+    LONG_STATEMENT_SECONDS,
+    Connection,
+    Database,
+    allow_seconds,
+)
 from slipway_core.store.records import ItemResult, Job, NewItem, NewJob
 from slipway_core.store.submission import (
     Received,
@@ -22,7 +28,6 @@ from slipway_core.store.submission import (
     receive_items,
     store_chunks,
 )
-from slipway_core.webhook_policy import WebhookPolicy
 
 JOB_COLUMNS: LiteralString = (
     "id, state, model, version, modality, total, succeeded, failed, created_at, started_at,"

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from psycopg import sql
 
-from slipway_core.identifiers import first_uuid7
-from slipway_core.store.copy_rows import (
+from slipway_core.store.identifiers import first_uuid7
+from slipway_core.store.postgres.copy_rows import (
     copy_rows,
     double_field,
     int_field,
@@ -21,9 +21,9 @@ from slipway_core.store.copy_rows import (
     time_field,
     uuid_field,
 )
-from slipway_core.store.database import Database
-from slipway_core.store.float_array import encode_float_array
-from slipway_core.store.json_text import storable_json
+from slipway_core.store.postgres.database import Database
+from slipway_core.store.postgres.float_array import encode_float_array
+from slipway_core.store.postgres.json_text import storable_json
 from slipway_core.store.records import PredictionFilter, PredictionRecord
 
 COLUMNS = (

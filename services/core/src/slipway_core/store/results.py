@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from slipway_core.store.copy_rows import (
+from slipway_core.store.postgres.copy_rows import (
     copy_rows,
     int_field,
     json_field,
@@ -13,9 +13,9 @@ from slipway_core.store.copy_rows import (
     text_field,
     uuid_field,
 )
-from slipway_core.store.database import Connection
-from slipway_core.store.float_array import encode_float_array
-from slipway_core.store.json_text import storable_json
+from slipway_core.store.postgres.database import Connection
+from slipway_core.store.postgres.float_array import encode_float_array
+from slipway_core.store.postgres.json_text import storable_json
 from slipway_core.store.records import ItemResult
 
 _COLUMNS = (

@@ -1,0 +1,178 @@
+"""The engine process: loads one model and computes batches until its server goes away.
+
+torch lives here and nowhere else; it is imported only by models that use it, and its thread count
+comes from OMP_NUM_THREADS. The main thread loads the model and computes batches on all cores. A
+model with lanes is computed by as many threads more, each with a connection of its own to the
+server and one core: N batches side by side never wait for each other, which one batch on N cores
+does after each of a hundred operations. The server takes care not to use both at a time.
+Started by `slipway_core.engines.pool`; not meant to be run by hand.
+"""
+
+from __future__ import annotations
+
+import argparse
+import atexit
+import contextlib
+import ctypes
+import os
+import signal
+import socket
+import sys
+import time
+from pathlib import Path
+from threading import Barrier, Thread
+from typing import BinaryIO
+
+import msgspec
+import structlog
+
+from slipway_core.engines import wire
+from slipway_core.engines.garbage import keep_what_exists
+from slipway_core.engines.isolation import run_isolated
+from slipway_core.engines.placement import OwnCore, cores_of_threads, place_team
+from slipway_core.errors import EngineCrashed, ModelError, ModelLoadFailed
+from slipway_core.models.loading import load_model
+from slipway_core.models.model import Done, Load, Loaded, LoadFailed, Model, ModelInfo, Run
+from slipway_core.observability.logging import configure_logging
+
+log = structlog.get_logger("slipway.engine")
+
+LANES_START_SECONDS = 60.0
+NICENESS = 5
+"""Computing gives way to the server, whose answers to clients take microseconds."""
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main() -> None:
+    """Serve the socket whose file descriptor is given until the other end closes it."""
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--fd", type=int, required=True, help="connection of the main thread")
+    arguments.add_argument("--lane-fds", type=int, nargs="*", default=[])
+    arguments.add_argument("--server-pid", type=int, required=True)
+    arguments.add_argument("--log-level", default="info")
+    options = arguments.parse_args()
+    configure_logging(options.log_level)
+    _live_and_die_with(options.server_pid)
+    os.nice(NICENESS)
+    # A server that ends while a batch is computed does not wait for the answer.
+    with (
+        socket.socket(fileno=options.fd) as connection,
+        contextlib.suppress(BrokenPipeError, ConnectionResetError),
+    ):
+        serve(connection, [socket.socket(fileno=fd) for fd in options.lane_fds])
+
+
+def serve(connection: socket.socket, lanes: list[socket.socket]) -> None:
+    """Load the model that the first message names, then answer each Run with one Done."""
+    stream = connection.makefile("rb")
+    first = wire.read_to_engine(stream)
+    if not isinstance(first, Load):
+        return
+    model = _load(connection, lanes, first)
+    if model is not None:
+        _answer(connection, stream, model)
+
+
+def _answer(
+    connection: socket.socket, stream: BinaryIO, model: Model, core: OwnCore | None = None
+) -> None:
+    cpu_time = time.thread_time if core else time.process_time
+    while isinstance(message := wire.read_to_engine(stream), Run):
+        if core:
+            core.take()
+        started, cpu_started = time.perf_counter(), cpu_time()
+        outcomes = run_isolated(model, message.items)
+        seconds, cpu_seconds = time.perf_counter() - started, cpu_time() - cpu_started
+        connection.sendall(wire.encode(Done(outcomes, seconds, cpu_seconds)))
+        if core:
+            core.observe(seconds, cpu_seconds)
+
+
+def _open_lanes(lanes: list[socket.socket], model: Model, cores: int) -> None:
+    """Let a thread serve each lane, on one core; the calling thread has all of them afterwards."""
+    together = Barrier(len(lanes) + 1, timeout=LANES_START_SECONDS)
+    own_cores = cores_of_threads(len(lanes))
+
+    def serve_lane(number: int, lane: socket.socket) -> None:
+        try:
+            with lane, contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                model.use_cores(1)
+                core = OwnCore(own_cores[number]) if own_cores else None
+                together.wait()
+                _answer(lane, lane.makefile("rb"), model, core)
+        except Exception:
+            # The server starts another engine; the main thread alone would not tell it.
+            log.exception("a lane of the engine failed", code=EngineCrashed.__name__)
+            os._exit(1)
+
+    atexit.register(_end_at_once)
+    for number, lane in enumerate(lanes):
+        Thread(target=serve_lane, args=(number, lane), name=f"lane-{number}", daemon=True).start()
+    together.wait()
+    model.use_cores(cores)
+    if len(own_cores) == cores:
+        place_team(own_cores)
+
+
+def _end_at_once() -> None:
+    """Lanes may be inside a forward pass, whose answer nobody wants any more."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(0)
+
+
+def _load(connection: socket.socket, lanes: list[socket.socket], request: Load) -> Model | None:
+    started = time.perf_counter()
+    try:
+        model = load_model(Path(request.folder), request.manifest, request.options)
+        info = model.describe()
+        info = msgspec.structs.replace(info, lanes=max(1, min(info.lanes, len(lanes))))
+        used = lanes[: info.lanes] if info.lanes > 1 else []
+        for unused in lanes[len(used) :]:
+            unused.close()
+        if used:
+            _open_lanes(used, model, info.threads)
+    except ModelError as error:
+        connection.sendall(wire.encode(LoadFailed(error.code, error.message)))
+        return None
+    except Exception as error:
+        log.exception("the model could not be loaded", code=ModelLoadFailed.__name__)
+        reason = f"the model could not be loaded: {type(error).__name__}: {error}"
+        connection.sendall(wire.encode(LoadFailed(ModelLoadFailed.__name__, reason)))
+        return None
+    keep_what_exists()
+    info = msgspec.structs.replace(info, load_seconds=round(time.perf_counter() - started, 3))
+    _log_loaded(info)
+    connection.sendall(wire.encode(Loaded(info)))
+    return model
+
+
+def _log_loaded(info: ModelInfo) -> None:
+    log.info(
+        "model loaded",
+        model=info.manifest.name,
+        version=info.manifest.version,
+        digest=info.manifest.digest,
+        device=info.device,
+        precision=info.precision,
+        precision_reason=info.precision_reason,
+        threads=info.threads,
+        lanes=info.lanes,
+        load_seconds=info.load_seconds,
+    )
+
+
+def _live_and_die_with(server_pid: int) -> None:
+    """Ctrl-C and SIGTERM are for the server, which finishes its work first; its death, however, is
+    ours.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != server_pid:
+            sys.exit("the server that started this engine is gone")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,9 @@
+"""BERT-family encoders in our own torch code: the fast path for text.
+
+A package is read from config.json, safetensors and tokenizer.json, without transformers. Texts are
+never padded to each other's length, and batching never changes an answer.
+"""
+
+from slipway_core.models.bert.model import BertModel
+
+__all__ = ["BertModel"]

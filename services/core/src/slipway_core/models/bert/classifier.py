@@ -1,0 +1,33 @@
+"""The head of a BERT text classifier."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from slipway_core.models.bert.pooling import first_tokens
+from slipway_core.models.bert.slots import Slots
+from slipway_core.models.bert.weights import ClassifierWeights
+
+
+class ClassifierHead(nn.Module):
+    """Scores of the classes of each text; the head is small and stays in float32."""
+
+    def __init__(
+        self, weights: ClassifierWeights, *, several_labels: bool, device: torch.device
+    ) -> None:
+        """With `several_labels` each class has a probability of its own, else they sum to 1."""
+        super().__init__()
+        self.several_labels = several_labels
+        self.pooler_weight = weights.pooler.weight.to(device)
+        self.pooler_bias = weights.pooler.bias.to(device)
+        self.classes_weight = weights.classes.weight.to(device)
+        self.classes_bias = weights.classes.bias.to(device)
+
+    def forward(self, hidden: Tensor, slots: Slots) -> Tensor:
+        """[texts, classes] of hidden states [rows * length, hidden]."""
+        first = first_tokens(hidden, slots)
+        pooled = torch.tanh(functional.linear(first, self.pooler_weight, self.pooler_bias))
+        logits = functional.linear(pooled, self.classes_weight, self.classes_bias)
+        return torch.sigmoid(logits) if self.several_labels else torch.softmax(logits, -1)

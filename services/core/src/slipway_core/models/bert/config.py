@@ -1,0 +1,177 @@
+"""What a BERT package says about its encoder and about what is done with the encoder's output.
+
+Reads the files of the Hugging Face and sentence-transformers layouts; checks all that the forward
+relies on, so that a package that would be computed wrongly is refused at load.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import msgspec
+
+from slipway_core.errors import ModelInvalid
+from slipway_core.package.manifest import Manifest
+
+T = TypeVar("T")
+Pooling = Literal["mean", "cls"]
+
+ACTIVATIONS = {
+    "gelu": "gelu",
+    "gelu_python": "gelu",
+    "gelu_new": "gelu_tanh",
+    "gelu_pytorch_tanh": "gelu_tanh",
+    "relu": "relu",
+}
+
+
+class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """config.json: the sizes of the encoder. Keys that the forward does not need are ignored."""
+
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    vocab_size: int
+    max_position_embeddings: int
+    type_vocab_size: int = 2
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-12
+    position_embedding_type: str = "absolute"
+    model_type: str = "bert"
+    pad_token_id: int | None = 0
+    id2label: dict[str, str] = {}
+    problem_type: str | None = None
+
+    @property
+    def activation(self) -> str:
+        """The activation between the two products of a layer: gelu, gelu_tanh or relu."""
+        return ACTIVATIONS[self.hidden_act]
+
+    @property
+    def head_size(self) -> int:
+        """Numbers of one attention head."""
+        return self.hidden_size // self.num_attention_heads
+
+
+@dataclass(frozen=True, slots=True)
+class OutputConfig:
+    """How a text's vector is made of its tokens' vectors, and what is done to texts before."""
+
+    pooling: Pooling = "mean"
+    normalize: bool = False
+    max_input_tokens: int = 512
+    lower_case: bool = False
+
+
+class _Module(msgspec.Struct, frozen=True):
+    path: str
+    type: str
+
+
+class _SentenceConfig(msgspec.Struct, frozen=True):
+    max_seq_length: int | None = None
+    do_lower_case: bool = False
+
+
+def read_encoder_config(path: Path) -> EncoderConfig:
+    """Read config.json; raises ModelInvalid for an encoder that this runtime does not compute."""
+    config = _read(path, EncoderConfig)
+    sizes = {
+        name: getattr(config, name)
+        for name in (
+            "hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size",
+            "vocab_size", "max_position_embeddings", "type_vocab_size",
+        )
+    }  # fmt: skip
+    for name, size in sizes.items():
+        if size < 1:
+            raise _wrong(path, name, f"must be at least 1, not {size}")
+    if config.model_type != "bert":
+        raise _wrong(
+            path, "model_type", f"must be 'bert' for this runtime, not '{config.model_type}'"
+        )
+    if config.position_embedding_type != "absolute":
+        raise _wrong(
+            path,
+            "position_embedding_type",
+            f"must be 'absolute', not '{config.position_embedding_type}'",
+        )
+    if config.hidden_act not in ACTIVATIONS:
+        known = ", ".join(ACTIVATIONS)
+        raise _wrong(path, "hidden_act", f"must be one of {known}, not '{config.hidden_act}'")
+    if config.hidden_size % config.num_attention_heads:
+        raise _wrong(path, "hidden_size", "must be a multiple of `num_attention_heads`")
+    return config
+
+
+def read_output_config(folder: Path, manifest: Manifest, encoder: EncoderConfig) -> OutputConfig:
+    """Read modules.json, the pooling's config.json and sentence_bert_config.json where they exist.
+
+    A package without modules.json gets mean pooling without normalisation. Raises ModelInvalid for
+    a module or a pooling that this runtime does not compute.
+    """
+    pooling: Pooling = "mean"
+    normalize = False
+    modules = folder / "modules.json"
+    for module in _read(modules, list[_Module]) if modules.is_file() else ():
+        kind = module.type.rpartition(".")[2]
+        if kind == "Pooling":
+            pooling = _read_pooling(folder / module.path / "config.json")
+        elif kind == "Normalize":
+            normalize = True
+        elif kind != "Transformer":
+            raise ModelInvalid(f"{modules}: a module {kind} is not computed by this runtime")
+    path = (folder / manifest.files.config).parent / "sentence_bert_config.json"
+    sentence = _read(path, _SentenceConfig) if path.is_file() else _SentenceConfig()
+    wanted = manifest.max_input_tokens or sentence.max_seq_length or encoder.max_position_embeddings
+    longest = min(wanted, encoder.max_position_embeddings)
+    if longest < 3:
+        raise ModelInvalid("`max_input_tokens` must be at least 3: two tokens frame each text")
+    return OutputConfig(pooling, normalize, longest, sentence.do_lower_case)
+
+
+def read_labels(manifest: Manifest, encoder: EncoderConfig, count: int) -> list[str]:
+    """The classes of a classifier in the order of its `count` outputs.
+
+    Taken from the manifest or else from `id2label`; raises ModelInvalid when they are not `count`.
+    """
+    labels = manifest.labels
+    if not labels:
+        try:
+            labels = [encoder.id2label[str(index)] for index in range(count)]
+        except KeyError as error:
+            raise ModelInvalid(
+                f"`id2label` of config.json has no label for class {error}"
+            ) from None
+    if len(labels) != count:
+        raise ModelInvalid(f"`labels` has {len(labels)} names, and the classifier {count} outputs")
+    return labels
+
+
+def _read_pooling(path: Path) -> Pooling:
+    modes = _read(path, dict[str, Any])
+    chosen = [key for key, on in modes.items() if key.startswith("pooling_mode_") and on is True]
+    if isinstance(modes.get("pooling_mode"), str):
+        chosen = [modes["pooling_mode"]]
+    if chosen in (["pooling_mode_mean_tokens"], ["mean"]):
+        return "mean"
+    if chosen in (["pooling_mode_cls_token"], ["cls"]):
+        return "cls"
+    given = ", ".join(map(str, chosen)) or "none"
+    raise ModelInvalid(f"{path}: the pooling must be mean or cls, not {given}")
+
+
+def _read(path: Path, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except FileNotFoundError:
+        raise ModelInvalid(f"the package has no {path.name} at {path}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise ModelInvalid(f"{path}: {error}") from None
+
+
+def _wrong(path: Path, key: str, rule: str) -> ModelInvalid:
+    return ModelInvalid(f"{path}: `{key}` {rule}")

@@ -1,0 +1,178 @@
+"""The `bert` runtime: embeddings, zero-shot classification, and classifiers with their own head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import nn
+
+from slipway_core.errors import ModelInvalid
+from slipway_core.models.bert.classifier import ClassifierHead
+from slipway_core.models.bert.config import (
+    EncoderConfig,
+    OutputConfig,
+    read_encoder_config,
+    read_labels,
+    read_output_config,
+)
+from slipway_core.models.bert.embedder import Embedder, Vectors
+from slipway_core.models.bert.encoder import Encoder
+from slipway_core.models.bert.pooling import PoolingHead
+from slipway_core.models.bert.precision import CHECK_TEXTS, choose_precision
+from slipway_core.models.bert.tokenizing import TextTokenizer
+from slipway_core.models.bert.weights import (
+    ClassifierWeights,
+    WeightsFile,
+    read_classifier_weights,
+    read_encoder_weights,
+)
+from slipway_core.models.bert.zero_shot import LabelVectors, classify_by_cosine, scored
+from slipway_core.models.device import choose_device
+from slipway_core.models.model import Item, ItemFailure, Model, ModelInfo, Outcome
+from slipway_core.package.manifest_rules import weights_name
+
+NO_LABELS = "`labels` must be given: this model classifies by the labels of the request"
+FIXED_LABELS = "`labels` are fixed by this model: leave them out of the request"
+NOT_UNICODE = "the text or a label holds half of a surrogate pair: send valid Unicode"
+
+
+class BertModel(Model):
+    """An encoder of the BERT family with absolute positions, of any size."""
+
+    def load(self) -> None:
+        """Raises ModelInvalid for a package that is not such a model, ModelLoadFailed for options
+        that this machine cannot serve.
+        """
+        files = self.manifest.files
+        config = read_encoder_config(self.folder / files.config)
+        output = read_output_config(self.folder, self.manifest, config)
+        self._output = output
+        self._device = choose_device(self.options.device)
+        self._lanes = self.options.threads if self._device.type == "cpu" else 1
+        self._tokenizer = TextTokenizer(
+            self.folder / files.tokenizer,
+            output,
+            config.vocab_size,
+            threads=1 if self._lanes > 1 else self.options.threads,
+        )
+        file = WeightsFile(self.folder / weights_name(self.manifest))
+        head = None
+        if self.manifest.task == "text-classification":
+            head = read_classifier_weights(file, config)
+        self._classes = read_labels(self.manifest, config, len(head.classes.bias)) if head else []
+        self._labels = LabelVectors()
+        embeds = self.manifest.task == "text-embedding"
+        self._embedding_size = config.hidden_size if embeds else 0
+        weights = read_encoder_weights(file, config)
+
+        def make(dtype: torch.dtype) -> Embedder:
+            encoder = Encoder(weights, config, dtype, self._device)
+            width = len(self._classes) or config.hidden_size
+            return Embedder(
+                encoder,
+                _make_head(config, output, head, self._device),
+                width=width,
+                pad_id=config.pad_token_id or 0,
+            )
+
+        self._choice = choose_precision(
+            self.options.precision, self._device, make, self._tokenizer.encode(CHECK_TEXTS)
+        )
+
+    def describe(self) -> ModelInfo:
+        """The precision that was chosen and why, with the limits of the input."""
+        return ModelInfo(
+            manifest=self.manifest,
+            device=self._device.type,
+            precision=self._choice.precision,
+            precision_reason=self._choice.reason,
+            threads=self.options.threads,
+            max_input_tokens=self._output.max_input_tokens,
+            load_seconds=0.0,
+            lanes=self._lanes,
+            embedding_size=self._embedding_size,
+        )
+
+    def use_cores(self, count: int) -> None:
+        """Set torch's number of threads for the calling thread."""
+        # A thread's first question after it, or its first operation, sets the number to the
+        # process's last one. A lane with two would make libgomp, which then has more threads than
+        # there are cores, stop spinning: a pass alone took twice as long.
+        torch.get_num_threads()
+        torch.set_num_threads(count)
+
+    def run(self, items: Sequence[Item]) -> list[Outcome]:
+        """Embeddings as bytes of float32, or predictions {label, score, scores}.
+
+        A text that cannot be computed is a failure of its own and leaves the others alone.
+        """
+        labels = [self._labels_of(item) for item in items]
+        outcomes: list[Outcome | None] = [
+            _refuse(reason) if (reason := self._reason_against(item, own)) else None
+            for item, own in zip(items, labels, strict=True)
+        ]
+        accepted = [index for index, outcome in enumerate(outcomes) if outcome is None]
+        wanted = dict.fromkeys(label for index in accepted for label in labels[index])
+        of_labels = self._labels.known(wanted)
+        new = [label for label in wanted if label not in of_labels]
+        tokens = self._tokenizer.encode([*(items[index].value for index in accepted), *new])
+        vectors = self._choice.embedder(tokens)
+        of_labels |= self._labels.keep(new, vectors[len(accepted) :])
+        for at, index in enumerate(accepted):
+            outcomes[index] = self._answer(vectors[at], labels[index], of_labels, len(tokens[at]))
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _labels_of(self, item: Item) -> tuple[str, ...]:
+        """The labels to classify by through cosines; none for embeddings and for a trained head."""
+        if item.labels or self._classes or self.manifest.task != "text-classification":
+            return item.labels
+        return tuple(self.manifest.labels)
+
+    def _reason_against(self, item: Item, labels: tuple[str, ...]) -> str:
+        if not isinstance(item.value, str):
+            return "the input must be a text"
+        if self._classes and labels:
+            return FIXED_LABELS
+        if not labels and not self._classes and self.manifest.task == "text-classification":
+            return NO_LABELS
+        try:
+            for text in (item.value, *labels):
+                text.encode("utf-8")
+        except UnicodeEncodeError:
+            return NOT_UNICODE
+        return ""
+
+    def _answer(
+        self,
+        vector: Vectors,
+        labels: tuple[str, ...],
+        of_labels: Mapping[str, Vectors],
+        tokens: int,
+    ) -> Outcome:
+        if self._classes:
+            return Outcome(prediction=scored(self._classes, vector), tokens=tokens)
+        if labels:
+            matrix = np.stack([of_labels[label] for label in labels])
+            prediction = classify_by_cosine(vector, labels, matrix)
+            return Outcome(prediction=prediction, tokens=tokens)
+        return Outcome(embedding=vector.astype("<f4", copy=False).tobytes(), tokens=tokens)
+
+
+def _refuse(reason: str) -> Outcome:
+    return Outcome(failure=ItemFailure("InvalidInput", reason))
+
+
+def _make_head(
+    config: EncoderConfig,
+    output: OutputConfig,
+    classifier: ClassifierWeights | None,
+    device: torch.device,
+) -> nn.Module:
+    if classifier is None:
+        return PoolingHead(mean=output.pooling == "mean", normalize=output.normalize)
+    if config.problem_type == "regression":
+        raise ModelInvalid("`problem_type` regression of config.json is not a classification")
+    several = config.problem_type == "multi_label_classification"
+    return ClassifierHead(classifier, several_labels=several, device=device)

@@ -1,0 +1,37 @@
+"""From the vectors of tokens to one vector for each text, in float32 whatever came in."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from slipway_core.models.bert.slots import Slots
+
+
+class PoolingHead(nn.Module):
+    """The vector of an embedding: the mean over a text's tokens, or that of its first token."""
+
+    def __init__(self, *, mean: bool, normalize: bool) -> None:
+        """With `normalize` vectors have length 1."""
+        super().__init__()
+        self.mean = mean
+        self.normalize = normalize
+
+    def forward(self, hidden: Tensor, slots: Slots) -> Tensor:
+        """[texts, hidden] of hidden states [rows * length, hidden]."""
+        pooled = mean_of_tokens(hidden, slots) if self.mean else first_tokens(hidden, slots)
+        return functional.normalize(pooled, dim=1) if self.normalize else pooled
+
+
+def mean_of_tokens(hidden: Tensor, slots: Slots) -> Tensor:
+    """The mean over each text's tokens."""
+    count = slots.sizes.shape[0]
+    sums = torch.zeros(count + 1, hidden.shape[1], device=hidden.device)
+    sums.index_add_(0, slots.owners.view(-1), hidden.float())
+    return sums[:count] / slots.sizes[:, None]
+
+
+def first_tokens(hidden: Tensor, slots: Slots) -> Tensor:
+    """The vector of each text's first token."""
+    return hidden.index_select(0, slots.starts).float()

@@ -1,0 +1,36 @@
+"""The torchscript runtime: a module saved by `torch.jit.save`."""
+
+from __future__ import annotations
+
+import itertools
+import warnings
+
+import torch
+
+from slipway_core.errors import ModelLoadFailed
+from slipway_core.models.exported.tensor_model import (
+    LoadedModule,
+    TensorModel,
+    batch_bounds,
+    precision_of,
+)
+from slipway_core.package.manifest_rules import weights_name
+
+
+class TorchScriptModel(TensorModel):
+    """A TorchScript module; its inputs are passed in the order of the manifest."""
+
+    def load_module(self, device: torch.device) -> LoadedModule:
+        name = weights_name(self.manifest)
+        try:
+            with warnings.catch_warnings():
+                # torch advises to use torch.export instead; this model is exported already.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                module = torch.jit.load(str(self.folder / name), map_location=device)  # type: ignore[no-untyped-call]
+        except (RuntimeError, ValueError) as error:
+            reason = str(error).splitlines()[0]
+            raise ModelLoadFailed(f"{name} is not a TorchScript module: {reason}") from error
+        module.eval()
+        weights = list(itertools.chain(module.parameters(), module.buffers()))
+        least, most = batch_bounds(self.manifest.inputs[0].shape if self.manifest.inputs else [])
+        return LoadedModule(module, precision_of(weights), least, most)

@@ -1,0 +1,72 @@
+"""Prometheus metrics of realtime predictions, under names that dashboards and alerts rely on.
+
+Label values are bounded: modalities are a closed list and a status is `ok` or an error's code.
+One process serves one model, so the process-wide registry is the right one.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import Gauge, disable_created_metrics
+
+from slipway_core.observability.lean_metrics import Counter, Histogram
+
+LATENCY_SECONDS = (
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
+)  # fmt: skip
+
+# One series less for each counter and histogram, about times that nobody asks for.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+PREDICTION_REQUESTS = Counter(
+    "prediction_requests",
+    "Realtime prediction requests by how they ended: ok, or the code of the error.",
+    ["modality", "status"],
+)
+PREDICTION_LATENCY = Histogram(
+    "prediction_latency_seconds",
+    "From the request's headers to its answer, for answered realtime predictions.",
+    ["modality"],
+    buckets=LATENCY_SECONDS,
+)
+BATCH_TOKENS = Histogram(
+    "slipway_batch_tokens",
+    "Tokens (for tensors: rows) of one batch.",
+    buckets=(1, 8, 32, 128, 512, 1024, 2048, 4096, 8192, 16384, 65536),
+).labels()
+BATCH_ITEMS = Histogram(
+    "slipway_batch_items",
+    "Inputs of one batch.",
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
+).labels()
+BATCH_COMPUTE = Histogram(
+    "slipway_batch_compute_seconds",
+    "How long an engine computed one batch.",
+    buckets=LATENCY_SECONDS,
+).labels()
+QUEUE_WAIT = Histogram(
+    "slipway_queue_wait_seconds",
+    "Longest wait in the queue of any input of a batch.",
+    buckets=LATENCY_SECONDS,
+).labels()
+QUEUE_TOKENS = Gauge("slipway_queue_tokens", "Tokens that wait for an engine.")
+REQUESTS_IN_FLIGHT = Gauge(
+    "slipway_requests_in_flight", "Realtime requests that wait for an answer of the model."
+)
+LOG_ROWS_WRITTEN = Counter(
+    "slipway_prediction_log_rows_written", "Rows of the prediction log that PostgreSQL has."
+).labels()
+LOG_ROWS_DROPPED = Counter(
+    "slipway_prediction_log_rows_dropped",
+    "Rows of the prediction log that were given up, because the database was away or too slow.",
+).labels()
+MODEL_INFO = Gauge(
+    "slipway_model_info",
+    "1, with the model that is served as labels.",
+    ["model", "version", "digest", "device", "precision"],
+)
+MODEL_PRECISION_INFO = Gauge(
+    "slipway_model_precision_info",
+    "1, with the number format that the model computes in and why, in a few fixed phrases.",
+    ["precision", "reason"],
+)
+MODEL_LOAD = Gauge("slipway_model_load_seconds", "How long an engine took to load the model.")

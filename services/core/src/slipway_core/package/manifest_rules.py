@@ -1,0 +1,164 @@
+"""What must hold between the keys of slipway.yaml, and between it and the files of the package."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from slipway_core.errors import ModelInvalid
+from slipway_core.package.manifest import MANIFEST_NAME, Manifest, Runtime, Task, TensorSpec
+
+TASKS_OF: dict[Runtime, tuple[Task, ...]] = {
+    "bert": ("text-embedding", "text-classification"),
+    "torch-export": ("tensor", "text-classification"),
+    "torchscript": ("tensor", "text-classification"),
+    "python": ("python", "text-embedding", "text-classification", "tensor"),
+}
+WEIGHTS_OF: dict[Runtime, str] = {
+    "bert": "model.safetensors",
+    "torch-export": "model.pt2",
+    "torchscript": "model.pt",
+    "python": "",
+}
+
+
+def check_manifest(manifest: Manifest, folder: Path) -> None:
+    """Raises ModelInvalid for the first rule that is broken."""
+    _check_task(manifest)
+    _check_modalities(manifest)
+    _check_unique("labels", manifest.labels)
+    for key, specs in (("inputs", manifest.inputs), ("outputs", manifest.outputs)):
+        _check_unique(key, [spec.name for spec in specs])
+        for index, spec in enumerate(specs):
+            _check_tensor(f"{key}.{index}", spec)
+    if manifest.task == "tensor":
+        _check_tensor_inputs(manifest)
+    _check_files(manifest, folder)
+
+
+def weights_name(manifest: Manifest) -> str:
+    """The file of the weights, by default the one that the runtime's tools usually write."""
+    return manifest.files.weights or WEIGHTS_OF[manifest.runtime]
+
+
+def _wrong(key: str, rule: str) -> ModelInvalid:
+    return ModelInvalid(f"{MANIFEST_NAME}: `{key}` {rule}")
+
+
+def _check_task(manifest: Manifest) -> None:
+    allowed = TASKS_OF[manifest.runtime]
+    if manifest.task not in allowed:
+        raise _wrong(
+            "task",
+            f"is {manifest.task}, which the runtime {manifest.runtime} does not do: "
+            f"it does {', '.join(allowed)}",
+        )
+    exported = manifest.runtime in ("torch-export", "torchscript")
+    if exported and manifest.task == "text-classification":
+        if len(manifest.labels) < 2:
+            raise _wrong(
+                "labels", "must name at least two classes, in the order of the model's output"
+            )
+        known = ("input_ids", "attention_mask", "token_type_ids")
+        for index, spec in enumerate(manifest.inputs):
+            if spec.name not in known:
+                raise _wrong(f"inputs.{index}.name", f"must be one of {', '.join(known)} for text")
+
+
+def _check_modalities(manifest: Manifest) -> None:
+    _check_unique("modalities", manifest.modalities)
+    if manifest.task == "tensor":
+        only = ["image"] if any(spec.image for spec in manifest.inputs) else ["tabular"]
+    elif manifest.task in ("text-embedding", "text-classification"):
+        only = ["text"]
+    else:
+        return
+    if manifest.modalities and manifest.modalities != only:
+        raise _wrong("modalities", f"must be {only} for this model, or left out")
+
+
+def _check_unique(key: str, names: Sequence[str]) -> None:
+    if "" in names:
+        raise _wrong(key, "must not hold an empty name")
+    if len(set(names)) != len(names):
+        raise _wrong(key, f"must not name anything twice: {', '.join(names)}")
+
+
+def _check_tensor(key: str, spec: TensorSpec) -> None:
+    if any(size < 1 and size != -1 for size in spec.shape):
+        raise _wrong(f"{key}.shape", "must hold sizes of at least 1, or -1 for any size")
+    width = spec.shape[1] if len(spec.shape) == 2 else None
+    for name, values in (("columns", spec.columns), ("labels", spec.labels)):
+        _check_unique(f"{key}.{name}", values)
+        if values and spec.shape and width not in (len(values), -1):
+            raise _wrong(
+                f"{key}.{name}",
+                f"has {len(values)} names, so `{key}.shape` must be [-1, {len(values)}]",
+            )
+    if spec.image is not None:
+        _check_image(key, spec)
+
+
+def _check_image(key: str, spec: TensorSpec) -> None:
+    if len(spec.shape) != 4 or spec.shape[1] not in (1, 3) or -1 in spec.shape[1:]:
+        raise _wrong(f"{key}.shape", "of a picture must be [-1, 1 or 3, height, width]")
+    if spec.datatype not in ("FP16", "FP32", "FP64", "UINT8"):
+        raise _wrong(f"{key}.datatype", "of a picture must be FP16, FP32, FP64 or UINT8")
+    image = spec.image
+    for name in ("mean", "std"):
+        numbers: list[float] = getattr(image, name)
+        if numbers and spec.datatype == "UINT8":
+            raise _wrong(f"{key}.image.{name}", "needs a datatype of FP16, FP32 or FP64")
+        if numbers and len(numbers) != spec.shape[1]:
+            raise _wrong(f"{key}.image.{name}", f"must have {spec.shape[1]} numbers, one a channel")
+    if image is not None and any(number <= 0 for number in image.std):
+        raise _wrong(f"{key}.image.std", "must be greater than 0")
+
+
+def _check_tensor_inputs(manifest: Manifest) -> None:
+    if not manifest.inputs:
+        raise _wrong(
+            "inputs", "must describe the tensors of a tensor model: name, datatype and shape"
+        )
+    if not manifest.outputs:
+        raise _wrong("outputs", "must name the tensors that come out, in order")
+    if any(spec.image for spec in manifest.inputs) and len(manifest.inputs) > 1:
+        raise _wrong("inputs", "must be a single one for a model of pictures")
+    for index, spec in enumerate(manifest.inputs):
+        if not spec.shape:
+            raise _wrong(
+                f"inputs.{index}.shape", "must be given, such as [-1, 4] for rows of 4 numbers"
+            )
+        if spec.datatype == "BYTES":
+            raise _wrong(
+                f"inputs.{index}.datatype", "must be a number type: BYTES is not for torch"
+            )
+        if spec.shape[0] != manifest.inputs[0].shape[0]:
+            raise _wrong(
+                f"inputs.{index}.shape", "must have the same batch size as the first input"
+            )
+        if spec.columns and len(spec.shape) != 2:
+            raise _wrong(
+                f"inputs.{index}.columns", "need a shape of two dimensions, such as [-1, 4]"
+            )
+
+
+def _check_files(manifest: Manifest, folder: Path) -> None:
+    files = manifest.files
+    needed: dict[str, str] = {}
+    if manifest.runtime != "python" or files.weights:
+        needed["weights"] = weights_name(manifest)
+    if manifest.runtime == "python":
+        needed["module"] = files.module
+        if not files.entrypoint.isidentifier():
+            raise _wrong("files.entrypoint", "must be the name of a class")
+    elif manifest.task != "tensor":
+        needed["tokenizer"] = files.tokenizer
+    if manifest.runtime == "bert":
+        needed["config"] = files.config
+    for key, name in needed.items():
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
+            raise _wrong(f"files.{key}", f"must be a path inside the package, not {name!r}")
+        if not (folder / path).is_file():
+            raise _wrong(f"files.{key}", f"names {name}, which the package does not hold")

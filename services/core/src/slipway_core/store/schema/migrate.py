@@ -1,0 +1,117 @@
+"""Brings the database's schema up to date: `python -m slipway_core.store.schema.migrate`.
+
+Any number of processes may do it at once: an advisory lock lets one work. When nothing is to be
+done it costs a connection and two queries, and neither Alembic nor SQLAlchemy is imported.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+import psycopg
+
+from slipway_core.errors import InvalidSettings, SlipwayError, StoreUnavailable
+from slipway_core.settings import ServiceSettings
+from slipway_core.store.postgres.database import connection_options
+from slipway_core.store.schema.partitions import PARTITION_NAMES, PARTITIONED, create_statements
+
+HEAD = "0002"
+"""The newest revision in `migrations/versions`; a test holds it to that."""
+
+STATEMENT_TIMEOUT_SECONDS = 600
+
+
+def migrate(database_url: str) -> bool:
+    """Bring the schema to HEAD and make the partitions ahead; True when a migration ran.
+
+    Raises InvalidSettings for an address that is none, StoreUnavailable when PostgreSQL does not
+    answer, and InvalidSettings when the schema is newer than this release.
+    """
+    try:
+        current = _read_revision(database_url)
+        if current is not None and current > HEAD:
+            raise InvalidSettings(
+                f"the database is at revision {current} and this release knows {HEAD}: "
+                "run a release at least as new as the one that migrated it"
+            )
+        if current != HEAD:
+            run_alembic(database_url, HEAD)
+        _make_partitions(database_url)
+    except psycopg.OperationalError as error:
+        raise StoreUnavailable(f"the database cannot be migrated: {error}") from None
+    except psycopg.ProgrammingError as error:
+        raise InvalidSettings(f"the database cannot be migrated: {error}") from None
+    return current != HEAD
+
+
+def read_revision(database_url: str) -> str | None:
+    """The revision that the schema is at; None for an empty database.
+
+    Raises StoreUnavailable when PostgreSQL does not answer or refuses.
+    """
+    try:
+        return _read_revision(database_url)
+    except psycopg.Error as error:
+        raise StoreUnavailable(f"the database cannot be read: {error}") from None
+
+
+def run_alembic(database_url: str, revision: str) -> None:
+    """Go up to `revision`, or down to 'base', which removes every table and all data."""
+    from alembic import command
+    from alembic.config import Config
+    from sqlalchemy import create_engine
+    from sqlalchemy.exc import OperationalError
+
+    config = Config()
+    config.set_main_option("script_location", "slipway_core.store.schema:migrations")
+    engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(database_url))
+    try:
+        with engine.connect() as connection:
+            config.attributes["connection"] = connection
+            (command.downgrade if revision == "base" else command.upgrade)(config, revision)
+    except OperationalError as error:
+        raise StoreUnavailable(f"the database cannot be migrated: {error.orig}") from None
+    finally:
+        engine.dispose()
+
+
+def _read_revision(database_url: str) -> str | None:
+    with _connect(database_url) as connection:
+        known = connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
+        if known != (True,):
+            return None
+        row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def _make_partitions(database_url: str) -> None:
+    with _connect(database_url) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(hashtext('slipway.partitions'))")
+        existing = connection.execute(PARTITION_NAMES, [list(PARTITIONED)]).fetchall()
+        for statement in create_statements({name for (name,) in existing}, datetime.now(UTC)):
+            connection.execute(statement)
+
+
+def _connect(database_url: str) -> psycopg.Connection[tuple[Any, ...]]:
+    return psycopg.connect(database_url, **connection_options(STATEMENT_TIMEOUT_SECONDS))
+
+
+def main() -> int:
+    """Migrate the database of SLIPWAY_DATABASE_URL; the exit status."""
+    try:
+        address = ServiceSettings.load().database_url.get_secret_value()
+        if not address:
+            raise InvalidSettings("SLIPWAY_DATABASE_URL is empty: set it to postgresql://...")
+        changed = migrate(address)
+    except SlipwayError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 1
+    outcome = "migrated to" if changed else "is already at"
+    sys.stdout.write(f"the database {outcome} revision {HEAD}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,155 @@
+"""The schema: what the migrations must arrive at.
+
+Imported by migrations and their tests only; servers run SQL of their own. Partitions are made by
+`slipway_core.store.schema.partitions` and are not described here.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import REAL, CheckConstraint, Column, DateTime, ForeignKey, Index, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlmodel import Field, SQLModel
+
+_TIME = DateTime(timezone=True)
+_NOW = text("now()")
+
+
+class Prediction(SQLModel, table=True):
+    """One realtime prediction. Partitioned by month of `created_at`."""
+
+    __tablename__ = "predictions"
+    __table_args__ = (
+        Index("predictions_failures", "id", postgresql_where=text("status <> 'ok'")),
+        Index("predictions_time", "created_at", postgresql_using="brin"),
+        {"postgresql_partition_by": "RANGE (created_at)"},
+    )
+
+    id: UUID = Field(primary_key=True)
+    created_at: datetime = Field(primary_key=True, sa_type=_TIME)
+    request_id: str = Field(sa_type=Text)
+    model: str = Field(sa_type=Text)
+    version: str = Field(sa_type=Text)
+    model_digest: str = Field(sa_type=Text)
+    modality: str = Field(sa_type=Text)
+    status: str = Field(sa_type=Text)
+    input: Any | None = Field(sa_column=Column(JSONB))
+    prediction: Any | None = Field(sa_column=Column(JSONB))
+    embedding: Any | None = Field(sa_column=Column(ARRAY(REAL)))
+    latency_ms: float
+    tokens: int
+
+
+class BatchJob(SQLModel, table=True):
+    """One batch job, its counters and what is left to tell its webhook."""
+
+    __tablename__ = "batch_jobs"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('queued', 'running', 'succeeded', 'partial', 'failed', 'cancelled',"
+            " 'expired')",
+            name="batch_jobs_state",
+        ),
+        Index("batch_jobs_key", "queue", "idempotency_key", unique=True),
+        Index(
+            "batch_jobs_deadline",
+            "deadline",
+            postgresql_where=text("state IN ('queued', 'running') AND deadline IS NOT NULL"),
+        ),
+        Index(
+            "batch_jobs_webhook",
+            "webhook_next_at",
+            postgresql_where=text("webhook_next_at IS NOT NULL"),
+        ),
+    )
+
+    id: UUID = Field(primary_key=True)
+    queue: str = Field(sa_type=Text)
+    state: str = Field(sa_type=Text)
+    model: str = Field(sa_type=Text)
+    version: str = Field(sa_type=Text)
+    model_digest: str = Field(sa_type=Text)
+    modality: str = Field(sa_type=Text)
+    labels: Any = Field(sa_column=Column(JSONB, nullable=False))
+    parameters: Any = Field(sa_column=Column(JSONB, nullable=False))
+    idempotency_key: str | None = Field(sa_type=Text)
+    request_digest: bytes
+    total: int
+    succeeded: int = Field(sa_column_kwargs={"server_default": text("0")})
+    failed: int = Field(sa_column_kwargs={"server_default": text("0")})
+    created_at: datetime = Field(sa_column=Column(_TIME, nullable=False, server_default=_NOW))
+    started_at: datetime | None = Field(sa_column=Column(_TIME))
+    finished_at: datetime | None = Field(sa_column=Column(_TIME))
+    deadline: datetime | None = Field(sa_column=Column(_TIME))
+    reason: str | None = Field(sa_type=Text)
+    webhook_url: str | None = Field(sa_type=Text)
+    webhook_attempts: int = Field(sa_column_kwargs={"server_default": text("0")})
+    webhook_next_at: datetime | None = Field(sa_column=Column(_TIME))
+    webhook_delivered_at: datetime | None = Field(sa_column=Column(_TIME))
+    webhook_error: str | None = Field(sa_type=Text)
+
+
+class BatchChunk(SQLModel, table=True):
+    """What a worker claims: `count` consecutive items of a job.
+
+    `available_at` says when it may be claimed: for a waiting chunk at once or after a pause, for a
+    running one when its lease ends. `rings` counts how often it was announced on the queue.
+    """
+
+    __tablename__ = "batch_chunks"
+    __table_args__ = (
+        CheckConstraint(
+            "state IN ('waiting', 'running', 'done', 'cancelled')", name="batch_chunks_state"
+        ),
+        Index(
+            "batch_chunks_open",
+            "queue",
+            "job_id",
+            "chunk",
+            postgresql_where=text("state IN ('waiting', 'running')"),
+        ),
+    )
+
+    job_id: UUID = Field(
+        sa_column=Column(ForeignKey("batch_jobs.id", ondelete="CASCADE"), primary_key=True)
+    )
+    chunk: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    queue: str = Field(sa_type=Text)
+    first_index: int
+    count: int
+    state: str = Field(sa_type=Text, sa_column_kwargs={"server_default": "waiting"})
+    attempt: int = Field(sa_column_kwargs={"server_default": text("0")})
+    lease_token: UUID | None
+    available_at: datetime = Field(sa_column=Column(_TIME, nullable=False, server_default=_NOW))
+    rings: int = Field(sa_column_kwargs={"server_default": text("1")})
+    rung_at: datetime = Field(sa_column=Column(_TIME, nullable=False, server_default=_NOW))
+
+
+class BatchItem(SQLModel, table=True):
+    """One input of a job. Partitioned by month of the job's id."""
+
+    __tablename__ = "batch_items"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (job_id)"},)
+
+    job_id: UUID = Field(primary_key=True)
+    idx: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    input: Any = Field(sa_column=Column(JSONB, nullable=False))
+    tokens: int
+
+
+class BatchResult(SQLModel, table=True):
+    """The one result of an item: a prediction or an error. Partitioned by month of the job's id."""
+
+    __tablename__ = "batch_results"
+    __table_args__ = ({"postgresql_partition_by": "RANGE (job_id)"},)
+
+    job_id: UUID = Field(primary_key=True)
+    idx: int = Field(primary_key=True, sa_column_kwargs={"autoincrement": False})
+    prediction: Any | None = Field(sa_column=Column(JSONB))
+    embedding: Any | None = Field(sa_column=Column(ARRAY(REAL)))
+    error_code: str | None = Field(sa_type=Text)
+    error_message: str | None = Field(sa_type=Text)
+    attempts: int

@@ -1,0 +1,73 @@
+"""Inputs of a batch job, from a JSON list or NDJSON lines, checked one by one as they arrive."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+import msgspec
+
+from slipway_core.errors import InvalidInput
+from slipway_core.inputs.parsing import estimate_tokens, parse_input, to_stored
+from slipway_core.models.model import Item
+from slipway_core.package.manifest import Manifest
+from slipway_core.store.records import NewItem
+from slipway_inference.http.decoding import decode_any
+
+_FIELDS = {"text": "input_text", "image": "image"}
+_ITEMS_BETWEEN_PAUSES = 500
+
+
+class JobItems:
+    """Turns the inputs of one job into what is stored.
+
+    `labels` are checked by the caller and belong to the job; here they only count as tokens.
+    """
+
+    def __init__(self, manifest: Manifest, modality: str, labels: Sequence[str]) -> None:
+        self._manifest = manifest
+        self._modality = modality
+        self._label_tokens = sum(
+            estimate_tokens(manifest, Item(modality, label)) for label in labels
+        )
+        self._count = 0
+
+    async def from_list(self, inputs: Sequence[Any]) -> AsyncIterator[NewItem]:
+        """Each element of a JSON list. Raises InvalidInput naming `inputs.N`."""
+        for index, raw in enumerate(inputs):
+            if index % _ITEMS_BETWEEN_PAUSES == _ITEMS_BETWEEN_PAUSES - 1:
+                await asyncio.sleep(0)  # a long list must not hold up other requests
+            yield self._item(raw, f"inputs.{index}")
+
+    async def from_lines(self, lines: AsyncIterator[bytes]) -> AsyncIterator[NewItem]:
+        """Each line that is not empty. Raises InvalidInput or MalformedBody naming `line N`."""
+        number = 0
+        async for line in lines:
+            number += 1
+            if line.strip():
+                yield self._item(decode_any(line, what=f"line {number}"), f"line {number}")
+        if self._count == 0:
+            raise InvalidInput.at("body", "must hold at least one line with an input")
+
+    def _item(self, raw: Any, field: str) -> NewItem:
+        self._count += 1
+        raw, field = self._unwrap(raw, field)
+        item = parse_input(self._manifest, self._modality, raw, field=field)
+        tokens = estimate_tokens(self._manifest, item) + self._label_tokens
+        return NewItem(msgspec.json.encode(to_stored(item)).decode(), tokens)
+
+    def _unwrap(self, raw: Any, field: str) -> tuple[Any, str]:
+        """The value inside an object such as {"input_text": ...}; other values are it already."""
+        name = _FIELDS.get(self._modality)
+        if name is None or not isinstance(raw, dict):
+            return raw, field
+        if name not in raw:
+            raise InvalidInput.at(f"{field}.{name}", "is missing")
+        for other in raw:
+            if other != name:
+                raise InvalidInput.at(
+                    f"{field}.{other[:128]}",
+                    "is not a field of an input; labels and parameters belong to the whole job",
+                )
+        return raw[name], f"{field}.{name}"

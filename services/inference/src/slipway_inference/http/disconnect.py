@@ -1,0 +1,33 @@
+"""Drops work that nobody waits for any more."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from starlette.requests import ClientDisconnect
+from starlette.types import Scope
+
+from slipway_inference.http.context import context_of
+
+
+@contextmanager
+def while_connected(scope: Scope) -> Iterator[None]:
+    """Cancels what the task does inside, and raises ClientDisconnect, when the client goes away or
+    has gone: our own connection tells the request's context of that.
+    """
+    context = context_of(scope)
+    if context.disconnected:
+        raise ClientDisconnect
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - coroutines run in tasks
+    context.on_disconnect = task.cancel
+    try:
+        yield
+    except asyncio.CancelledError:
+        if not context.disconnected or task.uncancel():
+            raise
+        raise ClientDisconnect from None
+    finally:
+        context.on_disconnect = None

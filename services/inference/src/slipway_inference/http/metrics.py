@@ -1,0 +1,45 @@
+"""Metrics of every HTTP request, whatever it asked for, by the template of its route."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+from prometheus_fastapi_instrumentator import Instrumentator
+from prometheus_fastapi_instrumentator.metrics import Info
+
+from slipway_core.observability.lean_metrics import Counter, Histogram
+from slipway_core.observability.metrics import LATENCY_SECONDS
+
+QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+"""What probes and Prometheus ask for all the time: neither counted nor logged."""
+
+_REQUESTS = Counter(
+    "http_requests",
+    "HTTP requests by their route and the class of their status, such as 2xx.",
+    ["handler", "method", "status"],
+)
+_DURATION = Histogram(
+    "http_request_duration_seconds",
+    "From the request's headers to the end of its answer.",
+    ["handler", "method"],
+    buckets=LATENCY_SECONDS,
+)
+
+
+def count_request(handler: str, method: str, status: int, seconds: float) -> None:
+    """Count a request that was answered. `handler` is a route's template, never a client's path."""
+    _REQUESTS.labels(handler, method, f"{status // 100}xx").inc()
+    _DURATION.labels(handler, method).observe(seconds)
+
+
+def instrument(app: FastAPI) -> None:
+    """Count what FastAPI routes; paths without a route are counted together."""
+    excluded = [f"^{path}$" for path in sorted(QUIET_PATHS)]
+    Instrumentator(excluded_handlers=excluded, should_group_status_codes=False).add(
+        _count
+    ).instrument(app)
+
+
+def _count(info: Info) -> None:
+    count_request(
+        info.modified_handler, info.method, int(info.modified_status), info.modified_duration
+    )
