@@ -147,7 +147,7 @@ def test_gauges_that_several_pods_tell_of_one_queue_are_never_summed() -> None:
 
 def test_alerts_name_errors_that_exist() -> None:
     known = set(re.findall(r"^class (\w+)", (REPOSITORY / ERRORS).read_text(), re.MULTILINE))
-    named = re.findall(r'status=~?"([\w|]+)"', "".join(alert["expr"] for alert in ALERTS))
+    named = re.findall(r'code=~?"([\w|]+)"', "".join(alert["expr"] for alert in ALERTS))
     assert named
     assert {code for codes in named for code in codes.split("|")} <= known
 
