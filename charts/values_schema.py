@@ -6,8 +6,8 @@
 The type of a key is the type of its default. Its description is the comment that begins with
 "# --", which helm-docs puts into README.md as well. A line "# @schema {...}" above the key holds
 JSON Schema that is merged over both. Maps are closed, so that Helm rejects a misspelt key by name.
-The specs under `models` are validated by the schema of the ModelDeployment, so that mistakes in them
-are reported before anything is installed.
+The specs under `models` are validated by the schema of the ModelDeployment, so that mistakes in
+them are reported before anything is installed.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ def close_schema(schema: Schema) -> Schema:
 
 
 def model_spec(crd: dict[str, Any]) -> Schema:
-    """Return the schema of a ModelDeployment's `spec`. Null is valid: it removes a default model."""
+    """Return the schema of a ModelDeployment's `spec`, or null, which removes a default model."""
     version = crd["spec"]["versions"][0]
     spec = close_schema(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
     return spec | {"type": ["object", "null"]}
