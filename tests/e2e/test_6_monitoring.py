@@ -43,6 +43,12 @@ def positive(samples: list[Sample]) -> list[Sample]:
     ]
 
 
+def send_good_and_bad(cluster: KindCluster) -> None:
+    """Send a request that succeeds and one that fails with `InvalidInput`."""
+    assert cluster.ask("/predict/text", {"input_text": "Counted."}).status_code == 200
+    assert cluster.ask("/predict/text", {"input_text": 7}).status_code == 422
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_each_model_is_a_target_that_is_up(cluster: KindCluster, model: str) -> None:
     assert cluster.model(model)
@@ -57,23 +63,27 @@ def test_each_model_is_a_target_that_is_up(cluster: KindCluster, model: str) -> 
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_the_documented_queries_have_data(cluster: KindCluster, name: str) -> None:
-    def ask() -> list[Sample]:
-        assert cluster.ask("/predict/text", {"input_text": "Counted."}).status_code == 200
-        assert cluster.ask("/predict/text", {"input_text": 7}).status_code == 422
+    def found() -> list[Sample]:
+        send_good_and_bad(cluster)
         return positive(query(cluster, QUERIES[name]))
 
     # A counter needs two scrapes before it has a rate, so the requests are repeated until then.
-    samples = cluster.wait_for(ask, SECONDS, f"the {name}")
+    samples = cluster.wait_for(found, SECONDS, f"the {name}")
     assert all(value(sample) < 1000 for sample in samples)
 
 
 def test_requests_are_counted_by_status_and_code(cluster: KindCluster) -> None:
-    """Both requests of the test above: the good one has no code, the bad one that of its error."""
-    samples = query(cluster, "prediction_requests_total")
-    counted = {(sample["metric"]["status"], sample["metric"].get("code", "")) for sample in samples}
-    assert counted >= {("ok", ""), ("error", "InvalidInput")}
-    assert {status for status, _ in counted} == {"ok", "error"}
-    assert all((status == "ok") == (code == "") for status, code in counted)
+    def counted() -> set[tuple[str, str]]:
+        # Prometheus omits empty labels: a successful request has no label `code`.
+        metrics = [sample["metric"] for sample in query(cluster, "prediction_requests_total")]
+        return {(metric["status"], metric.get("code", "")) for metric in metrics}
+
+    send_good_and_bad(cluster)
+    expected = {("ok", ""), ("error", "InvalidInput")}
+    cluster.wait_for(lambda: counted() >= expected, SECONDS, "both requests")
+    assert all(
+        (status, code == "") in {("ok", True), ("error", False)} for status, code in counted()
+    )
 
 
 def test_prometheus_has_the_alerts(cluster: KindCluster) -> None:
