@@ -1,12 +1,13 @@
-"""Make charts/slipway/values.schema.json from the comments of values.yaml and from the CRD.
+"""Generate charts/slipway/values.schema.json from the comments of values.yaml and from the CRD.
 
-    python charts/values_schema.py            print it
-    python charts/values_schema.py --write    write it
+    python charts/values_schema.py            print the schema
+    python charts/values_schema.py --write    write the file
 
-A key's type is that of its default, its description the comment that begins with "# --" (the one
-README.md is made from). A line "# @schema {...}" above it is JSON Schema, merged over that. Maps
-are closed: a misspelt key is refused with its name. The specs under `models` are checked against
-the ModelDeployment's own schema, so that they fail before anything is installed.
+The type of a key is the type of its default. Its description is the comment that begins with
+"# --", which helm-docs puts into README.md as well. A line "# @schema {...}" above the key holds
+JSON Schema that is merged over both. Maps are closed, so that Helm rejects a misspelt key by name.
+The specs under `models` are validated by the schema of the ModelDeployment, so that mistakes in
+them are reported before anything is installed.
 """
 
 from __future__ import annotations
@@ -33,15 +34,15 @@ TYPES = {
 
 
 def comments_above(lines: list[str], number: int) -> list[str]:
-    """The unbroken block of comment lines above line `number`, without their marks."""
+    """Return the contiguous comment lines above line `number`, without their `#`."""
     first = number
     while first > 0 and lines[first - 1].lstrip().startswith("#"):
         first -= 1
     return [line.lstrip().removeprefix("#").strip() for line in lines[first:number]]
 
 
-def described(comments: list[str]) -> Schema:
-    """What the comments of a key say: its description, and the schema they add."""
+def comment_schema(comments: list[str]) -> Schema:
+    """Return the description and the explicit schema in the comments of a key."""
     schema: Schema = {}
     description: list[str] = []
     for comment in comments:
@@ -56,55 +57,56 @@ def described(comments: list[str]) -> Schema:
     return schema
 
 
-def of_node(node: yaml.Node, comments: list[str], lines: list[str]) -> Schema:
-    """Schema of a value and of what is in it."""
-    given = described(comments)
+def node_schema(node: yaml.Node, comments: list[str], lines: list[str]) -> Schema:
+    """Return the schema of a value, including nested values."""
+    explicit = comment_schema(comments)
     if isinstance(node, yaml.MappingNode):
         implied: Schema = {"type": "object", "additionalProperties": False}
-        if "additionalProperties" not in given:
+        if "additionalProperties" not in explicit:
             implied["properties"] = {
-                key.value: of_node(value, comments_above(lines, key.start_mark.line), lines)
+                key.value: node_schema(value, comments_above(lines, key.start_mark.line), lines)
                 for key, value in node.value
             }
     elif isinstance(node, yaml.SequenceNode):
         implied = {"type": "array"}
     else:
         implied = {"type": TYPES[node.tag]}
-    return implied | given
+    return implied | explicit
 
 
-def closed(schema: Schema) -> Schema:
-    """A CRD's structural schema as JSON Schema that refuses unknown keys, as the API server's
-    strict validation does.
+def close_schema(schema: Schema) -> Schema:
+    """Convert the structural schema of a CRD to JSON Schema that rejects unknown keys.
+
+    The API server's strict validation rejects them as well.
     """
     kept = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes-")}
     if schema.get("x-kubernetes-int-or-string"):
         kept["type"] = ["integer", "string"]
     if "properties" in kept:
-        kept["properties"] = {key: closed(value) for key, value in kept["properties"].items()}
+        kept["properties"] = {key: close_schema(value) for key, value in kept["properties"].items()}
         kept["additionalProperties"] = False
     elif isinstance(kept.get("additionalProperties"), dict):
-        kept["additionalProperties"] = closed(kept["additionalProperties"])
+        kept["additionalProperties"] = close_schema(kept["additionalProperties"])
     if "items" in kept:
-        kept["items"] = closed(kept["items"])
+        kept["items"] = close_schema(kept["items"])
     kept.pop("default", None)
     return kept
 
 
 def model_spec(crd: dict[str, Any]) -> Schema:
-    """Schema of a ModelDeployment's `spec`; null removes a model that the defaults have."""
+    """Return the schema of a ModelDeployment's `spec`, or null, which removes a default model."""
     version = crd["spec"]["versions"][0]
-    spec = closed(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
+    spec = close_schema(version["schema"]["openAPIV3Schema"]["properties"]["spec"])
     return spec | {"type": ["object", "null"]}
 
 
 def values_schema(values: str, crd: dict[str, Any]) -> Schema:
-    """The whole schema."""
+    """Return the schema of the values."""
     root = yaml.compose(values)
     if root is None:
-        raise SystemExit("values.yaml is empty: it must hold every value of the chart")
-    schema = of_node(root, [], values.splitlines())
-    # Helm passes `global` to every chart, and a parent chart sets what it likes.
+        raise SystemExit("values.yaml is empty: it must contain every value of the chart")
+    schema = node_schema(root, [], values.splitlines())
+    # Helm passes `global` to every chart, and parent charts may set any key in it.
     schema["properties"]["global"] = {"type": "object"}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -115,14 +117,14 @@ def values_schema(values: str, crd: dict[str, Any]) -> Schema:
 
 
 def render() -> str:
-    """values.schema.json as text."""
+    """Return the contents of values.schema.json."""
     values = (CHART / "values.yaml").read_text()
     crd = yaml.safe_load(CRD.read_text())
     return json.dumps(values_schema(values, crd), indent=2) + "\n"
 
 
 def main() -> None:
-    """Print or write."""
+    """Print the schema, or write it to the file."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--write", action="store_true", help="write values.schema.json")
     if parser.parse_args().write:

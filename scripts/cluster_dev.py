@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""The development loop on a kind cluster: what changes here runs there some seconds later.
+"""Development loop on a kind cluster: apply local changes to the cluster within seconds.
 
-`make up` with the development images comes first. Then, until Ctrl-C: a changed Python file goes
-into the pods that run it, which restart their process; a change of the chart upgrades the release.
-What changes dependencies, the Dockerfile or the CRD needs `make dev` again.
+It runs `make up` with the development images first. Then, until Ctrl-C, it copies changed Python
+files into the pods that run them, which restart their process, and upgrades the release when the
+chart changes. Changes of dependencies, the Dockerfile or the CRD need another `make dev`.
 """
 
 import os
@@ -25,18 +25,18 @@ SOURCES = {
     "services/batch/src": ("batch",),
     "operator/src": ("operator",),
 }
-"""Folders with packages, and the components whose pods run them."""
+"""Source folders, and the components whose pods run them."""
 
 
 def state() -> dict[Path, int]:
-    """When each file that matters was changed."""
+    """Return the modification time of each watched file, in nanoseconds."""
     sources = (path for folder in SOURCES for path in (ROOT / folder).rglob("*.py"))
     chart = (path for path in (ROOT / "charts/slipway").rglob("*") if path.is_file())
     return {path: path.stat().st_mtime_ns for path in (*sources, *chart)}
 
 
 def pods(component: str) -> list[str]:
-    """Running pods of a component of Slipway."""
+    """Return the names of the running pods of a component."""
     selector = f"app.kubernetes.io/part-of=slipway,app.kubernetes.io/component={component}"
     query = ["get", "pods", "--selector", selector, "--field-selector", "status.phase=Running"]
     found = subprocess.run(
@@ -46,7 +46,7 @@ def pods(component: str) -> list[str]:
 
 
 def send(folder: Path, files: list[Path], pod: str) -> None:
-    """Put files of a source folder into a pod."""
+    """Copy files of a source folder into a pod."""
     names = [str(path.relative_to(folder)) for path in files]
     archive = subprocess.run(
         ["tar", "--create", "--directory", folder, *names], capture_output=True, check=True
@@ -61,13 +61,13 @@ def send(folder: Path, files: list[Path], pod: str) -> None:
     outcome = (
         ", ".join(names)
         if done.returncode == 0
-        else "not reached: it ends, or runs an ordinary image"
+        else "failed: the pod is terminating, or does not run a development image"
     )
     print(f"{time.strftime('%T')} {pod}: {outcome}", flush=True)
 
 
 def upgrade() -> None:
-    """Bring the release up to date with the chart, its values as they are."""
+    """Upgrade the release to the current chart, and keep its values."""
     command = [
         *HELM,
         "upgrade",
@@ -83,7 +83,7 @@ def upgrade() -> None:
 
 
 def react(changed: list[Path]) -> None:
-    """Bring changed files to where they run."""
+    """Apply changed files to the cluster."""
     for name, components in SOURCES.items():
         folder = ROOT / name
         files = [path for path in changed if path.is_relative_to(folder) and path.exists()]
@@ -96,12 +96,12 @@ def react(changed: list[Path]) -> None:
 
 
 def main() -> None:
-    """Watch until Ctrl-C."""
+    """Run `make up`, then watch for changes until Ctrl-C."""
     environment = {**os.environ, "TARGET": "dev"}
     if subprocess.run([ROOT / "scripts/cluster-up"], env=environment, check=False).returncode:
         sys.exit(1)
     print(
-        "\nwatching services/, operator/ and charts/slipway; Ctrl-C ends, the cluster stays",
+        "\nwatching services/, operator/ and charts/slipway; Ctrl-C stops, and keeps the cluster",
         flush=True,
     )
     seen = state()

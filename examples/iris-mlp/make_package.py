@@ -1,7 +1,7 @@
-"""Trains the model on iris.csv and writes model.pt2: `python make_package.py [--to FOLDER]`.
+"""Train the model on iris.csv and write model.pt2.
 
-The seed is fixed, so that each run gives the same model on the same kind of machine. It takes a few
-seconds.
+Run `python make_package.py [--to FOLDER]`, which takes a few seconds. The seed is fixed, so that
+each run produces the same model on the same kind of machine.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ SPECIES = ("setosa", "versicolor", "virginica")
 
 
 class Iris(nn.Module):
-    """Two layers over the four lengths; the scaling of the training data is part of the model."""
+    """Two layers over the four lengths, which the model standardises itself."""
 
     mean: torch.Tensor
     deviation: torch.Tensor
@@ -31,13 +31,13 @@ class Iris(nn.Module):
         self.layers = nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 3))
 
     def forward(self, measurements: torch.Tensor) -> torch.Tensor:
-        """[rows, 4] centimetres to [rows, 3] logits, one for each species."""
+        """Map lengths in centimetres, [rows, 4], to logits, [rows, 3], one per species."""
         logits: torch.Tensor = self.layers((measurements - self.mean) / self.deviation)
         return logits
 
 
 def read_rows() -> tuple[torch.Tensor, torch.Tensor]:
-    """The 150 flowers: lengths as [150, 4], and the number of the species as [150]."""
+    """Return the lengths of the flowers, [150, 4], and the index of their species, [150]."""
     with (HERE / "iris.csv").open(newline="", encoding="ascii") as file:
         rows = list(csv.DictReader(file))
     lengths = [[float(row[column]) for column in COLUMNS] for row in rows]
@@ -45,7 +45,7 @@ def read_rows() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def train() -> Iris:
-    """The model after 200 steps over all rows."""
+    """Train a model for 200 steps over all rows and return it."""
     torch.manual_seed(7)
     lengths, species = read_rows()
     model = Iris(lengths.mean(dim=0), lengths.std(dim=0))
@@ -59,7 +59,7 @@ def train() -> Iris:
 
 
 def main() -> None:
-    """Train, export with a batch of any size, save."""
+    """Train the model, export it with a dynamic batch size, and save it."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--to", type=Path, default=HERE, help="folder for model.pt2")
     folder = arguments.parse_args().to

@@ -1,7 +1,7 @@
-"""Trains tokenizer and classifier on sentences.csv and writes tokenizer.json and model.pt.
+"""Train a tokenizer and a classifier on sentences.csv, and write tokenizer.json and model.pt.
 
-Run `python make_package.py [--to FOLDER]`. Seeds are fixed, so that each run gives the same model
-on the same kind of machine. It takes a few seconds.
+Run `python make_package.py [--to FOLDER]`, which takes a few seconds. The seed is fixed, so that
+each run produces the same model on the same kind of machine.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ LABELS = ("negative", "positive")
 
 
 class Sentiment(nn.Module):
-    """The mean of word vectors, and one layer over it."""
+    """A linear layer over the mean of the word vectors of a text."""
 
     def __init__(self, vocabulary: int) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Sentiment(nn.Module):
         self.output = nn.Linear(16, len(LABELS))
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """[texts, tokens] ids and mask to [texts, 2] logits."""
+        """Map token ids and mask, both [texts, tokens], to logits, [texts, 2]."""
         mask = attention_mask.unsqueeze(-1).float()
         total = (self.words(input_ids) * mask).sum(dim=1)
         logits: torch.Tensor = self.output(total / mask.sum(dim=1).clamp(min=1.0))
@@ -36,14 +36,14 @@ class Sentiment(nn.Module):
 
 
 def read_sentences() -> tuple[list[str], list[int]]:
-    """The sentences, and for each the number of its label."""
+    """Return the sentences, and the index of the label of each."""
     with (HERE / "sentences.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [row["sentence"] for row in rows], [LABELS.index(row["label"]) for row in rows]
 
 
 def train_tokenizer(sentences: list[str]) -> Tokenizer:
-    """Whole words in lower case; a word that is not known becomes [UNK]."""
+    """Train a tokenizer of lower-case words; unknown words become [UNK]."""
     tokenizer = Tokenizer(models.WordLevel(unk_token="[UNK]"))  # noqa: S106
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
@@ -54,7 +54,7 @@ def train_tokenizer(sentences: list[str]) -> Tokenizer:
 
 
 def train(tokenizer: Tokenizer, sentences: list[str], labels: list[int]) -> Sentiment:
-    """The classifier after 150 steps over all sentences."""
+    """Train a classifier for 150 steps over all sentences and return it."""
     torch.manual_seed(7)
     encodings = tokenizer.encode_batch(sentences)
     ids = torch.tensor([encoding.ids for encoding in encodings])
@@ -70,7 +70,7 @@ def train(tokenizer: Tokenizer, sentences: list[str], labels: list[int]) -> Sent
 
 
 def main() -> None:
-    """Train both and save them."""
+    """Train the tokenizer and the classifier, and save them."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--to", type=Path, default=HERE, help="folder for the two files")
     folder = arguments.parse_args().to

@@ -1,4 +1,4 @@
-"""Alerts fire when they should, as Prometheus itself judges them (its `promtool`)."""
+"""Alerts fire when they should, according to `promtool` of Prometheus."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ IMAGE = "quay.io/prometheus/prometheus"
 
 @pytest.fixture
 def rules(tmp_path: Path) -> Path:
-    """A folder with all rules of the chart as one file of Prometheus, and the cases."""
+    """Return a folder with the rules of the chart in one rule file, and the test cases."""
     groups: list[dict[str, Any]] = [
         {"name": path.stem, "rules": yaml.safe_load(path.read_text())}
         for path in sorted((CHART / "rules").glob("*.yaml"))
@@ -30,7 +30,7 @@ def rules(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def promtool(rules: Path) -> list[str]:
-    """promtool in that folder: the one on the PATH, else that of an image that Docker has."""
+    """Return the command of promtool: from the PATH, or else from a local Docker image."""
     if found := shutil.which("promtool"):
         return [found]
     docker = shutil.which("docker")
@@ -55,7 +55,7 @@ def _image(docker: str) -> str:
 @pytest.mark.parametrize(
     "arguments", [["check", "rules", "rules.yaml"], ["test", "rules", "cases.yaml"]]
 )
-def test_prometheus_agrees(rules: Path, promtool: list[str], arguments: list[str]) -> None:
+def test_promtool_finds_no_problem(rules: Path, promtool: list[str], arguments: list[str]) -> None:
     done = subprocess.run(
         [*promtool, *arguments], cwd=rules, capture_output=True, text=True, timeout=60, check=False
     )

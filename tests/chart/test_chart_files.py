@@ -1,4 +1,4 @@
-"""Generated files of the chart are up to date; alerts, runbooks and dashboards are whole."""
+"""Generated files of the chart are up to date, and alerts, runbooks and dashboards are complete."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ ERRORS = "services/core/src/slipway_core/errors.py"
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
 
-def test_the_schema_is_made_from_the_values_of_today() -> None:
+def test_the_schema_is_up_to_date() -> None:
     generator = runpy.run_path(str(REPOSITORY / "charts/values_schema.py"))
     assert (CHART / "values.schema.json").read_text() == generator["render"](), "run: make chart"
 
 
-def test_the_readme_is_made_from_the_values_of_today(helm_docs: str, tmp_path: Path) -> None:
+def test_the_readme_is_up_to_date(helm_docs: str, tmp_path: Path) -> None:
     copy = tmp_path / "slipway"
     shutil.copytree(CHART, copy)
     subprocess.run([helm_docs, "--chart-search-root", copy], check=True, capture_output=True)
@@ -45,7 +45,7 @@ def test_the_readme_is_made_from_the_values_of_today(helm_docs: str, tmp_path: P
         ("files/operator-role.yaml", "manifests/rbac/operator.yaml"),
     ],
 )  # fmt: skip
-def test_the_chart_carries_what_the_operator_declares_today(copy: str, source: str) -> None:
+def test_the_chart_has_the_current_crd_and_role_of_the_operator(copy: str, source: str) -> None:
     assert (CHART / copy).read_text() == (REPOSITORY / source).read_text(), "run: make chart"
 
 
@@ -62,13 +62,13 @@ def test_every_value_is_described() -> None:
     assert undescribed(json.loads((CHART / "values.schema.json").read_text()), "") == []
 
 
-def test_alerts_have_names_of_their_own() -> None:
+def test_alert_names_are_unique() -> None:
     names = [alert["alert"] for alert in ALERTS]
     assert len(names) == len(set(names)) >= 12
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: str(alert["alert"]))
-def test_an_alert_says_what_is_wrong_and_has_a_runbook(alert: dict[str, Any]) -> None:
+def test_an_alert_is_described_and_has_a_runbook(alert: dict[str, Any]) -> None:
     assert alert["labels"]["severity"] in ("warning", "critical")
     assert re.fullmatch(r"[0-9]+m", alert["for"])
     assert alert["annotations"]["summary"]
@@ -78,12 +78,12 @@ def test_an_alert_says_what_is_wrong_and_has_a_runbook(alert: dict[str, Any]) ->
     assert re.findall(r"^## (.+)$", page, re.MULTILINE) == SECTIONS
 
 
-def test_every_runbook_is_of_an_alert() -> None:
+def test_every_runbook_belongs_to_an_alert() -> None:
     pages = {page.stem for page in RUNBOOKS.glob("*.md")} - {"README"}
     assert pages == {alert["alert"] for alert in ALERTS}
 
 
-def test_the_list_of_runbooks_has_every_alert_with_its_severity() -> None:
+def test_the_list_of_runbooks_contains_every_alert_with_its_severity() -> None:
     rows = re.findall(
         r"^\| \[(\w+)\]\((\w+)\.md\) \| (\w+) \|",
         (RUNBOOKS / "README.md").read_text(),
@@ -94,16 +94,18 @@ def test_the_list_of_runbooks_has_every_alert_with_its_severity() -> None:
     assert listed == sorted((alert["alert"], alert["labels"]["severity"]) for alert in ALERTS)
 
 
-def test_commands_of_runbooks_show_what_is_looked_for() -> None:
+def test_commands_of_runbooks_show_all_lines_and_work_without_keda() -> None:
     for page in RUNBOOKS.glob("*.md"):
         for command in re.findall(r"^kubectl .+$", page.read_text(), re.MULTILINE):
             if "logs -l" in command:
-                assert "--tail=-1" in command, "kubectl shows ten lines of pods chosen by label"
-            assert "scaledobject," not in command, "fails as a whole where KEDA is missing"
-            assert ",scaledobject" not in command, "fails as a whole where KEDA is missing"
+                assert "--tail=-1" in command, (
+                    "kubectl shows only ten lines of pods that are selected by label"
+                )
+            assert "scaledobject," not in command, "the command fails if KEDA is not installed"
+            assert ",scaledobject" not in command, "the command fails if KEDA is not installed"
 
 
-def test_alerts_and_dashboards_ask_for_metrics_that_exist() -> None:
+def test_alerts_and_dashboards_query_metrics_that_exist() -> None:
     declared: set[str] = set()
     for source in [
         *REPOSITORY.glob("services/*/src/**/*.py"),
@@ -119,13 +121,13 @@ def test_alerts_and_dashboards_ask_for_metrics_that_exist() -> None:
     text = "".join(
         path.read_text() for path in [*CHART.glob("rules/*"), *CHART.glob("dashboards/*")]
     )
-    asked = set(re.findall(r"\b(?:slipway_\w+|prediction_(?:requests|latency)_\w+)", text))
-    assert asked
-    assert asked <= declared
+    queried = set(re.findall(r"\b(?:slipway_\w+|prediction_(?:requests|latency)_\w+)", text))
+    assert queried
+    assert queried <= declared
 
 
-def test_alerts_need_no_metrics_but_our_own() -> None:
-    """Those of kube-state-metrics and the like are not in every cluster."""
+def test_alerts_query_only_metrics_of_slipway() -> None:
+    """Not every cluster has kube-state-metrics and the like."""
     grouping = re.compile(r"\b(?:by|on|without|ignoring|unless on) \([^)]*\)")
     for alert in ALERTS:
         expression = re.sub(r"\{[^}]*\}|\[[^]]*\]", "", alert["expr"])
@@ -134,7 +136,7 @@ def test_alerts_need_no_metrics_but_our_own() -> None:
         assert foreign <= {"and", "or", "unless", "up"}, alert["alert"]
 
 
-def test_gauges_that_several_pods_tell_of_one_queue_are_never_summed() -> None:
+def test_gauges_of_a_shared_queue_are_never_summed() -> None:
     shared = r"slipway_(?:batch_(?:queue_depth|chunks_(?:waiting|running)|oldest\w+)|dependency_up)"
     uses = 0
     for path in [*CHART.glob("rules/*"), *CHART.glob("dashboards/*")]:
@@ -145,14 +147,14 @@ def test_gauges_that_several_pods_tell_of_one_queue_are_never_summed() -> None:
     assert uses >= 6
 
 
-def test_alerts_name_errors_that_exist() -> None:
+def test_alerts_query_error_codes_that_exist() -> None:
     known = set(re.findall(r"^class (\w+)", (REPOSITORY / ERRORS).read_text(), re.MULTILINE))
-    named = re.findall(r'status=~?"([\w|]+)"', "".join(alert["expr"] for alert in ALERTS))
+    named = re.findall(r'code=~?"([\w|]+)"', "".join(alert["expr"] for alert in ALERTS))
     assert named
     assert {code for codes in named for code in codes.split("|")} <= known
 
 
-def test_dashboards_can_be_loaded_and_ask_a_data_source_that_the_reader_chooses() -> None:
+def test_dashboards_are_valid_and_use_the_selected_data_source() -> None:
     boards = [json.loads(path.read_text()) for path in (CHART / "dashboards").glob("*.json")]
     assert len(boards) == len({board["uid"] for board in boards}) == 3
     for board in boards:

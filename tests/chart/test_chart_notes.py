@@ -1,4 +1,4 @@
-"""What `helm install` prints: the next commands, for the model and the address that there are."""
+"""The notes that `helm install` prints show the next commands for the installed model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ AS_AN_OBJECT = """notes: {{ include (print .Template.BasePath "/NOTES.txt") . | 
 
 @pytest.fixture
 def notes(helm: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> Notes:
-    """The notes with some settings. `helm template` leaves them out, so a copy has them twice."""
+    """Render the notes, which `helm template` omits, as an object in a copy of the chart."""
     copy = tmp_path / "slipway"
     shutil.copytree(CHART, copy)
     (copy / "templates/notes.yaml").write_text(AS_AN_OBJECT)
@@ -48,7 +48,7 @@ def test_every_command_names_the_namespace_and_the_model(notes: Notes) -> None:
     assert printed[-1] == "helm -n models test mine"
 
 
-def test_the_model_is_the_one_that_helm_test_asks(notes: Notes) -> None:
+def test_the_model_is_that_of_helm_test(notes: Notes) -> None:
     text = notes("models.aaa.model.uri=package://x", "test.model=minilm")
     assert "modeldeployment/minilm" in text
     assert "aaa" not in text
@@ -66,14 +66,14 @@ def test_the_model_is_the_one_that_helm_test_asks(notes: Notes) -> None:
         ),
     ],
 )
-def test_the_address_outside_is_named_where_it_is_known(
+def test_the_external_url_is_shown_if_it_is_known(
     notes: Notes, settings: list[str], address: str
 ) -> None:
     found = re.search(r"through the ingress, at (\S+)", notes(*settings))
     assert (found[1] if found else "") == address
 
 
-def test_without_a_model_they_say_how_to_serve_one(notes: Notes) -> None:
+def test_without_a_model_they_show_how_to_serve_one(notes: Notes) -> None:
     text = notes("models.minilm=null", "postgresql.external.existingSecret=database")
     assert "--set models.minilm.model.uri=package://" in text
     assert "without backups" not in text

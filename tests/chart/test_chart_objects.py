@@ -1,4 +1,4 @@
-"""What holds for every object of the chart, whatever the values."""
+"""Properties of every object of the chart, with all values files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def pod_specs(manifests: list[Manifest]) -> Iterator[tuple[str, Manifest]]:
-    """Name and spec of every pod that the manifests lead to."""
+    """Yield the name and spec of every pod and pod template."""
     for manifest in manifests:
         spec = manifest.get("spec", {})
         name = f"{manifest['kind']}/{manifest['metadata']['name']}"
@@ -55,20 +55,22 @@ def test_every_pod_meets_the_restricted_standard(manifests: list[Manifest]) -> N
             assert volume.keys() & {"secret", "emptyDir", "projected", "configMap"}, name
 
 
-def test_no_pod_keeps_a_deleted_namespace_for_half_a_minute(manifests: list[Manifest]) -> None:
-    """Kubernetes looks at it again after half of the grace of a pod that is left."""
+def test_no_pod_delays_the_deletion_of_its_namespace_by_half_a_minute(
+    manifests: list[Manifest],
+) -> None:
+    """Kubernetes retries the deletion after half of the grace period of a remaining pod."""
     for name, spec in pod_specs(manifests):
-        lasts = not name.startswith(("Job/", "Pod/"))
-        assert not lasts or spec.get("terminationGracePeriodSeconds", 30) <= 20, name
+        long_running = not name.startswith(("Job/", "Pod/"))
+        assert not long_running or spec.get("terminationGracePeriodSeconds", 30) <= 20, name
 
 
-def test_no_pod_gets_variables_made_from_service_names(manifests: list[Manifest]) -> None:
-    """A Service `slipway-operator` would set SLIPWAY_OPERATOR_PORT to an address."""
+def test_no_pod_has_environment_variables_of_services(manifests: list[Manifest]) -> None:
+    """A Service `slipway-operator` would set SLIPWAY_OPERATOR_PORT to a URL."""
     for name, spec in pod_specs(manifests):
         assert spec["enableServiceLinks"] is False, name
 
 
-def test_every_container_is_confined_and_measured(manifests: list[Manifest]) -> None:
+def test_every_container_is_restricted_and_has_resources(manifests: list[Manifest]) -> None:
     for name, container in containers(manifests):
         assert container["securityContext"] == {
             "allowPrivilegeEscalation": False,
@@ -80,7 +82,7 @@ def test_every_container_is_confined_and_measured(manifests: list[Manifest]) -> 
         assert "memory" in container["resources"]["limits"], name
 
 
-def test_api_tokens_are_given_only_to_those_who_call_the_api(manifests: list[Manifest]) -> None:
+def test_only_pods_that_call_the_api_have_a_token(manifests: list[Manifest]) -> None:
     holders = {
         spec["serviceAccountName"].rpartition("-")[2]
         for _, spec in pod_specs(manifests)
@@ -125,7 +127,7 @@ def test_selectors_are_minimal_and_match_their_pods(manifests: list[Manifest]) -
 def test_no_object_holds_a_secret(
     template: Callable[..., subprocess.CompletedProcess[str]], values_file: Path
 ) -> None:
-    """Neither at install nor at upgrade: what is rendered is kept in the release's history."""
+    """Rendered objects stay in the release history, after installation and upgrade."""
     for mode in (["--no-hooks"], ["--is-upgrade"]):
         rendered = template("--values", values_file, *mode).stdout
         assert "kind: Secret" not in rendered
@@ -151,7 +153,7 @@ def test_names_stay_short_enough_with_the_longest_release_name(
 
 
 def test_default_requests_fit_a_small_node(render: Callable[..., list[Manifest]]) -> None:
-    """Of a node with 2 cores and 6 GiB they leave the most to the models."""
+    """On a node with 2 cores and 6 GiB, most resources must be left for the models."""
     running = [m for m in render() if m["kind"] in ("Deployment", "StatefulSet")]
     requests = [container["resources"]["requests"] for _, container in containers(running)]
     assert sum(int(request["cpu"].removesuffix("m")) for request in requests) <= 300

@@ -1,4 +1,4 @@
-"""What values do, and how a wrong one is refused."""
+"""The effects of values, and the rejection of invalid ones."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def operator_environment(
 
 
 @pytest.mark.parametrize(
-    ("setting", "said"),
+    ("setting", "expected"),
     [
         ("operator.replicas=2", "replicas"),
         ("images.pullPolicy=Sometimes", "images/pullPolicy"),
@@ -46,14 +46,16 @@ def operator_environment(
         ("monitoring.rules.enabled=perhaps", "monitoring/rules/enabled"),
     ],
 )
-def test_a_wrong_value_is_refused_by_name(template: Template, setting: str, said: str) -> None:
+def test_an_invalid_value_is_rejected_by_name(
+    template: Template, setting: str, expected: str
+) -> None:
     done = template("--set", setting)
     assert done.returncode != 0
-    assert said in done.stderr, done.stderr
+    assert expected in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "expected"),
     [
         (["routing.provider=gateway"], "`routing.gateway.name` is needed"),
         (["redis.external.existingSecret=queue"], "`redis.external.address` is needed"),
@@ -67,12 +69,12 @@ def test_a_wrong_value_is_refused_by_name(template: Template, setting: str, said
         ),
     ],
 )
-def test_values_that_contradict_each_other_are_refused_in_words(
-    template: Template, settings: list[str], said: str
+def test_contradicting_values_are_rejected(
+    template: Template, settings: list[str], expected: str
 ) -> None:
     done = template("--set", ",".join(settings))
     assert done.returncode != 0
-    assert said in done.stderr, done.stderr
+    assert expected in done.stderr, done.stderr
 
 
 def test_models_become_model_deployments(render: Render) -> None:
@@ -83,13 +85,13 @@ def test_models_become_model_deployments(render: Render) -> None:
     assert other == {"model": {"uri": "hf://org/model"}, "replicas": 2}
 
 
-def test_a_model_set_to_null_is_left_out(render: Render) -> None:
+def test_a_model_set_to_null_is_omitted(render: Render) -> None:
     manifests = render("--set", "models.minilm=null")
     assert "ModelDeployment" not in kinds(manifests)
     assert "Pod" not in kinds(manifests), "there is nothing to test"
 
 
-def test_external_stores_replace_ours(render: Render) -> None:
+def test_external_stores_replace_the_bundled_ones(render: Render) -> None:
     manifests = render(
         "--set", "postgresql.external.existingSecret=database,postgresql.external.key=uri",
         "--set", "redis.external.existingSecret=queue,redis.external.address=queue.org:6380",
@@ -107,7 +109,7 @@ def test_external_stores_replace_ours(render: Render) -> None:
     assert volumes[0]["secret"]["items"] == [{"key": "uri", "path": "slipway_database_url"}]
 
 
-def test_our_own_stores_are_what_the_operator_is_told(render: Render) -> None:
+def test_the_operator_uses_the_bundled_stores_by_default(render: Render) -> None:
     environment = operator_environment(render())
     assert environment["DATABASE_SECRET"] == "slipway-postgresql"
     assert environment["REDIS_SECRET"] == "slipway-redis"
@@ -115,7 +117,7 @@ def test_our_own_stores_are_what_the_operator_is_told(render: Render) -> None:
     assert environment["NAMESPACES"] == '["models"]'
 
 
-def test_the_operator_is_told_what_the_models_keep_tell_and_show(render: Render) -> None:
+def test_the_operator_gets_the_settings_of_log_webhooks_and_monitoring(render: Render) -> None:
     environment = operator_environment(
         render(
             "--set", "predictionLog.payloads=input,predictionLog.retentionDays=30",
@@ -131,7 +133,7 @@ def test_the_operator_is_told_what_the_models_keep_tell_and_show(render: Render)
     assert environment["SERVICE_MONITORS"] == "false"
 
 
-def test_an_upgrade_is_not_held_up_by_a_database_that_it_may_make_or_mend(render: Render) -> None:
+def test_an_upgrade_does_not_wait_for_a_database_that_it_may_repair(render: Render) -> None:
     manifests = render()
 
     def address(job: str) -> Any:
@@ -141,7 +143,7 @@ def test_an_upgrade_is_not_held_up_by_a_database_that_it_may_make_or_mend(render
     assert address("slipway-migrate")["optional"] is False
 
 
-def test_images_come_from_the_registry_that_is_named(render: Render) -> None:
+def test_images_come_from_the_configured_registry(render: Render) -> None:
     digest = "sha256:" + "0" * 64
     manifests = render(
         "--set", f"images.registry=ghcr.io/acme,images.tag=v7,images.batch.digest={digest}"
@@ -152,18 +154,18 @@ def test_images_come_from_the_registry_that_is_named(render: Render) -> None:
     assert environment["INFERENCE_CUDA_IMAGE"] == ""
 
 
-def test_what_needs_the_prometheus_operator_waits_for_it(render: Render) -> None:
+def test_objects_of_the_prometheus_operator_can_be_disabled(render: Render) -> None:
     assert {"ServiceMonitor", "PrometheusRule"} <= kinds(render())
     without = render("--set", "monitoring.serviceMonitors=false,monitoring.rules.enabled=false")
     assert not {"ServiceMonitor", "PrometheusRule"} & kinds(without)
 
 
-def test_the_operators_metrics_keep_the_namespaces_that_they_name(render: Render) -> None:
+def test_metrics_of_the_operator_keep_their_namespace_label(render: Render) -> None:
     monitor = find(render(), "ServiceMonitor", "slipway-operator")
     assert monitor["spec"]["endpoints"][0]["honorLabels"] is True
 
 
-def test_rights_end_at_the_namespaces_that_are_served(render: Render) -> None:
+def test_permissions_are_limited_to_the_served_namespaces(render: Render) -> None:
     bound = [
         m for m in render() if m["kind"] == "RoleBinding" and "operator" in m["metadata"]["name"]
     ]

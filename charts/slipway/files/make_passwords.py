@@ -1,7 +1,7 @@
-"""Make the Secrets of this release's own PostgreSQL and Valkey, those that do not exist yet.
+"""Create the Secrets of the bundled PostgreSQL and Valkey, each with a random password.
 
-Runs in a job of the chart with nothing but the standard library. A Secret that exists stays as it
-is. Each is owned by the job's service account, so that it goes when the release goes.
+Runs in a job of the chart and uses only the standard library. Existing Secrets are left unchanged.
+The job's service account owns the Secrets, so that they are deleted with the release.
 """
 
 import json
@@ -18,7 +18,7 @@ OWNER = os.environ["OWNER"]
 
 
 def call(method, path, body=None):
-    """One call of the API server: the answer, or None when an object to create exists."""
+    """Call the API server and return its response, or None when a created object exists already."""
     server = f"{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
     request = urllib.request.Request(
         f"https://{server}/api/v1/namespaces/{NAMESPACE}/{path}",
@@ -40,13 +40,16 @@ def call(method, path, body=None):
 
 
 def postgresql(name, password):
-    """What the server and its clients read."""
+    """Return the contents of PostgreSQL's Secret."""
     url = f"postgresql://slipway:{password}@{name}.{NAMESPACE}.svc:5432/slipway"
     return {"password": password, "url": url}
 
 
 def redis(name, password):
-    """The same for Valkey. It keeps what it is told and never evicts: the queue is not a cache."""
+    """Return the contents of Valkey's Secret.
+
+    The configuration persists every write and disables eviction: the queue is not a cache.
+    """
     settings = ["dir /data", "appendonly yes", "maxmemory-policy noeviction"]
     return {
         "password": password,
@@ -55,8 +58,8 @@ def redis(name, password):
     }
 
 
-def make(name, values):
-    """Create the Secret unless it exists."""
+def create_secret(name, values):
+    """Create a Secret unless it exists."""
     owner = call("GET", f"serviceaccounts/{OWNER}")["metadata"]
     reference = {"apiVersion": "v1", "kind": "ServiceAccount"}
     secret = {
@@ -69,11 +72,11 @@ def make(name, values):
         },
         "stringData": values,
     }
-    made = call("POST", "secrets", secret)
-    print(f"secret {name}: {'made' if made else 'exists, left as it is'}", flush=True)
+    created = call("POST", "secrets", secret)
+    print(f"secret {name}: {'created' if created else 'unchanged'}", flush=True)
 
 
 for build in (postgresql, redis):
     name = os.environ.get(build.__name__.upper())
     if name:
-        make(name, build(name, secrets.token_urlsafe(24)))
+        create_secret(name, build(name, secrets.token_urlsafe(24)))

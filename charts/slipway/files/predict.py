@@ -1,4 +1,4 @@
-"""Predict with a model of this release, realtime and as a batch: what `helm test` runs."""
+"""Run a realtime prediction and a batch job on a model of this release, for `helm test`."""
 
 import json
 import os
@@ -11,7 +11,7 @@ DEADLINE = time.monotonic() + float(os.environ["DEADLINE_SECONDS"])
 
 
 def call(path, body=None):
-    """The parsed answer; asked again until the deadline while the model is not there yet."""
+    """Return the parsed response. Retry until the deadline while the model is unavailable."""
     request = urllib.request.Request(
         ADDRESS + path,
         data=None if body is None else json.dumps(body).encode(),
@@ -22,20 +22,20 @@ def call(path, body=None):
             with urllib.request.urlopen(request, timeout=30) as response:
                 return json.load(response)
         except urllib.error.HTTPError as error:
-            answer = error.read().decode()
+            text = error.read().decode()
             if error.code < 500 and error.code != 429:
-                raise SystemExit(f"{path}: {error.code} {answer}") from None
-            problem = f"{error.code} {answer[:200]}"
+                raise SystemExit(f"{path}: {error.code} {text}") from None
+            problem = f"{error.code} {text[:200]}"
         except OSError as error:
             problem = str(error)
         if time.monotonic() > DEADLINE:
-            raise SystemExit(f"{ADDRESS}{path} did not answer in time: {problem}")
+            raise SystemExit(f"{ADDRESS}{path} did not respond in time: {problem}")
         print(f"waiting for {ADDRESS}{path}: {problem}", flush=True)
         time.sleep(2)
 
 
 def wait_for(task):
-    """The status of a batch once nothing of it is left to do."""
+    """Wait until a batch job has ended, and return its status."""
     while True:
         status = call(f"/predict/status/{task}")
         if status["status"] not in ("queued", "running"):
@@ -45,8 +45,8 @@ def wait_for(task):
         time.sleep(2)
 
 
-answer = call("/predict/text", {"input_text": "Slipway answers."})
-print(f"realtime: {answer['model']} {answer['version']} in {answer['latency_ms']} ms")
+prediction = call("/predict/text", {"input_text": "Slipway answers."})
+print(f"realtime: {prediction['model']} {prediction['version']} in {prediction['latency_ms']} ms")
 
 if os.environ["BATCH"] == "true":
     accepted = call("/predict/text/batch", {"inputs": ["one", "two", "three"]})

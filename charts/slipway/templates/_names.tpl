@@ -1,4 +1,7 @@
-{{/* First part of every object's name: at most 40 characters, so that the longest suffix fits into 63. */}}
+{{/*
+Prefix of the name of every object: the release's name and the chart's, or `fullnameOverride`.
+It has at most 40 characters, so that the name with its longest suffix fits into 63.
+*/}}
 {{- define "slipway.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- if .Values.fullnameOverride -}}
@@ -10,7 +13,27 @@
 {{- end -}}
 {{- end -}}
 
-{{/* Labels that select a component's pods; they never change. Call with (list $ "component"). */}}
+{{/* Name of the operator's objects. */}}
+{{- define "slipway.operator.name" -}}{{ include "slipway.fullname" . }}-operator{{- end -}}
+
+{{/* Name of the objects of the bundled PostgreSQL, its Secret included. */}}
+{{- define "slipway.postgresql.name" -}}{{ include "slipway.fullname" . }}-postgresql{{- end -}}
+
+{{/* Name of the objects of the bundled Valkey, its Secret included. */}}
+{{- define "slipway.redis.name" -}}{{ include "slipway.fullname" . }}-redis{{- end -}}
+
+{{/* Name of the objects of the job that generates passwords. */}}
+{{- define "slipway.passwords.name" -}}{{ include "slipway.fullname" . }}-passwords{{- end -}}
+
+{{/* Value of the label helm.sh/chart. */}}
+{{- define "slipway.chart" -}}
+{{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{- end -}}
+
+{{/*
+Labels that select a component's pods. Selectors are immutable: never change them.
+Call with (list $ "component").
+*/}}
 {{- define "slipway.selector" -}}
 {{- $root := index . 0 -}}
 app.kubernetes.io/name: {{ default $root.Chart.Name $root.Values.nameOverride | trunc 63 | trimSuffix "-" }}
@@ -18,36 +41,22 @@ app.kubernetes.io/instance: {{ $root.Release.Name }}
 app.kubernetes.io/component: {{ index . 1 }}
 {{- end -}}
 
-{{/* All labels of a component's objects. Call with (list $ "component"). */}}
+{{/* Labels of a component's objects. Call with (list $ "component"). */}}
 {{- define "slipway.labels" -}}
 {{- $root := index . 0 -}}
 {{ include "slipway.selector" . }}
 app.kubernetes.io/part-of: slipway
 app.kubernetes.io/version: {{ $root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ $root.Release.Service }}
-helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+helm.sh/chart: {{ include "slipway.chart" $root }}
 {{- end -}}
 
-{{- define "slipway.operator.name" -}}{{ include "slipway.fullname" . }}-operator{{- end -}}
-{{- define "slipway.postgresql.name" -}}{{ include "slipway.fullname" . }}-postgresql{{- end -}}
-{{- define "slipway.redis.name" -}}{{ include "slipway.fullname" . }}-redis{{- end -}}
-
-{{- define "slipway.passwords.name" -}}{{ include "slipway.fullname" . }}-passwords{{- end -}}
-
-{{/* Not empty when the release runs a server of its own, whose password has to be made. */}}
-{{- define "slipway.passwords.needed" -}}
-{{- if not (and .Values.postgresql.external.existingSecret .Values.redis.external.existingSecret) }}yes{{ end -}}
-{{- end -}}
-
-{{/* Secret with the address of PostgreSQL, and its key in it. */}}
-{{- define "slipway.postgresql.secret" -}}
-{{ .Values.postgresql.external.existingSecret | default (include "slipway.postgresql.name" .) }}
-{{- end -}}
-{{- define "slipway.postgresql.key" -}}
-{{ ternary .Values.postgresql.external.key "url" (not (empty .Values.postgresql.external.existingSecret)) }}
-{{- end -}}
-
-{{/* Namespaces whose ModelDeployments are served, as a JSON list; ["*"] is all. */}}
+{{/* Namespaces in which the operator serves ModelDeployments, as a JSON list; ["*"] means all. */}}
 {{- define "slipway.namespaces" -}}
 {{ .Values.operator.namespaces | default (list .Release.Namespace) | uniq | sortAlpha | toJson }}
+{{- end -}}
+
+{{/* Name of the model that `helm test` uses: `test.model`, else the first of `models`; may be empty. */}}
+{{- define "slipway.test.model" -}}
+{{ .Values.test.model | default (keys .Values.models | sortAlpha | first | default "") }}
 {{- end -}}

@@ -33,7 +33,10 @@ def programs(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("answers_at", "said"),
-    [("3", "    it is there\n"), ("1000", "does not answer. To give up what is in it: make down")],
+    [
+        ("3", "    it exists\n"),
+        ("1000", "does not respond. To recreate it without its data: make down"),
+    ],
 )
 def test_a_cluster_that_does_not_answer_is_waited_for(
     tmp_path: Path, programs: Path, answers_at: str, said: str
