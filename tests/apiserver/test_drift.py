@@ -70,8 +70,8 @@ def test_a_deleted_child_comes_back(kube: Kube, operator: RunningOperator, kind:
 async def test_what_was_deleted_before_the_watches_began_comes_back(
     kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from slipway_operator.cluster import Cluster
-    from slipway_operator.controller import Controller
+    from slipway_operator.control.controller import Controller
+    from slipway_operator.kubernetes.client import Cluster
 
     monkeypatch.setenv("KUBECONFIG", str(kube.server.operator_kubeconfig))
     kube.apply(manifest(namespace=kube.namespace))

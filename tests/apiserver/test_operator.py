@@ -53,8 +53,8 @@ def test_the_version_that_the_spec_leaves_open_is_read_from_a_pod(
     echo_package: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from slipway_operator import controller
-    from slipway_operator.served_versions import ServedVersions
+    from slipway_operator.control import controller
+    from slipway_operator.control.served_versions import ServedVersions
 
     url = urlsplit(start_inference(echo_package).url)
     at_this_port = partial(ServedVersions, port=url.port or 0)

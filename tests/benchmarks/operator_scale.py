@@ -26,7 +26,7 @@ from tests.fixtures.apiserver import ADMIN_TOKEN, ApiServer, start_api_server
 from tests.fixtures.modeldeployments import manifest
 
 from slipway_operator.api.v1alpha1 import API_VERSION
-from slipway_operator.crd import custom_resource_definition
+from slipway_operator.generate.crd import custom_resource_definition
 
 NAMESPACE = "default"
 MODEL_DEPLOYMENTS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/modeldeployments"

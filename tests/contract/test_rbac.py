@@ -10,7 +10,7 @@ from tests.fixtures.apiserver import OPERATOR_USER
 from tests.fixtures.modeldeployments import manifest
 from tests.fixtures.operator_process import Kube, Operate
 
-from slipway_operator.rbac import rules
+from slipway_operator.generate.rbac import rules
 
 pytestmark = pytest.mark.apiserver
 

@@ -9,12 +9,12 @@ import sys
 import kopf
 from pydantic import ValidationError
 
-from slipway_operator.cluster import Cluster, Refused, Unavailable
 from slipway_operator.configuration import OperatorSettings
-from slipway_operator.controller import Controller
-from slipway_operator.handlers import register, select
-from slipway_operator.installation import install_crd
-from slipway_operator.serving import serving
+from slipway_operator.control.controller import Controller
+from slipway_operator.control.crd_installation import install_crd
+from slipway_operator.control.watches import register, select
+from slipway_operator.http_port import serving
+from slipway_operator.kubernetes.client import Cluster, Refused, Unavailable
 
 log = logging.getLogger(__name__)
 

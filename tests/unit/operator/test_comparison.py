@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from slipway_operator.comparison import contains
+from slipway_operator.kubernetes.comparison import contains
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from slipway_operator import crd, rbac
-from slipway_operator.crd import custom_resource_definition, structural
-from slipway_operator.plain_yaml import plain_yaml
-from slipway_operator.reference import reference
+from slipway_operator.generate import crd, rbac
+from slipway_operator.generate.crd import custom_resource_definition, structural
+from slipway_operator.generate.plain_yaml import plain_yaml
+from slipway_operator.generate.reference import reference
 
 ROOT = Path(__file__).parents[3]
 

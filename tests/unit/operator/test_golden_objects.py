@@ -6,7 +6,7 @@ import pytest
 from tests.fixtures.golden import CompareGolden
 from tests.fixtures.modeldeployments import GoldenCase, golden_cases
 
-from slipway_operator.plain_yaml import plain_yaml
+from slipway_operator.generate.plain_yaml import plain_yaml
 
 
 @pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.folder.name)

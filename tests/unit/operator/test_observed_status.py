@@ -23,8 +23,8 @@ from tests.fixtures.observations import (
 
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment, ModelDeploymentStatus
 from slipway_operator.configuration import Capabilities
-from slipway_operator.events import ready_event
 from slipway_operator.observed import Observed, observe
+from slipway_operator.observed.events import ready_event
 
 Object = dict[str, Any]
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from slipway_operator.live import Key
-from slipway_operator.served_versions import ServedVersions, ask, newest_start
+from slipway_operator.cache.owned_objects import Key
+from slipway_operator.control.served_versions import ServedVersions, ask, newest_start
 
 KEY = Key("models", "minilm")
 Object = dict[str, Any]

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import asyncio
 
-from slipway_operator.live import Key
-from slipway_operator.work_queue import WorkQueue
+from slipway_operator.cache.owned_objects import Key
+from slipway_operator.control.work_queue import WorkQueue
 
 A, B = Key("models", "a"), Key("models", "b")
 

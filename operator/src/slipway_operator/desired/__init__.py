@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from slipway_operator.api.v1alpha1.labels import with_hash
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Capabilities, Platform
@@ -20,7 +21,6 @@ from slipway_operator.desired.autoscaling import (
 from slipway_operator.desired.batch import batch_deployment, wants_batch
 from slipway_operator.desired.disruption import disruption_budget
 from slipway_operator.desired.inference import inference_deployment
-from slipway_operator.desired.labels import with_hash
 from slipway_operator.desired.monitoring import service_monitor
 from slipway_operator.desired.network import batch_policy, inference_policy
 from slipway_operator.desired.routing import route_of

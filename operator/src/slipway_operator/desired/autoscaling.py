@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, metadata
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.scaling import Autoscaling, Batch
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.labels import BATCH, INFERENCE, metadata
 from slipway_operator.desired.names import batch_name, queue_name
 
 BATCH_CPU_PERCENTAGE = 70

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from slipway_operator.api.v1alpha1.labels import BATCH, metadata, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Platform
@@ -13,7 +14,6 @@ from slipway_operator.desired.environment import (
     batch_environment,
 )
 from slipway_operator.desired.inference import DOWNLOAD_SECONDS
-from slipway_operator.desired.labels import BATCH, metadata, selector
 from slipway_operator.desired.names import (
     METRICS_PORT,
     METRICS_PORT_NAME,

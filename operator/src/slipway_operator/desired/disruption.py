@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from slipway_operator.api.v1alpha1.labels import INFERENCE, metadata, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
-from slipway_operator.desired.labels import INFERENCE, metadata, selector
 
 
 def disruption_budget(md: ModelDeployment) -> dict[str, Any]:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from slipway_operator.api.v1alpha1.labels import (
+    FIXED_REPLICAS_ANNOTATION,
+    INFERENCE,
+    metadata,
+    selector,
+)
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.environment import (
     DRAIN_DELAY_SECONDS,
     FAREWELL_SECONDS,
     inference_environment,
-)
-from slipway_operator.desired.labels import (
-    FIXED_REPLICAS_ANNOTATION,
-    INFERENCE,
-    metadata,
-    selector,
 )
 from slipway_operator.desired.names import (
     HTTP_PORT,

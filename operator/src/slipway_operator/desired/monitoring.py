@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
-from slipway_operator.configuration import Platform
-from slipway_operator.desired.labels import (
+from slipway_operator.api.v1alpha1.labels import (
     COMPONENT_LABEL,
     INFERENCE,
     MODEL_LABEL,
     metadata,
 )
+from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.configuration import Platform
 from slipway_operator.desired.names import HTTP_PORT_NAME, METRICS_PATH, METRICS_PORT_NAME
 
 

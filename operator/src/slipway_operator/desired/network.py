@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import urlsplit
 
+from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, metadata, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.environment import needs_download
-from slipway_operator.desired.labels import BATCH, INFERENCE, metadata, selector
 from slipway_operator.desired.names import HTTP_PORT, METRICS_PORT, batch_name
 
 METADATA_SERVICE = "169.254.169.254/32"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from slipway_operator.api.v1alpha1.labels import VERSION_ANNOTATION, labels, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.model_runtime import Resources
 from slipway_operator.api.v1alpha1.pod_template import PodTemplate
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.environment import Environment, download_environment, needs_download
-from slipway_operator.desired.labels import VERSION_ANNOTATION, labels, selector
 from slipway_operator.desired.merge import merged
 from slipway_operator.desired.names import FETCH_CONTAINER
 from slipway_operator.desired.resources import gpu_tolerations, resolved

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from slipway_operator.api.v1alpha1.labels import INFERENCE, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.reasons import Reason
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Capabilities, Platform
 from slipway_operator.desired.batch import wants_batch
 from slipway_operator.desired.inference import fixed_replicas
-from slipway_operator.desired.labels import INFERENCE, selector
 from slipway_operator.desired.pod import model_version
 from slipway_operator.desired.routing import service_url, url_of
 from slipway_operator.observed.autoscalers import autoscaler, scaled_object
@@ -26,7 +26,7 @@ from slipway_operator.observed.finding import (
     waiting,
 )
 from slipway_operator.observed.routes import route
-from slipway_operator.observed.workloads import Workload
+from slipway_operator.observed.workload import Workload
 
 NOT_BLOCKING = frozenset({Reason.KEDA_NOT_INSTALLED})
 """Faults that are worth a condition and do not make the ModelDeployment unready."""

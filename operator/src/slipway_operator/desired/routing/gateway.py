@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from slipway_operator.api.v1alpha1.labels import INFERENCE, metadata
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.labels import INFERENCE, metadata
 from slipway_operator.desired.service import SERVICE_PORT
 
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from slipway_operator.api.v1alpha1.labels import INFERENCE, metadata
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.labels import INFERENCE, metadata
 from slipway_operator.desired.names import HTTP_PORT_NAME
 
 PREFIX = "nginx.ingress.kubernetes.io"

@@ -1,6 +1,6 @@
 """Makes the CustomResourceDefinition from the pydantic models: they are its one source.
 
-`python -m slipway_operator.crd` prints it; `make generate` writes it to manifests/crds and a test
+`python -m slipway_operator.generate.crd` prints it; `make generate` writes it to manifests/crds and a test
 compares the two. The API server takes only structural schemas: no `$ref`, no null, no `anyOf`
 around types; that is what the functions here turn pydantic's JSON Schema into.
 """
@@ -19,7 +19,7 @@ from slipway_operator.api.v1alpha1.model_deployment import (
     ModelDeploymentSpec,
     ModelDeploymentStatus,
 )
-from slipway_operator.plain_yaml import plain_yaml
+from slipway_operator.generate.plain_yaml import plain_yaml
 
 Schema = dict[str, Any]
 

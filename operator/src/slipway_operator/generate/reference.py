@@ -1,6 +1,6 @@
 """Writes the reference of the ModelDeployment from its schema.
 
-`python -m slipway_operator.reference` prints it. docs/model-deployment.md is its output; a test
+`python -m slipway_operator.generate.reference` prints it. docs/model-deployment.md is its output; a test
 compares the two.
 """
 
@@ -18,7 +18,7 @@ from slipway_operator.api.v1alpha1.model_deployment import (
     ModelDeploymentStatus,
 )
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS
-from slipway_operator.crd import Schema, structural
+from slipway_operator.generate.crd import Schema, structural
 
 INTRODUCTION = f"""\
 <!-- Made by `make generate` from slipway_operator/api: do not edit. -->

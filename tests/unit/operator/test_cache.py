@@ -6,10 +6,10 @@ from typing import Any
 
 from tests.fixtures.modeldeployments import manifest, platform
 
-from slipway_operator.deployments import ModelDeployments
-from slipway_operator.kinds import AUTOSCALER, DEPLOYMENT, POD, SERVICE
-from slipway_operator.live import Key, LiveObjects
-from slipway_operator.mount_failures import MountFailures
+from slipway_operator.cache.model_deployments import ModelDeployments
+from slipway_operator.cache.mount_failures import MountFailures
+from slipway_operator.cache.owned_objects import Key, LiveObjects
+from slipway_operator.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, POD, SERVICE
 
 KEY = Key("models", "minilm")
 Object = dict[str, Any]

@@ -7,9 +7,9 @@ from tests.fixtures.apiserver import ApiServer
 from tests.fixtures.modeldeployments import manifest
 from tests.fixtures.operator_process import Kube, Operate, RunningOperator
 
-from slipway_operator.cluster import Cluster
-from slipway_operator.crd import CRD_NAME, VERSION_ANNOTATION
-from slipway_operator.installation import install_crd
+from slipway_operator.control.crd_installation import install_crd
+from slipway_operator.generate.crd import CRD_NAME, VERSION_ANNOTATION
+from slipway_operator.kubernetes.client import Cluster
 
 pytestmark = pytest.mark.apiserver
 

@@ -1,6 +1,6 @@
 """The rights that the operator needs, and no more: the chart's ClusterRole is made from this.
 
-`python -m slipway_operator.rbac` prints it. A test runs the operator with exactly these rights and
+`python -m slipway_operator.generate.rbac` prints it. A test runs the operator with exactly these rights and
 compares them with the requests that the API server saw.
 """
 
@@ -10,10 +10,11 @@ import sys
 from typing import Any
 
 from slipway_operator.api.v1alpha1 import GROUP, PLURAL
-from slipway_operator.crd import CRD_NAME
-from slipway_operator.desired.labels import MANAGER
-from slipway_operator.discovery import OPTIONAL_CRDS
-from slipway_operator.kinds import (
+from slipway_operator.api.v1alpha1.labels import MANAGER
+from slipway_operator.generate.crd import CRD_NAME
+from slipway_operator.generate.plain_yaml import plain_yaml
+from slipway_operator.kubernetes.discovery import OPTIONAL_CRDS
+from slipway_operator.kubernetes.kinds import (
     CHILDREN,
     CUSTOM_RESOURCE,
     DISRUPTION_BUDGET,
@@ -23,7 +24,6 @@ from slipway_operator.kinds import (
     SERVICE_ACCOUNT,
     Kind,
 )
-from slipway_operator.plain_yaml import plain_yaml
 
 Rule = dict[str, Any]
 
@@ -64,7 +64,9 @@ def _rule(kind: Kind, verbs: list[str]) -> Rule:
 
 def main() -> None:
     """Print the ClusterRole as YAML."""
-    sys.stdout.write("# Made by `make generate` from slipway_operator/rbac.py: do not edit.\n")
+    sys.stdout.write(
+        "# Made by `make generate` from slipway_operator/generate/rbac.py: do not edit.\n"
+    )
     sys.stdout.write(plain_yaml(cluster_role()))
 
 

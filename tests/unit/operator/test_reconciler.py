@@ -12,16 +12,16 @@ from tests.fixtures.modeldeployments import manifest, model_deployment
 from tests.fixtures.observations import KEDA, NGINX
 from tests.fixtures.operator_process import operator_settings
 
-from slipway_operator.cluster import Cluster
+from slipway_operator.cache.model_deployments import ModelDeployments
+from slipway_operator.cache.mount_failures import MountFailures
+from slipway_operator.cache.owned_objects import Key, LiveObjects
 from slipway_operator.configuration import Capabilities
-from slipway_operator.controller import Controller
-from slipway_operator.deployments import ModelDeployments
+from slipway_operator.control.controller import Controller
+from slipway_operator.control.reconciler import Reconciler, replicas_to_hand_over
+from slipway_operator.control.served_versions import ServedVersions
 from slipway_operator.desired.inference import inference_deployment
-from slipway_operator.kinds import DEPLOYMENT, INGRESS, MODEL_DEPLOYMENT, Kind
-from slipway_operator.live import Key, LiveObjects
-from slipway_operator.mount_failures import MountFailures
-from slipway_operator.reconcile import Reconciler, replicas_to_hand_over
-from slipway_operator.served_versions import ServedVersions
+from slipway_operator.kubernetes.client import Cluster
+from slipway_operator.kubernetes.kinds import DEPLOYMENT, INGRESS, MODEL_DEPLOYMENT, Kind
 
 Object = dict[str, Any]
 

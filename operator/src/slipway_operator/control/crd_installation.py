@@ -7,9 +7,9 @@ import logging
 import re
 
 from slipway_operator import __version__
-from slipway_operator.cluster import Cluster, Unavailable
-from slipway_operator.crd import CRD_NAME, VERSION_ANNOTATION, custom_resource_definition
-from slipway_operator.kinds import CUSTOM_RESOURCE
+from slipway_operator.generate.crd import CRD_NAME, VERSION_ANNOTATION, custom_resource_definition
+from slipway_operator.kubernetes.client import Cluster, Unavailable
+from slipway_operator.kubernetes.kinds import CUSTOM_RESOURCE
 from slipway_operator.observed.finding import condition
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from typing import Any, NamedTuple
 
 import aiohttp
 
+from slipway_operator.cache.owned_objects import Key
 from slipway_operator.desired.names import HTTP_PORT, SERVER_CONTAINER, SUMMARY_PATH
-from slipway_operator.live import Key
 from slipway_operator.observed.finding import Object, condition
 
 log = logging.getLogger(__name__)

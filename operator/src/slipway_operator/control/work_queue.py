@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from slipway_operator.live import Key
+from slipway_operator.cache.owned_objects import Key
 
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 60.0

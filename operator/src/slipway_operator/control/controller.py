@@ -13,13 +13,11 @@ from contextlib import asynccontextmanager
 from itertools import chain, repeat
 from typing import Any
 
-from slipway_operator.cluster import Cluster, Refused, Unavailable
+from slipway_operator.cache.model_deployments import ModelDeployments
+from slipway_operator.cache.mount_failures import MountFailures
+from slipway_operator.cache.owned_objects import Key, LiveObjects, key_of
 from slipway_operator.configuration import OperatorSettings
-from slipway_operator.deployments import ModelDeployments
-from slipway_operator.discovery import discover, present_children
-from slipway_operator.kinds import CHILDREN, MODEL_DEPLOYMENT, POD, Kind
-from slipway_operator.live import Key, LiveObjects, key_of
-from slipway_operator.metrics import (
+from slipway_operator.control.metrics import (
     MANAGED_OBJECTS,
     MODEL_DEPLOYMENT_READY,
     MODEL_DEPLOYMENTS,
@@ -27,10 +25,12 @@ from slipway_operator.metrics import (
     RECONCILE_ERRORS,
     RECONCILE_SECONDS,
 )
-from slipway_operator.mount_failures import MountFailures
-from slipway_operator.reconcile import Reconciler
-from slipway_operator.served_versions import ServedVersions
-from slipway_operator.work_queue import WorkQueue
+from slipway_operator.control.reconciler import Reconciler
+from slipway_operator.control.served_versions import ServedVersions
+from slipway_operator.control.work_queue import WorkQueue
+from slipway_operator.kubernetes.client import Cluster, Refused, Unavailable
+from slipway_operator.kubernetes.discovery import discover, present_children
+from slipway_operator.kubernetes.kinds import CHILDREN, MODEL_DEPLOYMENT, POD, Kind
 
 log = logging.getLogger(__name__)
 

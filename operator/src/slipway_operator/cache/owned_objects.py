@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from slipway_operator.desired.labels import MODEL_LABEL
-from slipway_operator.kinds import POD, Kind
+from slipway_operator.api.v1alpha1.labels import MODEL_LABEL
+from slipway_operator.kubernetes.kinds import POD, Kind
 
 Object = dict[str, Any]
 

@@ -14,25 +14,25 @@ from typing import Any
 from pydantic import ValidationError
 
 from slipway_operator.api.v1alpha1 import KIND
+from slipway_operator.api.v1alpha1.labels import FIXED_REPLICAS_ANNOTATION
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment, ModelDeploymentStatus
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.cluster import Cluster, Refused, Unavailable
-from slipway_operator.comparison import contains
+from slipway_operator.cache.model_deployments import ModelDeployments
+from slipway_operator.cache.mount_failures import MountFailures
+from slipway_operator.cache.owned_objects import Key, LiveObjects
 from slipway_operator.configuration import Capabilities, Platform
-from slipway_operator.deployments import ModelDeployments
+from slipway_operator.control.metrics import RECONCILE_ERRORS, WRITES
+from slipway_operator.control.served_versions import ServedVersions
+from slipway_operator.control.state_reader import gather
 from slipway_operator.desired import build
 from slipway_operator.desired.autoscaling import fewest_pods
-from slipway_operator.desired.labels import FIXED_REPLICAS_ANNOTATION
-from slipway_operator.events import ready_event
-from slipway_operator.gathering import gather
-from slipway_operator.invalid import invalid_status
-from slipway_operator.kinds import CHILDREN, DEPLOYMENT, Kind, kind_of
-from slipway_operator.live import Key, LiveObjects
-from slipway_operator.metrics import RECONCILE_ERRORS, WRITES
-from slipway_operator.mount_failures import MountFailures
+from slipway_operator.kubernetes.client import Cluster, Refused, Unavailable
+from slipway_operator.kubernetes.comparison import contains
+from slipway_operator.kubernetes.kinds import CHILDREN, DEPLOYMENT, Kind, kind_of
 from slipway_operator.observed import observe
+from slipway_operator.observed.events import ready_event
 from slipway_operator.observed.finding import Finding, fault
-from slipway_operator.served_versions import ServedVersions
+from slipway_operator.observed.invalid_spec import invalid_status
 
 log = logging.getLogger(__name__)
 

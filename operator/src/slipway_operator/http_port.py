@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from slipway_operator.controller import Controller
+from slipway_operator.control.controller import Controller
 
 
 @asynccontextmanager

@@ -7,9 +7,9 @@ from typing import Any
 from uuid import uuid4
 
 from slipway_operator.api.v1alpha1 import API_VERSION, KIND
+from slipway_operator.api.v1alpha1.labels import MANAGER
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
-from slipway_operator.desired.labels import MANAGER
 from slipway_operator.observed.finding import timestamp
 
 LONGEST_MESSAGE = 1024

@@ -10,10 +10,10 @@ from typing import Any
 
 import kopf
 
-from slipway_operator.controller import Controller
-from slipway_operator.desired.labels import MANAGED_SELECTOR
-from slipway_operator.kinds import CHILDREN, EVENT, MODEL_DEPLOYMENT, POD, Kind
-from slipway_operator.mount_failures import EVENT_SELECTOR
+from slipway_operator.api.v1alpha1.labels import MANAGED_SELECTOR
+from slipway_operator.cache.mount_failures import EVENT_SELECTOR
+from slipway_operator.control.controller import Controller
+from slipway_operator.kubernetes.kinds import CHILDREN, EVENT, MODEL_DEPLOYMENT, POD, Kind
 
 
 def register(registry: kopf.OperatorRegistry, controller: Controller) -> None:

@@ -22,8 +22,14 @@ from lightkube.generic_resource import (
 )
 from lightkube.types import CascadeType, PatchType
 
-from slipway_operator.desired.labels import MANAGED_BY_LABEL, MANAGER
-from slipway_operator.kinds import CUSTOM_RESOURCE, EVENT, INGRESS_CLASS, MODEL_DEPLOYMENT, Kind
+from slipway_operator.api.v1alpha1.labels import MANAGED_BY_LABEL, MANAGER
+from slipway_operator.kubernetes.kinds import (
+    CUSTOM_RESOURCE,
+    EVENT,
+    INGRESS_CLASS,
+    MODEL_DEPLOYMENT,
+    Kind,
+)
 
 HANDOVER_MANAGER = "slipway-replicas"
 """Field manager that holds `spec.replicas` from the operator letting go until an autoscaler takes

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from slipway_operator.cluster import Cluster
 from slipway_operator.configuration import Capabilities, Platform
-from slipway_operator.kinds import (
+from slipway_operator.kubernetes.client import Cluster
+from slipway_operator.kubernetes.kinds import (
     CHILDREN,
     CUSTOM_RESOURCE,
     HTTP_ROUTE,

@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from slipway_operator.api.v1alpha1.reasons import Reason
+from slipway_operator.cache.owned_objects import Key
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.names import model_path
-from slipway_operator.live import Key
 from slipway_operator.observed.finding import condition
 
 Object = dict[str, Any]

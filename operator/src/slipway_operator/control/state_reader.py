@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from slipway_operator.api.v1alpha1.labels import BATCH, COMPONENT_LABEL, INFERENCE
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
-from slipway_operator.desired.labels import BATCH, COMPONENT_LABEL, INFERENCE
+from slipway_operator.cache.mount_failures import MountFailures
+from slipway_operator.cache.owned_objects import Key, LiveObjects
 from slipway_operator.desired.names import batch_name
-from slipway_operator.kinds import (
+from slipway_operator.kubernetes.kinds import (
     AUTOSCALER,
     DEPLOYMENT,
     HTTP_ROUTE,
@@ -13,8 +15,6 @@ from slipway_operator.kinds import (
     POD,
     SCALED_OBJECT,
 )
-from slipway_operator.live import Key, LiveObjects
-from slipway_operator.mount_failures import MountFailures
 from slipway_operator.observed import Observed
 from slipway_operator.observed.finding import Finding, Object
 
