@@ -9,7 +9,7 @@ from tests.fixtures.operator_process import Kube, Operate, RunningOperator
 
 from slipway_operator.control.crd_installation import install_crd
 from slipway_operator.generate.crd import CRD_NAME, VERSION_ANNOTATION
-from slipway_operator.kubernetes.client import Cluster
+from slipway_operator.kubernetes.client import Client
 
 pytestmark = pytest.mark.apiserver
 
@@ -26,8 +26,8 @@ def version_of(kube: Kube) -> str:
 
 async def install(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KUBECONFIG", str(server.operator_kubeconfig))
-    async with Cluster() as cluster:
-        await install_crd(cluster)
+    async with Client() as client:
+        await install_crd(client)
 
 
 async def test_an_older_crd_is_replaced(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -71,7 +71,7 @@ async def test_what_was_deleted_before_the_watches_began_comes_back(
     kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from slipway_operator.control.controller import Controller
-    from slipway_operator.kubernetes.client import Cluster
+    from slipway_operator.kubernetes.client import Client
 
     monkeypatch.setenv("KUBECONFIG", str(kube.server.operator_kubeconfig))
     kube.apply(manifest(namespace=kube.namespace))
@@ -82,8 +82,8 @@ async def test_what_was_deleted_before_the_watches_began_comes_back(
         kube.run("delete", "service", "minilm")
         kube.wait_for(lambda: kube.get("service", "minilm"), seconds=10)
 
-    async with Cluster(settings.namespaces) as cluster:
-        controller = Controller(cluster, settings)  # nothing watches
+    async with Client(settings.namespaces) as client:
+        controller = Controller(client, settings)  # nothing watches
         async with controller.running():
             await asyncio.to_thread(delete_and_wait)
 

@@ -14,7 +14,7 @@ from slipway_operator.control.controller import Controller
 from slipway_operator.control.crd_installation import install_crd
 from slipway_operator.control.watches import register, select
 from slipway_operator.http_port import serving
-from slipway_operator.kubernetes.client import Cluster, Refused, Unavailable
+from slipway_operator.kubernetes.client import Client, Rejected, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ def main() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         asyncio.run(operate(settings))
-    except (Unavailable, Refused) as error:
+    except (Unavailable, Rejected) as error:
         log.error("the operator cannot start: %s", error)
         sys.exit(1)
 
@@ -48,10 +48,10 @@ def _wrong_settings(error: ValidationError) -> str:
 
 
 async def operate(settings: OperatorSettings, stop: asyncio.Event | None = None) -> None:
-    """Operate until SIGTERM or `stop`; raises Unavailable or Refused when it cannot start."""
-    async with Cluster(settings.namespaces) as cluster:
-        await install_crd(cluster)
-        controller = Controller(cluster, settings)
+    """Operate until SIGTERM or `stop`; raises Unavailable or Rejected when it cannot start."""
+    async with Client(settings.namespaces) as client:
+        await install_crd(client)
+        controller = Controller(client, settings)
         async with controller.running(), serving(controller, settings.port):
             while await _watch(controller, settings, stop or asyncio.Event()):
                 log.info("watching anew: the cluster has other kinds of objects than before")

@@ -15,13 +15,13 @@ from tests.fixtures.modeldeployments import (
     platform,
 )
 
-from slipway_operator.api.v1alpha1.model_deployment import LONGEST_NAME
+from slipway_operator.api.v1alpha1.model_deployment import MAX_NAME_LENGTH
 from slipway_operator.configuration import Capabilities
 from slipway_operator.desired import build
 from slipway_operator.desired.routing import url_of
 
 EVERYTHING = Capabilities(keda=True, service_monitors=True, http_routes=True)
-NAMES = st.from_regex(rf"[a-z]([-a-z0-9]{{0,{LONGEST_NAME - 2}}}[a-z0-9])?", fullmatch=True)
+NAMES = st.from_regex(rf"[a-z]([-a-z0-9]{{0,{MAX_NAME_LENGTH - 2}}}[a-z0-9])?", fullmatch=True)
 
 
 def _objects(**spec: Any) -> dict[tuple[str, str], dict[str, Any]]:
@@ -203,5 +203,5 @@ def test_where_a_rival_answers_there_is_no_route(routing: str) -> None:
     routes = {"Ingress", "HTTPRoute"}
     alone = build(md, settings, EVERYTHING)
     assert routes & {each["kind"] for each in alone}
-    beside = build(md, settings, EVERYTHING, rival="models/older")
+    beside = build(md, settings, EVERYTHING, older_claimant="models/older")
     assert not routes & {each["kind"] for each in beside}

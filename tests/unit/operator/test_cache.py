@@ -8,7 +8,7 @@ from tests.fixtures.modeldeployments import manifest, platform
 
 from slipway_operator.cache.model_deployments import ModelDeployments
 from slipway_operator.cache.mount_failures import MountFailures
-from slipway_operator.cache.owned_objects import Key, LiveObjects
+from slipway_operator.cache.owned_objects import Key, OwnedObjects
 from slipway_operator.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, POD, SERVICE
 
 KEY = Key("models", "minilm")
@@ -22,60 +22,60 @@ def child(name: str = "minilm", **body: Any) -> Object:
 
 
 def test_only_news_is_news() -> None:
-    live = LiveObjects()
-    assert live.put(DEPLOYMENT, child())
-    assert not live.put(DEPLOYMENT, child())
-    assert live.put(DEPLOYMENT, child(spec={}))
+    objects = OwnedObjects()
+    assert objects.put(DEPLOYMENT, child())
+    assert not objects.put(DEPLOYMENT, child())
+    assert objects.put(DEPLOYMENT, child(spec={}))
 
 
 def test_figures_that_change_all_the_time_are_no_news() -> None:
-    live = LiveObjects()
-    assert live.put(AUTOSCALER, child(status={"currentReplicas": 1, "currentMetrics": [1]}))
-    assert not live.put(AUTOSCALER, child(status={"currentReplicas": 1, "currentMetrics": [2]}))
-    assert live.put(AUTOSCALER, child(status={"currentReplicas": 2, "currentMetrics": [2]}))
+    objects = OwnedObjects()
+    assert objects.put(AUTOSCALER, child(status={"currentReplicas": 1, "currentMetrics": [1]}))
+    assert not objects.put(AUTOSCALER, child(status={"currentReplicas": 1, "currentMetrics": [2]}))
+    assert objects.put(AUTOSCALER, child(status={"currentReplicas": 2, "currentMetrics": [2]}))
 
 
 def test_objects_are_found_by_their_modeldeployment() -> None:
-    live = LiveObjects()
-    live.put(DEPLOYMENT, child())
-    live.put(POD, child("minilm-1"))
-    found = live.get(KEY, DEPLOYMENT, "minilm")
+    objects = OwnedObjects()
+    objects.put(DEPLOYMENT, child())
+    objects.put(POD, child("minilm-1"))
+    found = objects.get(KEY, DEPLOYMENT, "minilm")
     assert found is not None
     assert "managedFields" not in found["metadata"]
     assert (found["kind"], found["apiVersion"]) == ("Deployment", "apps/v1")
-    assert [pod["metadata"]["name"] for pod in live.of(KEY, POD)] == ["minilm-1"]
-    assert live.owner_of_pod("models", "minilm-1") == KEY
-    assert live.count() == {DEPLOYMENT: 1, POD: 1}
+    assert [pod["metadata"]["name"] for pod in objects.of(KEY, POD)] == ["minilm-1"]
+    assert objects.owner_of_pod("models", "minilm-1") == KEY
+    assert objects.count() == {DEPLOYMENT: 1, POD: 1}
 
 
 def test_what_is_gone_is_forgotten() -> None:
-    live = LiveObjects()
-    live.put(POD, child("minilm-1"))
-    live.drop(POD, child("minilm-1"))
-    live.drop(POD, child("minilm-1"))
-    assert live.names(KEY) == []
-    assert live.owner_of_pod("models", "minilm-1") is None
+    objects = OwnedObjects()
+    objects.put(POD, child("minilm-1"))
+    objects.drop(POD, child("minilm-1"))
+    objects.drop(POD, child("minilm-1"))
+    assert objects.names(KEY) == []
+    assert objects.owner_of_pod("models", "minilm-1") is None
 
 
 def test_a_listing_replaces_what_was_known_of_its_kind() -> None:
-    live = LiveObjects()
-    live.put(SERVICE, child())
-    live.put(DEPLOYMENT, child("gone"))
-    live.start_listing(DEPLOYMENT)
-    live.replace(DEPLOYMENT, [child("there")])
-    assert live.names(KEY) == [(SERVICE, "minilm"), (DEPLOYMENT, "there")]
+    objects = OwnedObjects()
+    objects.put(SERVICE, child())
+    objects.put(DEPLOYMENT, child("gone"))
+    objects.start_listing(DEPLOYMENT)
+    objects.replace(DEPLOYMENT, [child("there")])
+    assert objects.names(KEY) == [(SERVICE, "minilm"), (DEPLOYMENT, "there")]
 
 
 def test_events_during_a_listing_win_over_the_listing() -> None:
-    live = LiveObjects()
-    live.put(DEPLOYMENT, child("deleted"))
-    live.start_listing(DEPLOYMENT)
-    live.drop(DEPLOYMENT, child("deleted"))
-    live.put(DEPLOYMENT, child("created"))
-    live.put(DEPLOYMENT, child("changed", spec={"new": 1}))
-    live.replace(DEPLOYMENT, [child("deleted"), child("changed", spec={"old": 1})])
-    assert {name for _, name in live.names(KEY)} == {"created", "changed"}
-    changed = live.get(KEY, DEPLOYMENT, "changed")
+    objects = OwnedObjects()
+    objects.put(DEPLOYMENT, child("deleted"))
+    objects.start_listing(DEPLOYMENT)
+    objects.drop(DEPLOYMENT, child("deleted"))
+    objects.put(DEPLOYMENT, child("created"))
+    objects.put(DEPLOYMENT, child("changed", spec={"new": 1}))
+    objects.replace(DEPLOYMENT, [child("deleted"), child("changed", spec={"old": 1})])
+    assert {name for _, name in objects.names(KEY)} == {"created", "changed"}
+    changed = objects.get(KEY, DEPLOYMENT, "changed")
     assert changed is not None
     assert changed["spec"] == {"new": 1}
 
@@ -104,12 +104,12 @@ def test_the_older_of_two_keeps_the_place() -> None:
     deployments.put(
         known("elsewhere", created="2026-02-01T00:00:00Z", route={"default": True, "host": "o.ex"})
     )
-    assert deployments.rival(Key("models", "first")) == ""
-    assert deployments.rival(Key("models", "second")) == "models/first"
-    assert deployments.rival(Key("models", "elsewhere")) == ""
-    assert deployments.neighbours(Key("models", "first")) == {Key("models", "second")}
+    assert deployments.older_claimant(Key("models", "first")) == ""
+    assert deployments.older_claimant(Key("models", "second")) == "models/first"
+    assert deployments.older_claimant(Key("models", "elsewhere")) == ""
+    assert deployments.other_claimants(Key("models", "first")) == {Key("models", "second")}
     deployments.drop(Key("models", "first"))
-    assert deployments.rival(Key("models", "second")) == ""
+    assert deployments.older_claimant(Key("models", "second")) == ""
 
 
 def test_a_listing_of_modeldeployments_forgets_those_that_are_gone() -> None:

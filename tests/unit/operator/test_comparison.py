@@ -8,7 +8,7 @@ from slipway_operator.kubernetes.comparison import contains
 
 
 @pytest.mark.parametrize(
-    ("live", "wished", "same"),
+    ("live", "desired", "same"),
     [
         ({"a": 1, "b": 2}, {"a": 1}, True),
         ({"a": 2}, {"a": 1}, False),
@@ -26,5 +26,5 @@ from slipway_operator.kubernetes.comparison import contains
         ({"name": "1e999999999999"}, {"name": "2"}, False),
     ],
 )
-def test_live_contains_the_wish(live: Any, wished: Any, same: bool) -> None:
-    assert contains(live, wished) is same
+def test_live_contains_the_wish(live: Any, desired: Any, same: bool) -> None:
+    assert contains(live, desired) is same

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
-from slipway_operator.observed.pods import pods_fault, pods_progress
+from slipway_operator.observed.pods import find_pods_fault, pods_progress
 
 Object = dict[str, Any]
 
@@ -147,7 +147,7 @@ FAULTS = [
 def test_a_fault_has_its_reason_the_fact_and_the_remedy(
     status: Object, reason: Reason, words: str
 ) -> None:
-    found = pods_fault([pod(status)], {})
+    found = find_pods_fault([pod(status)], {})
     assert found is not None
     assert found.status == "False"
     assert found.reason is reason
@@ -173,7 +173,7 @@ def test_a_fault_has_its_reason_the_fact_and_the_remedy(
 )
 def test_a_volume_that_cannot_be_mounted(message: str, reason: Reason, words: str) -> None:
     broken = pod(server(waits("ContainerCreating")))
-    found = pods_fault([broken], {"minilm-1": message})
+    found = find_pods_fault([broken], {"minilm-1": message})
     assert found is not None
     assert found.reason is reason
     assert words in found.message
@@ -191,23 +191,23 @@ def test_a_volume_that_cannot_be_mounted(message: str, reason: Reason, words: st
     ],
 )
 def test_a_pod_on_its_way_has_no_fault(status: Object) -> None:
-    assert pods_fault([pod(status)], {}) is None
+    assert find_pods_fault([pod(status)], {}) is None
 
 
 def test_a_mount_failure_of_the_past_is_no_fault_of_a_running_pod() -> None:
-    assert pods_fault([pod(server({"running": {}}))], {"minilm-1": "secret missing"}) is None
+    assert find_pods_fault([pod(server({"running": {}}))], {"minilm-1": "secret missing"}) is None
 
 
 def test_a_pod_that_is_being_deleted_counts_no_more() -> None:
     going = pod(server(BACK_OFF, ended(1)))
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert pods_fault([going], {}) is None
+    assert find_pods_fault([going], {}) is None
 
 
 def test_the_newest_pod_is_asked_first() -> None:
     old, new = pod(server(BACK_OFF, ended(1)), "old"), pod(unschedulable("no node"), "new")
     new["metadata"]["creationTimestamp"] = "2026-02-01T00:00:00Z"
-    found = pods_fault([old, new], {})
+    found = find_pods_fault([old, new], {})
     assert found is not None
     assert found.reason is Reason.UNSCHEDULABLE
 
@@ -228,7 +228,7 @@ def test_progress_is_that_of_the_pod_that_has_come_furthest(
 
 
 def test_long_messages_are_cut() -> None:
-    found = pods_fault([pod(server(ended(1, "x" * 5000)))], {})
+    found = find_pods_fault([pod(server(ended(1, "x" * 5000)))], {})
     assert found is not None
     assert len(found.message) < 1000
 

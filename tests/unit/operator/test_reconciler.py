@@ -1,4 +1,4 @@
-"""What a reconciliation does to the cluster beyond applying what is wished, and when it is due."""
+"""What a reconciliation does to the cluster beyond applying what is desired, and when it is due."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tests.fixtures.operator_process import operator_settings
 
 from slipway_operator.cache.model_deployments import ModelDeployments
 from slipway_operator.cache.mount_failures import MountFailures
-from slipway_operator.cache.owned_objects import Key, LiveObjects
+from slipway_operator.cache.owned_objects import Key, OwnedObjects
 from slipway_operator.configuration import Capabilities
 from slipway_operator.control.controller import Controller
 from slipway_operator.control.reconciler import Reconciler, replicas_to_hand_over
 from slipway_operator.control.served_versions import ServedVersions
 from slipway_operator.desired.inference import inference_deployment
-from slipway_operator.kubernetes.client import Cluster
+from slipway_operator.kubernetes.client import Client
 from slipway_operator.kubernetes.kinds import DEPLOYMENT, INGRESS, MODEL_DEPLOYMENT, Kind
 
 Object = dict[str, Any]
@@ -28,7 +28,7 @@ Object = dict[str, Any]
 AUTOSCALED: Object = {"autoscaling": {"minReplicas": 2, "maxReplicas": 5}}
 
 
-class MemoryCluster(Cluster):
+class FakeClient(Client):
     """An API server that takes everything, as far as a reconciliation sees one."""
 
     def __init__(self, *deployments: Object) -> None:
@@ -85,14 +85,14 @@ class Bench:
 
     def __init__(self) -> None:
         settings = operator_settings()
-        self.cluster = MemoryCluster()
+        self.client = FakeClient()
         self.deployments = ModelDeployments(settings)
-        self.live = LiveObjects()
+        self.objects = OwnedObjects()
         self._reconciler = Reconciler(
-            self.cluster,
+            self.client,
             settings,
             self.deployments,
-            self.live,
+            self.objects,
             MountFailures(),
             ServedVersions(learned=lambda _: None),
         )
@@ -100,15 +100,15 @@ class Bench:
     async def reconcile(self, body: Object, capabilities: Capabilities = NGINX) -> None:
         """As after the watch told of this ModelDeployment."""
         self._reconciler.capabilities = capabilities
-        self.cluster.objects[MODEL_DEPLOYMENT, body["metadata"]["name"]] = copy.deepcopy(body)
+        self.client.objects[MODEL_DEPLOYMENT, body["metadata"]["name"]] = copy.deepcopy(body)
         self.deployments.put(body)
         await self._reconciler.reconcile(_key_of(body))
 
     def scale(self, name: str, replicas: int) -> None:
         """As `kubectl scale` would, or KEDA."""
-        body = self.cluster.objects[DEPLOYMENT, name]
+        body = self.client.objects[DEPLOYMENT, name]
         body["spec"]["replicas"] = replicas
-        self.live.put(DEPLOYMENT, body)
+        self.objects.put(DEPLOYMENT, body)
 
 
 def _known(
@@ -136,7 +136,7 @@ async def _wait_for(what: Callable[[], bool]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("before", "present", "now", "least", "count"),
+    ("before", "present", "now", "min_replicas", "count"),
     [
         ({"replicas": 4}, 4, AUTOSCALED, 2, 4),
         ({"replicas": 1}, 1, AUTOSCALED, 2, 1),
@@ -149,22 +149,22 @@ async def _wait_for(what: Callable[[], bool]) -> None:
     ],
 )
 def test_how_many_pods_an_autoscaler_starts_with(
-    before: Object, present: int, now: Object, least: int, count: int | None
+    before: Object, present: int, now: Object, min_replicas: int, count: int | None
 ) -> None:
     settings = operator_settings()
     current = inference_deployment(model_deployment(**before), settings)
     current["spec"]["replicas"] = present
-    wished = inference_deployment(model_deployment(**now), settings)
-    assert replicas_to_hand_over(current, wished, least) == count
-    assert replicas_to_hand_over(None, wished, least) is None
+    desired = inference_deployment(model_deployment(**now), settings)
+    assert replicas_to_hand_over(current, desired, min_replicas) == count
+    assert replicas_to_hand_over(None, desired, min_replicas) is None
 
 
 async def test_a_stopped_model_that_gets_an_autoscaler_starts() -> None:
     bench = Bench()
     await bench.reconcile(_known(replicas=0))
-    assert bench.cluster.replicas("minilm") == 0
+    assert bench.client.replicas("minilm") == 0
     await bench.reconcile(_known(version=2, **AUTOSCALED))
-    assert bench.cluster.replicas("minilm") == 2
+    assert bench.client.replicas("minilm") == 2
 
 
 async def test_a_model_scaled_to_none_behind_its_autoscalers_back_starts_again() -> None:
@@ -172,12 +172,12 @@ async def test_a_model_scaled_to_none_behind_its_autoscalers_back_starts_again()
     await bench.reconcile(_known(**AUTOSCALED))
     bench.scale("minilm", 0)
     await bench.reconcile(_known(**AUTOSCALED))
-    assert bench.cluster.replicas("minilm") == 2
+    assert bench.client.replicas("minilm") == 2
     bench.scale("minilm", 3)
-    writes = bench.cluster.writes
+    writes = bench.client.writes
     await bench.reconcile(_known(**AUTOSCALED))
-    assert bench.cluster.handed_over == [("minilm", 2)]
-    assert bench.cluster.writes == writes
+    assert bench.client.handed_over == [("minilm", 2)]
+    assert bench.client.writes == writes
 
 
 async def test_workers_that_keda_stopped_stay_so_until_an_hpa_has_them() -> None:
@@ -185,18 +185,18 @@ async def test_workers_that_keda_stopped_stay_so_until_an_hpa_has_them() -> None
     await bench.reconcile(_known(batch={}), KEDA)
     bench.scale("minilm-batch", 0)
     await bench.reconcile(_known(batch={}), KEDA)
-    assert bench.cluster.replicas("minilm-batch") == 0
+    assert bench.client.replicas("minilm-batch") == 0
     await bench.reconcile(_known(batch={}), NGINX)
-    assert bench.cluster.replicas("minilm-batch") == 1
-    assert bench.cluster.handed_over == [("minilm-batch", 1)]
+    assert bench.client.replicas("minilm-batch") == 1
+    assert bench.client.handed_over == [("minilm-batch", 1)]
 
 
 async def test_a_model_stopped_on_purpose_stays_so() -> None:
     bench = Bench()
     for version in (1, 2):
         await bench.reconcile(_known(version=version, replicas=0))
-    assert bench.cluster.replicas("minilm") == 0
-    assert bench.cluster.handed_over == []
+    assert bench.client.replicas("minilm") == 0
+    assert bench.client.handed_over == []
 
 
 async def test_a_route_goes_when_an_older_model_claims_its_place() -> None:
@@ -204,12 +204,12 @@ async def test_a_route_goes_when_an_older_model_claims_its_place() -> None:
     route = {"default": True, "host": "h.example"}
     younger = _known("younger", created="2026-02-01T00:00:00Z", route=route)
     await bench.reconcile(younger)
-    assert (INGRESS, "younger") in bench.cluster.objects
+    assert (INGRESS, "younger") in bench.client.objects
     await bench.reconcile(_known("older", route=route))
     await bench.reconcile(younger)
-    assert (INGRESS, "older") in bench.cluster.objects
-    assert (INGRESS, "younger") not in bench.cluster.objects
-    status = bench.cluster.objects[MODEL_DEPLOYMENT, "younger"]["status"]
+    assert (INGRESS, "older") in bench.client.objects
+    assert (INGRESS, "younger") not in bench.client.objects
+    status = bench.client.objects[MODEL_DEPLOYMENT, "younger"]["status"]
     assert status["url"] == "http://younger.models.svc"
 
 
@@ -218,18 +218,18 @@ async def test_the_neighbour_gets_its_route_as_soon_as_the_rival_is_gone(leaves_
     route = {"default": True, "host": "h.example"}
     older = _known("older", route=route)
     younger = _known("younger", created="2026-02-01T00:00:00Z", route=route)
-    cluster = MemoryCluster(older, younger)
-    controller = Controller(cluster, operator_settings())
+    client = FakeClient(older, younger)
+    controller = Controller(client, operator_settings())
     async with controller.running():
-        await _wait_for(lambda: "status" in cluster.objects[MODEL_DEPLOYMENT, "younger"])
-        assert (INGRESS, "younger") not in cluster.objects
+        await _wait_for(lambda: "status" in client.objects[MODEL_DEPLOYMENT, "younger"])
+        assert (INGRESS, "younger") not in client.objects
         if leaves_by == "deletion":
-            del cluster.objects[MODEL_DEPLOYMENT, "older"]
-            controller.saw_model_deployment({"type": "DELETED", "object": older})
+            del client.objects[MODEL_DEPLOYMENT, "older"]
+            controller.on_model_deployment({"type": "DELETED", "object": older})
         else:
             moved = _known("older", version=2, route={**route, "host": "other.example"})
-            controller.saw_model_deployment({"type": "MODIFIED", "object": moved})
-        await _wait_for(lambda: (INGRESS, "younger") in cluster.objects)
+            controller.on_model_deployment({"type": "MODIFIED", "object": moved})
+        await _wait_for(lambda: (INGRESS, "younger") in client.objects)
 
 
 async def test_a_spec_that_was_first_seen_beside_the_written_status_is_acted_upon() -> None:
@@ -242,6 +242,6 @@ async def test_a_spec_that_was_first_seen_beside_the_written_status_is_acted_upo
         both["status"] = status
         return both
 
-    bench.cluster.write_status = write_status  # type: ignore[method-assign]
+    bench.client.write_status = write_status  # type: ignore[method-assign]
     await bench.reconcile(_known())
     assert any([bench.deployments.put(newer), bench.deployments.put(both)])

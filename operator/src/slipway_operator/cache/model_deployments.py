@@ -81,15 +81,17 @@ class ModelDeployments:
         for key in before - listed - touched:
             self.drop(key)
 
-    def neighbours(self, key: Key) -> set[Key]:
+    def other_claimants(self, key: Key) -> set[Key]:
         """Others that claim a place which this one claims too."""
         places = self._places.get(key, frozenset())
         return {other for place in places for other in self._claims[place]} - {key}
 
-    def rival(self, key: Key) -> str:
-        """The oldest of those neighbours if it is older, as namespace/name; empty when none is."""
+    def older_claimant(self, key: Key) -> str:
+        """The oldest of those if it is older, as namespace/name; empty when none is."""
         older = [
-            self._age[other] for other in self.neighbours(key) if self._age[other] < self._age[key]
+            self._age[other]
+            for other in self.other_claimants(key)
+            if self._age[other] < self._age[key]
         ]
         return "/".join(min(older)[1:]) if older else ""
 

@@ -18,7 +18,7 @@ from slipway_operator.kubernetes.kinds import POD, Kind
 
 Object = dict[str, Any]
 
-NOISE = frozenset({"currentMetrics", "lastActiveTime"})
+VOLATILE_STATUS_FIELDS = frozenset({"currentMetrics", "lastActiveTime"})
 """Parts of a status that autoscalers write all the time and no condition depends on."""
 
 
@@ -35,7 +35,7 @@ def key_of(body: Object) -> Key:
     return Key(meta.get("namespace", ""), (meta.get("labels") or {}).get(MODEL_LABEL, ""))
 
 
-class LiveObjects:
+class OwnedObjects:
     """Children and pods by ModelDeployment. They are kept encoded: parsed, they would take five
     times the memory.
     """
@@ -133,8 +133,10 @@ def _slim(kind: Kind, body: Object) -> Object:
     left_out = {"managedFields", "resourceVersion"}
     meta = {name: value for name, value in body["metadata"].items() if name not in left_out}
     slim = {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta}
-    if NOISE & set(body.get("status") or {}):
-        slim["status"] = {k: v for k, v in body["status"].items() if k not in NOISE}
+    if VOLATILE_STATUS_FIELDS & set(body.get("status") or {}):
+        slim["status"] = {
+            k: v for k, v in body["status"].items() if k not in VOLATILE_STATUS_FIELDS
+        }
     return slim
 
 

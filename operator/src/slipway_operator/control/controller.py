@@ -15,7 +15,7 @@ from typing import Any
 
 from slipway_operator.cache.model_deployments import ModelDeployments
 from slipway_operator.cache.mount_failures import MountFailures
-from slipway_operator.cache.owned_objects import Key, LiveObjects, key_of
+from slipway_operator.cache.owned_objects import Key, OwnedObjects, key_of
 from slipway_operator.configuration import OperatorSettings
 from slipway_operator.control.metrics import (
     MANAGED_OBJECTS,
@@ -28,16 +28,16 @@ from slipway_operator.control.metrics import (
 from slipway_operator.control.reconciler import Reconciler
 from slipway_operator.control.served_versions import ServedVersions
 from slipway_operator.control.work_queue import WorkQueue
-from slipway_operator.kubernetes.client import Cluster, Refused, Unavailable
+from slipway_operator.kubernetes.client import Client, Rejected, Unavailable
 from slipway_operator.kubernetes.discovery import discover, present_children
 from slipway_operator.kubernetes.kinds import CHILDREN, MODEL_DEPLOYMENT, POD, Kind
 
 log = logging.getLogger(__name__)
 
-GATHER_SECONDS = 0.1
+DEBOUNCE_SECONDS = 0.1
 """One action of a user or a controller changes several objects: they are looked at together."""
 
-FIRST_RESYNC_SECONDS = (4.0, 15.0)
+STARTUP_RESYNC_SECONDS = (4.0, 15.0)
 """The watches begin some time after the first listing: none tells of what was deleted between."""
 
 Event = dict[str, Any]
@@ -46,19 +46,19 @@ Event = dict[str, Any]
 class Controller:
     """The operator's heart: fed by `saw_*`, alive inside `running`."""
 
-    def __init__(self, cluster: Cluster, settings: OperatorSettings) -> None:
-        self._cluster = cluster
+    def __init__(self, client: Client, settings: OperatorSettings) -> None:
+        self._client = client
         self._settings = settings
         self._deployments = ModelDeployments(settings)
-        self._live = LiveObjects()
+        self._objects = OwnedObjects()
         self._mount_failures = MountFailures()
         self._queue = WorkQueue()
         self._served_versions = ServedVersions(learned=self._queue.add)
         self._reconciler = Reconciler(
-            cluster,
+            client,
             settings,
             self._deployments,
-            self._live,
+            self._objects,
             self._mount_failures,
             self._served_versions,
         )
@@ -79,7 +79,7 @@ class Controller:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Learn what there is, then work until the end of the block."""
-        self._reconciler.capabilities = await discover(self._cluster, self._settings)
+        self._reconciler.capabilities = await discover(self._client, self._settings)
         await self._list_everything()
         loops = [self._work() for _ in range(self._settings.concurrency)]
         self._tasks = [
@@ -94,42 +94,42 @@ class Controller:
             await self._served_versions.close()
             self._queue.close()
 
-    def saw_model_deployment(self, event: Event) -> None:
+    def on_model_deployment(self, event: Event) -> None:
         """A ModelDeployment was created, changed or deleted."""
         body = event["object"]
         key = Key(body["metadata"]["namespace"], body["metadata"]["name"])
-        neighbours = self._deployments.neighbours(key)
+        other_claimants = self._deployments.other_claimants(key)
         if event["type"] == "DELETED":
             self._deployments.drop(key)
             self._served_versions.drop(key)
         elif not self._deployments.put(body):
             return
-        for neighbour in neighbours ^ self._deployments.neighbours(key):
-            self._queue.add(neighbour)
+        for claimant in other_claimants ^ self._deployments.other_claimants(key):
+            self._queue.add(claimant)
         self._queue.add(key)
 
-    def saw_child(self, kind: Kind, event: Event) -> None:
+    def on_child(self, kind: Kind, event: Event) -> None:
         """A child or a pod was created, changed or deleted, perhaps by the operator itself."""
         body = event["object"]
         if event["type"] == "DELETED":
-            self._live.drop(kind, body)
-        elif not self._live.put(kind, body):
+            self._objects.drop(kind, body)
+        elif not self._objects.put(kind, body):
             return
-        self._queue.add(key_of(body), GATHER_SECONDS)
+        self._queue.add(key_of(body), DEBOUNCE_SECONDS)
 
-    def saw_mount_failure(self, event: Event) -> None:
+    def on_mount_failure(self, event: Event) -> None:
         """The kubelet said that it cannot mount a volume."""
         if event["type"] == "DELETED":
             self._mount_failures.drop(event["object"])
             return
-        key = self._live.owner_of_pod(*self._mount_failures.put(event["object"]))
+        key = self._objects.owner_of_pod(*self._mount_failures.put(event["object"]))
         if key is not None:
-            self._queue.add(key, GATHER_SECONDS)
+            self._queue.add(key, DEBOUNCE_SECONDS)
 
     def update_gauges(self) -> None:
         """Set the gauges to the present; called when they are read."""
         QUEUE_DEPTH.set(self._queue.depth)
-        counts = self._live.count()
+        counts = self._objects.count()
         for kind in CHILDREN:
             MANAGED_OBJECTS.labels(kind.kind).set(counts.get(kind, 0))
         ready = self._deployments.count_by_ready()
@@ -161,13 +161,13 @@ class Controller:
 
     async def _resync(self) -> None:
         """Looks at everything now and then, should a watch ever have missed something."""
-        for pause in chain(FIRST_RESYNC_SECONDS, repeat(self._settings.resync_seconds)):
+        for pause in chain(STARTUP_RESYNC_SECONDS, repeat(self._settings.resync_seconds)):
             for key in self._deployments.keys():  # noqa: SIM118 - not a dict
-                self._queue.add(key, GATHER_SECONDS)
+                self._queue.add(key, DEBOUNCE_SECONDS)
             await asyncio.sleep(pause)
             try:
                 await self._list_everything()
-            except (Unavailable, Refused) as error:
+            except (Unavailable, Rejected) as error:
                 log.warning("the resync failed: %s; the watches go on", error)
 
     async def _rediscover(self) -> None:
@@ -175,8 +175,8 @@ class Controller:
         while True:
             await asyncio.sleep(self._settings.discovery_seconds)
             try:
-                found = await discover(self._cluster, self._settings)
-            except (Unavailable, Refused) as error:
+                found = await discover(self._client, self._settings)
+            except (Unavailable, Rejected) as error:
                 log.warning("cannot see what the cluster has: %s", error)
                 continue
             if found != self._reconciler.capabilities:
@@ -189,8 +189,8 @@ class Controller:
 
     async def _list_everything(self) -> None:
         for kind in (*self.children, POD):
-            self._live.start_listing(kind)
-            self._live.replace(kind, [each async for each in self._cluster.list_managed(kind)])
+            self._objects.start_listing(kind)
+            self._objects.replace(kind, [each async for each in self._client.list_managed(kind)])
         self._deployments.start_listing()
-        listed = [each async for each in self._cluster.list_managed(MODEL_DEPLOYMENT)]
+        listed = [each async for each in self._client.list_managed(MODEL_DEPLOYMENT)]
         self._deployments.replace(listed)

@@ -20,12 +20,12 @@ from slipway_operator.observed.finding import Object, condition
 
 log = logging.getLogger(__name__)
 
-AT_ONCE = 16
+MAX_CONCURRENT_REQUESTS = 16
 TIMEOUT_SECONDS = 3.0
-PAUSE_SECONDS = 60.0
+RETRY_SECONDS = 60.0
 """How long a server that gave no answer is left alone."""
-LARGEST_ANSWER = 64 * 1024
-LONGEST_VERSION = 64
+MAX_RESPONSE_BYTES = 64 * 1024
+MAX_VERSION_LENGTH = 64
 
 
 class Start(NamedTuple):
@@ -44,7 +44,7 @@ class ServedVersions:
         self._port = port
         self._known: dict[Key, tuple[Start, str]] = {}
         self._asking: dict[Key, asyncio.Task[None]] = {}
-        self._room = asyncio.Semaphore(AT_ONCE)
+        self._room = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
 
     def of(self, key: Key, pods: list[Object]) -> str:
         """The version that the newest ready pod serves; empty while it is not known."""
@@ -77,7 +77,7 @@ class ServedVersions:
         async with self._room:
             version = await ask(start.address, self._port)
         if not version:
-            await asyncio.sleep(PAUSE_SECONDS)
+            await asyncio.sleep(RETRY_SECONDS)
             return
         self._known[key] = (start, version)
         self._learned(key)
@@ -115,7 +115,7 @@ async def ask(address: str, port: int) -> str:
             body = bytearray()
             async for chunk in answer.content.iter_any():
                 body += chunk
-                if len(body) > LARGEST_ANSWER:
+                if len(body) > MAX_RESPONSE_BYTES:
                     return ""
         return _version_in(json.loads(body))
     except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
@@ -128,4 +128,4 @@ def _version_in(summary: Any) -> str:
     version = summary.get("version") if isinstance(summary, dict) else None
     if not isinstance(version, str) or not version.isprintable():
         return ""
-    return version if len(version) <= LONGEST_VERSION else ""
+    return version if len(version) <= MAX_VERSION_LENGTH else ""

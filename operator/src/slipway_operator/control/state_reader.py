@@ -5,7 +5,7 @@ from __future__ import annotations
 from slipway_operator.api.v1alpha1.labels import BATCH, COMPONENT_LABEL, INFERENCE
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.cache.mount_failures import MountFailures
-from slipway_operator.cache.owned_objects import Key, LiveObjects
+from slipway_operator.cache.owned_objects import Key, OwnedObjects
 from slipway_operator.desired.names import batch_name
 from slipway_operator.kubernetes.kinds import (
     AUTOSCALER,
@@ -15,33 +15,33 @@ from slipway_operator.kubernetes.kinds import (
     POD,
     SCALED_OBJECT,
 )
-from slipway_operator.observed import Observed
+from slipway_operator.observed import ObservedState
 from slipway_operator.observed.finding import Finding, Object
 
 
-def gather(
+def read_state(
     md: ModelDeployment,
-    live: LiveObjects,
+    objects: OwnedObjects,
     mount_failures: MountFailures,
     *,
-    rival: str,
+    older_claimant: str,
     problem: Finding | None,
-) -> Observed:
+) -> ObservedState:
     """Everything of the ModelDeployment that conditions depend on."""
     key = Key(md.namespace, md.name)
-    pods = live.of(key, POD)
+    pods = objects.of(key, POD)
     batch = batch_name(md.name)
-    return Observed(
-        inference=live.get(key, DEPLOYMENT, md.name),
-        batch=live.get(key, DEPLOYMENT, batch),
+    return ObservedState(
+        inference=objects.get(key, DEPLOYMENT, md.name),
+        batch=objects.get(key, DEPLOYMENT, batch),
         inference_pods=_of_component(pods, INFERENCE),
         batch_pods=_of_component(pods, BATCH),
         mount_failures=mount_failures.of(md.namespace, [pod["metadata"]["name"] for pod in pods]),
-        inference_autoscaler=live.get(key, AUTOSCALER, md.name),
-        batch_autoscaler=live.get(key, AUTOSCALER, batch),
-        batch_scaled_object=live.get(key, SCALED_OBJECT, batch),
-        route=live.get(key, INGRESS, md.name) or live.get(key, HTTP_ROUTE, md.name),
-        rival=rival,
+        inference_autoscaler=objects.get(key, AUTOSCALER, md.name),
+        batch_autoscaler=objects.get(key, AUTOSCALER, batch),
+        batch_scaled_object=objects.get(key, SCALED_OBJECT, batch),
+        route=objects.get(key, INGRESS, md.name) or objects.get(key, HTTP_ROUTE, md.name),
+        older_claimant=older_claimant,
         problem=problem,
     )
 

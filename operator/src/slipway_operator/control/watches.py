@@ -43,15 +43,15 @@ def _watch(registry: kopf.OperatorRegistry, kind: Kind, handler: Any) -> None:
 
 
 async def _model_deployment(controller: Controller, event: Any, **_: Any) -> None:
-    controller.saw_model_deployment(event)
+    controller.on_model_deployment(event)
 
 
 async def _child(controller: Controller, kind: Kind, event: Any, **_: Any) -> None:
-    controller.saw_child(kind, event)
+    controller.on_child(kind, event)
 
 
 async def _mount_failure(controller: Controller, event: Any, **_: Any) -> None:
-    controller.saw_mount_failure(event)
+    controller.on_mount_failure(event)
 
 
 def _login(**context: Any) -> Any:

@@ -10,8 +10,8 @@ import asyncio
 
 from slipway_operator.cache.owned_objects import Key
 
-FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 60.0
+MIN_BACKOFF_SECONDS = 0.5
+MAX_BACKOFF_SECONDS = 60.0
 
 
 class WorkQueue:
@@ -62,7 +62,7 @@ class WorkQueue:
         self._failures[key] = count + 1
         self._again.discard(key)
         self._finish(key)
-        self.add(key, min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** min(count, 16)))
+        self.add(key, min(MAX_BACKOFF_SECONDS, MIN_BACKOFF_SECONDS * 2 ** min(count, 16)))
 
     def next_time(self, key: Key) -> float:
         """When the key becomes due, on the loop's clock; 0 when no time is set for it."""

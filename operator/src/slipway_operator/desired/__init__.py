@@ -18,7 +18,7 @@ from slipway_operator.desired.autoscaling import (
     scaled_object,
     trigger_authentication,
 )
-from slipway_operator.desired.batch import batch_deployment, wants_batch
+from slipway_operator.desired.batch import batch_deployment, runs_batch
 from slipway_operator.desired.disruption import disruption_budget
 from slipway_operator.desired.inference import inference_deployment
 from slipway_operator.desired.monitoring import service_monitor
@@ -30,10 +30,10 @@ Manifest = dict[str, Any]
 
 
 def build(
-    md: ModelDeployment, platform: Platform, capabilities: Capabilities, *, rival: str = ""
+    md: ModelDeployment, platform: Platform, capabilities: Capabilities, *, older_claimant: str = ""
 ) -> list[Manifest]:
-    """Every object of the ModelDeployment, in the order in which they are applied. `rival` names an
-    older ModelDeployment that answers at the same place.
+    """Every object of the ModelDeployment, in the order in which they are applied. `older_claimant`
+    names an older ModelDeployment that answers at the same place.
     """
     manifests = [service_account(md, platform), inference_service(md)]
     if platform.network_policies:
@@ -41,9 +41,9 @@ def build(
     manifests += [inference_deployment(md, platform), disruption_budget(md)]
     if md.spec.autoscaling:
         manifests.append(inference_autoscaler(md, md.spec.autoscaling))
-    if md.spec.batch and wants_batch(md, platform):
+    if md.spec.batch and runs_batch(md, platform):
         manifests += _batch(md, platform, capabilities, md.spec.batch)
-    if route := route_of(md, platform, capabilities, rival):
+    if route := route_of(md, platform, capabilities, older_claimant):
         manifests.append(route)
     is_scraped = md.spec.monitoring.enabled and platform.service_monitors
     if is_scraped and capabilities.service_monitors:

@@ -28,18 +28,22 @@ def inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) -> dict[
 
 def batch_autoscaler(md: ModelDeployment, batch: Batch) -> dict[str, Any]:
     """An HPA for workers where KEDA is not installed: it cannot go below one."""
-    least = max(1, batch.min_replicas)
+    min_replicas = max(1, batch.min_replicas)
     return _autoscaler(
         metadata(md, batch_name(md.name), BATCH),
-        least,
-        max(least, batch.max_replicas),
+        min_replicas,
+        max(min_replicas, batch.max_replicas),
         BATCH_CPU_PERCENTAGE,
         batch.cooldown_seconds if batch.cooldown_seconds <= 3600 else 3600,
     )
 
 
 def _autoscaler(
-    meta: dict[str, Any], least: int, most: int, cpu_percentage: int, delay_seconds: int
+    meta: dict[str, Any],
+    min_replicas: int,
+    max_replicas: int,
+    cpu_percentage: int,
+    delay_seconds: int,
 ) -> dict[str, Any]:
     target = {"type": "Utilization", "averageUtilization": cpu_percentage}
     return {
@@ -52,8 +56,8 @@ def _autoscaler(
                 "kind": "Deployment",
                 "name": meta["name"],
             },
-            "minReplicas": least,
-            "maxReplicas": most,
+            "minReplicas": min_replicas,
+            "maxReplicas": max_replicas,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
             "behavior": {
                 "scaleUp": {
@@ -77,7 +81,7 @@ def _autoscaler(
     }
 
 
-def fewest_pods(manifests: Iterable[dict[str, Any]]) -> dict[str, int]:
+def min_replicas_by_deployment(manifests: Iterable[dict[str, Any]]) -> dict[str, int]:
     """By name of each Deployment that an HPA among the manifests scales, the fewest pods that it
     shall have. KEDA starts a Deployment that stands at 0; an HPA leaves it there for ever.
     """

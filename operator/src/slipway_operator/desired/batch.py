@@ -9,7 +9,7 @@ from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.environment import (
-    FAREWELL_SECONDS,
+    SHUTDOWN_MARGIN_SECONDS,
     WORKER_DRAIN_SECONDS,
     batch_environment,
 )
@@ -20,12 +20,12 @@ from slipway_operator.desired.names import (
     WORKER_CONTAINER,
     batch_name,
 )
-from slipway_operator.desired.pod import Workload, pod_template
+from slipway_operator.desired.pod import ComponentSpec, pod_template
 from slipway_operator.desired.probes import liveness, startup
 from slipway_operator.desired.resources import batch_resources, uses_gpu
 
 
-def wants_batch(md: ModelDeployment, platform: Platform) -> bool:
+def runs_batch(md: ModelDeployment, platform: Platform) -> bool:
     """Whether workers are declared, and the platform has the database and queue they need."""
     enabled = md.spec.batch is not None and md.spec.batch.enabled
     return enabled and bool(platform.database_secret and platform.redis_secret)
@@ -37,7 +37,7 @@ def batch_deployment(md: ModelDeployment, platform: Platform, batch: Batch) -> d
         "revisionHistoryLimit": 3,
         "progressDeadlineSeconds": md.spec.runtime.startup_timeout_seconds + DOWNLOAD_SECONDS,
         "selector": {"matchLabels": selector(md, BATCH)},
-        "template": pod_template(md, platform, _workload(md, platform, batch)),
+        "template": pod_template(md, platform, _component(md, platform, batch)),
     }
     return {
         "apiVersion": "apps/v1",
@@ -47,11 +47,11 @@ def batch_deployment(md: ModelDeployment, platform: Platform, batch: Batch) -> d
     }
 
 
-def _workload(md: ModelDeployment, platform: Platform, batch: Batch) -> Workload:
+def _component(md: ModelDeployment, platform: Platform, batch: Batch) -> ComponentSpec:
     gpu = uses_gpu(batch_resources(md))
     default_image = (gpu and platform.batch_cuda_image) or platform.batch_image
-    return Workload(
-        component=BATCH,
+    return ComponentSpec(
+        name=BATCH,
         container=WORKER_CONTAINER,
         image=batch.image or default_image,
         environment=batch_environment(md, platform),
@@ -62,6 +62,6 @@ def _workload(md: ModelDeployment, platform: Platform, batch: Batch) -> Workload
             "livenessProbe": liveness(METRICS_PORT_NAME, period_seconds=15, failures=4),
         },
         resources=batch_resources(md),
-        grace_seconds=WORKER_DRAIN_SECONDS + FAREWELL_SECONDS,
+        grace_seconds=WORKER_DRAIN_SECONDS + SHUTDOWN_MARGIN_SECONDS,
         pod_template=batch.pod_template,
     )

@@ -22,7 +22,7 @@ DRAIN_DELAY_SECONDS = 5
 """How long a stopping pod still answers new requests, while the route learns that it goes."""
 WORKER_DRAIN_SECONDS = 15
 """How long a stopping worker may take to end its chunk of work before it gives it back."""
-FAREWELL_SECONDS = 2
+SHUTDOWN_MARGIN_SECONDS = 2
 """How long a pod may take after that until it is killed. No pod of a plain installation has more
 than 20 s in all: Kubernetes looks at a deleted namespace every 5 s, but where a pod is left only
 after half of its grace, and the namespace shall go within 30 s.
@@ -31,7 +31,7 @@ after half of its grace, and the namespace shall go within 30 s.
 Environment = dict[str, str]
 
 
-def needs_download(md: ModelDeployment) -> bool:
+def is_downloaded(md: ModelDeployment) -> bool:
     """Whether the package comes over the network, and not with the image or a volume."""
     return md.spec.model.uri.partition("://")[0] in DOWNLOADED_SCHEMES
 
@@ -74,7 +74,7 @@ def _engine_environment(
     return {
         **model_environment(md, platform),
         # The init container has fetched it, and has credentials that the server has not.
-        **({"SLIPWAY_MODEL_OFFLINE": "true"} if needs_download(md) else {}),
+        **({"SLIPWAY_MODEL_OFFLINE": "true"} if is_downloaded(md) else {}),
         **({"SLIPWAY_SECRETS_DIR": SECRETS_FOLDER} if has_secrets else {}),
         "SLIPWAY_DEVICE": device,
         "SLIPWAY_PRECISION": runtime.precision,

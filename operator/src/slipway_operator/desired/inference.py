@@ -14,7 +14,7 @@ from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.environment import (
     DRAIN_DELAY_SECONDS,
-    FAREWELL_SECONDS,
+    SHUTDOWN_MARGIN_SECONDS,
     inference_environment,
 )
 from slipway_operator.desired.names import (
@@ -22,7 +22,7 @@ from slipway_operator.desired.names import (
     HTTP_PORT_NAME,
     SERVER_CONTAINER,
 )
-from slipway_operator.desired.pod import Workload, pod_template
+from slipway_operator.desired.pod import ComponentSpec, pod_template
 from slipway_operator.desired.probes import liveness, readiness, startup
 from slipway_operator.desired.resources import uses_gpu
 
@@ -44,7 +44,7 @@ def inference_deployment(md: ModelDeployment, platform: Platform) -> dict[str, A
             "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"},
         },
         "selector": {"matchLabels": selector(md, INFERENCE)},
-        "template": pod_template(md, platform, _workload(md, platform)),
+        "template": pod_template(md, platform, _component(md, platform)),
     }
     if md.spec.autoscaling is None:
         meta["annotations"] = {FIXED_REPLICAS_ANNOTATION: "fixed"}
@@ -57,12 +57,12 @@ def fixed_replicas(md: ModelDeployment) -> int:
     return 1 if md.spec.replicas is None else md.spec.replicas
 
 
-def _workload(md: ModelDeployment, platform: Platform) -> Workload:
+def _component(md: ModelDeployment, platform: Platform) -> ComponentSpec:
     runtime = md.spec.runtime
     gpu = uses_gpu(runtime.resources)
     default_image = (gpu and platform.inference_cuda_image) or platform.inference_image
-    return Workload(
-        component=INFERENCE,
+    return ComponentSpec(
+        name=INFERENCE,
         container=SERVER_CONTAINER,
         image=runtime.image or default_image,
         environment=inference_environment(md, platform),
@@ -74,6 +74,8 @@ def _workload(md: ModelDeployment, platform: Platform) -> Workload:
             "livenessProbe": liveness(HTTP_PORT_NAME, period_seconds=10, failures=3),
         },
         resources=runtime.resources,
-        grace_seconds=DRAIN_DELAY_SECONDS + runtime.request_timeout_seconds + FAREWELL_SECONDS,
+        grace_seconds=DRAIN_DELAY_SECONDS
+        + runtime.request_timeout_seconds
+        + SHUTDOWN_MARGIN_SECONDS,
         pod_template=md.spec.pod_template,
     )

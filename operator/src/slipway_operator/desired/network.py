@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, metadata, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.environment import needs_download
+from slipway_operator.desired.environment import is_downloaded
 from slipway_operator.desired.names import HTTP_PORT, METRICS_PORT, batch_name
 
 METADATA_SERVICE = "169.254.169.254/32"
@@ -70,7 +70,7 @@ def _egress(md: ModelDeployment, platform: Platform) -> list[dict[str, Any]]:
 
 
 def _download_ports(md: ModelDeployment) -> set[int]:
-    if not needs_download(md):
+    if not is_downloaded(md):
         return set()
     try:
         port = urlsplit(md.spec.model.uri).port

@@ -10,7 +10,7 @@ from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.model_runtime import Resources
 from slipway_operator.api.v1alpha1.pod_template import PodTemplate
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.environment import Environment, download_environment, needs_download
+from slipway_operator.desired.environment import Environment, download_environment, is_downloaded
 from slipway_operator.desired.merge import merged
 from slipway_operator.desired.names import FETCH_CONTAINER
 from slipway_operator.desired.resources import gpu_tolerations, resolved
@@ -20,15 +20,15 @@ from slipway_operator.desired.volumes import download_mounts, server_mounts, vol
 FETCH_COMMAND = ["python", "-m", "slipway_core.package", "fetch"]
 """Fetches and verifies the package that SLIPWAY_MODEL_URI names into SLIPWAY_MODEL_CACHE."""
 
-LARGEST_LOG_TAIL = "FallbackToLogsOnError"
+TERMINATION_MESSAGE_POLICY = "FallbackToLogsOnError"
 """What a container wrote last becomes its termination message, from which conditions quote."""
 
 
 @dataclass(frozen=True)
-class Workload:
+class ComponentSpec:
     """What distinguishes one component's pods from another's."""
 
-    component: str
+    name: str
     container: str
     image: str
     environment: Environment
@@ -40,24 +40,26 @@ class Workload:
     pod_template: PodTemplate | None
 
 
-def pod_template(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
+def pod_template(
+    md: ModelDeployment, platform: Platform, component: ComponentSpec
+) -> dict[str, Any]:
     """`spec.template` of a Deployment, the user's `podTemplate` merged over it."""
     template = {
         "metadata": {
-            "labels": labels(md, workload.component),
+            "labels": labels(md, component.name),
             "annotations": {VERSION_ANNOTATION: model_version(md)},
         },
-        "spec": _pod_spec(md, platform, workload),
+        "spec": _pod_spec(md, platform, component),
     }
-    if workload.pod_template is None:
+    if component.pod_template is None:
         return template
     patch = {
-        "metadata": workload.pod_template.metadata.model_dump(by_alias=True),
-        "spec": workload.pod_template.spec,
+        "metadata": component.pod_template.metadata.model_dump(by_alias=True),
+        "spec": component.pod_template.spec,
     }
     result: dict[str, Any] = merged(template, patch)
     # Whatever the user adds, the Deployment must find its pods.
-    fixed = {**result["metadata"]["labels"], **labels(md, workload.component)}
+    fixed = {**result["metadata"]["labels"], **labels(md, component.name)}
     return {**result, "metadata": {**result["metadata"], "labels": fixed}}
 
 
@@ -66,51 +68,55 @@ def model_version(md: ModelDeployment) -> str:
     return md.spec.model.version or (md.spec.model.sha256 or "")[:12]
 
 
-def _pod_spec(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
+def _pod_spec(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> dict[str, Any]:
     spec: dict[str, Any] = {
         "serviceAccountName": md.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "securityContext": pod_security(),
-        "terminationGracePeriodSeconds": workload.grace_seconds,
+        "terminationGracePeriodSeconds": component.grace_seconds,
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": selector(md, workload.component)},
+                "labelSelector": {"matchLabels": selector(md, component.name)},
             }
         ],
-        "containers": [_main_container(md, platform, workload)],
+        "containers": [_main_container(md, platform, component)],
         "volumes": volumes(md, platform),
     }
-    if needs_download(md):
-        spec["initContainers"] = [_fetch_container(md, platform, workload)]
-    if tolerations := gpu_tolerations(workload.resources):
+    if is_downloaded(md):
+        spec["initContainers"] = [_fetch_container(md, platform, component)]
+    if tolerations := gpu_tolerations(component.resources):
         spec["tolerations"] = tolerations
     return spec
 
 
-def _main_container(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
+def _main_container(
+    md: ModelDeployment, platform: Platform, component: ComponentSpec
+) -> dict[str, Any]:
     return {
-        "name": workload.container,
-        "image": workload.image,
+        "name": component.container,
+        "image": component.image,
         "imagePullPolicy": platform.image_pull_policy,
-        "env": _variables(workload.environment),
-        "ports": [{"name": workload.port_name, "containerPort": workload.port}],
-        "resources": resolved(workload.resources),
+        "env": _variables(component.environment),
+        "ports": [{"name": component.port_name, "containerPort": component.port}],
+        "resources": resolved(component.resources),
         "securityContext": container_security(),
-        "terminationMessagePolicy": LARGEST_LOG_TAIL,
+        "terminationMessagePolicy": TERMINATION_MESSAGE_POLICY,
         "volumeMounts": server_mounts(md, platform),
-        **workload.probes,
+        **component.probes,
     }
 
 
-def _fetch_container(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
-    memory = resolved(workload.resources)["limits"]["memory"]
+def _fetch_container(
+    md: ModelDeployment, platform: Platform, component: ComponentSpec
+) -> dict[str, Any]:
+    memory = resolved(component.resources)["limits"]["memory"]
     return {
         "name": FETCH_CONTAINER,
-        "image": workload.image,
+        "image": component.image,
         "imagePullPolicy": platform.image_pull_policy,
         "command": FETCH_COMMAND,
         "env": _variables(download_environment(md, platform)),
@@ -119,7 +125,7 @@ def _fetch_container(md: ModelDeployment, platform: Platform, workload: Workload
             "limits": {"memory": memory},
         },
         "securityContext": container_security(),
-        "terminationMessagePolicy": LARGEST_LOG_TAIL,
+        "terminationMessagePolicy": TERMINATION_MESSAGE_POLICY,
         "volumeMounts": download_mounts(md),
     }
 

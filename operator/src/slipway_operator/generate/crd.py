@@ -1,8 +1,8 @@
 """Makes the CustomResourceDefinition from the pydantic models: they are its one source.
 
-`python -m slipway_operator.generate.crd` prints it; `make generate` writes it to manifests/crds and a test
-compares the two. The API server takes only structural schemas: no `$ref`, no null, no `anyOf`
-around types; that is what the functions here turn pydantic's JSON Schema into.
+`python -m slipway_operator.generate.crd` prints it; `make generate` writes it to manifests/crds
+and a test compares the two. The API server takes only structural schemas: no `$ref`, no null, no
+`anyOf` around types; that is what the functions here turn pydantic's JSON Schema into.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The rights that the operator needs, and no more: the chart's ClusterRole is made from this.
 
-`python -m slipway_operator.generate.rbac` prints it. A test runs the operator with exactly these rights and
-compares them with the requests that the API server saw.
+`python -m slipway_operator.generate.rbac` prints it. A test runs the operator with exactly these
+rights and compares them with the requests that the API server saw.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Writes the reference of the ModelDeployment from its schema.
 
-`python -m slipway_operator.generate.reference` prints it. docs/model-deployment.md is its output; a test
-compares the two.
+`python -m slipway_operator.generate.reference` prints it. docs/model-deployment.md is its output;
+a test compares the two.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ it: a field without owner would fall back to its default, 1. Of a Deployment at 
 touches, it holds the fewest pods.
 """
 MANAGED_LABELS: dict[str, Any] = {MANAGED_BY_LABEL: MANAGER}
-PAGE = 500
+PAGE_SIZE = 500
 TIMEOUT_SECONDS = 30.0
 ALL_NAMESPACES = "*"
 GLOBAL_KINDS = (CUSTOM_RESOURCE, INGRESS_CLASS)
@@ -45,7 +45,7 @@ GLOBAL_KINDS = (CUSTOM_RESOURCE, INGRESS_CLASS)
 Object = dict[str, Any]
 
 
-class Refused(Exception):
+class Rejected(Exception):
     """The API server does not take an object, and would not take it again as it is."""
 
 
@@ -53,7 +53,7 @@ class Unavailable(Exception):
     """The API server did not answer, or asks to come back later."""
 
 
-class Cluster:
+class Client:
     """Reads and writes objects. Credentials come from KUBECONFIG or the pod's service account."""
 
     def __init__(self, namespaces: tuple[str, ...] = ()) -> None:
@@ -77,7 +77,7 @@ class Cluster:
         await self._client.aclose()
 
     async def apply(self, kind: Kind, manifest: Object) -> Object:
-        """Make the object so; raises Refused or Unavailable."""
+        """Make the object so; raises Rejected or Unavailable."""
         return await self._patch(kind, manifest, MANAGER)
 
     async def overwrite(self, kind: Kind, manifest: Object) -> None:
@@ -157,7 +157,7 @@ class Cluster:
         try:
             for namespace in self._namespaces:
                 async for each in self._client.list(
-                    _resource(kind), namespace=namespace, chunk_size=PAGE, labels=labels
+                    _resource(kind), namespace=namespace, chunk_size=PAGE_SIZE, labels=labels
                 ):
                     yield dict(each)
         except httpx2.HTTPError as error:
@@ -214,7 +214,7 @@ def _translated(error: httpx2.HTTPError) -> Exception:
     message = error.status.message if isinstance(error, ApiError) else error.response.text[:500]
     if code in (401, 404, 409, 410, 429) or code >= 500:
         return Unavailable(f"{code}: {message}")
-    return Refused(str(message))
+    return Rejected(str(message))
 
 
 @cache

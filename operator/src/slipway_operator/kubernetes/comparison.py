@@ -1,4 +1,4 @@
-"""Whether the cluster has what is wished: decides if an object must be applied again."""
+"""Whether the cluster has what is desired: decides if an object must be applied again."""
 
 from __future__ import annotations
 
@@ -7,30 +7,30 @@ from typing import Any
 from slipway_operator.api.v1alpha1.quantities import amount
 
 
-def contains(live: Any, wished: Any) -> bool:
-    """True when every field of `wished` has its value in `live`; what else `live` has is the
+def contains(live: Any, desired: Any) -> bool:
+    """True when every field of `desired` has its value in `live`; what else `live` has is the
     business of others (defaults, the status, other managers of the object).
     """
-    if isinstance(wished, dict):
+    if isinstance(desired, dict):
         return isinstance(live, dict) and all(
-            key in live and contains(live[key], value) for key, value in wished.items()
+            key in live and contains(live[key], value) for key, value in desired.items()
         )
-    if isinstance(wished, list):
-        return isinstance(live, list) and _contains_items(live, wished)
-    return bool(live == wished) or _same_quantity(live, wished)
+    if isinstance(desired, list):
+        return isinstance(live, list) and _contains_items(live, desired)
+    return bool(live == desired) or _same_quantity(live, desired)
 
 
-def _contains_items(live: list[Any], wished: list[Any]) -> bool:
-    if not all(isinstance(item, dict) for item in wished):
-        return live == wished
-    return all(any(contains(candidate, item) for candidate in live) for item in wished)
+def _contains_items(live: list[Any], desired: list[Any]) -> bool:
+    if not all(isinstance(item, dict) for item in desired):
+        return live == desired
+    return all(any(contains(candidate, item) for candidate in live) for item in desired)
 
 
-def _same_quantity(live: Any, wished: Any) -> bool:
+def _same_quantity(live: Any, desired: Any) -> bool:
     """The API server writes quantities in its own way: 1000m becomes 1."""
-    if not (isinstance(live, str) and isinstance(wished, str)):
+    if not (isinstance(live, str) and isinstance(desired, str)):
         return False
     try:
-        return amount(live) == amount(wished)
+        return amount(live) == amount(desired)
     except ValueError:
         return False

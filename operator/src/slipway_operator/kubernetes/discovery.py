@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from slipway_operator.configuration import Capabilities, Platform
-from slipway_operator.kubernetes.client import Cluster
+from slipway_operator.kubernetes.client import Client
 from slipway_operator.kubernetes.kinds import (
     CHILDREN,
     CUSTOM_RESOURCE,
@@ -34,10 +34,10 @@ def present_children(capabilities: Capabilities) -> tuple[Kind, ...]:
     return tuple(kind for kind in CHILDREN if optional.get(kind, True))
 
 
-async def discover(cluster: Cluster, platform: Platform) -> Capabilities:
-    """What there is at the moment; raises Unavailable or Refused."""
-    found = {name for name in OPTIONAL_CRDS if await cluster.get(CUSTOM_RESOURCE, "", name)}
-    classes = await cluster.list_ingress_classes() if platform.routing == "nginx" else []
+async def discover(client: Client, platform: Platform) -> Capabilities:
+    """What there is at the moment; raises Unavailable or Rejected."""
+    found = {name for name in OPTIONAL_CRDS if await client.get(CUSTOM_RESOURCE, "", name)}
+    classes = await client.list_ingress_classes() if platform.routing == "nginx" else []
     return Capabilities(
         keda=crd_name(SCALED_OBJECT) in found,
         service_monitors=crd_name(SERVICE_MONITOR) in found,

@@ -1,5 +1,5 @@
 """What the cluster shows, in words: pure functions from live objects to conditions and status."""
 
-from slipway_operator.observed.status import Observation, Observed, observe
+from slipway_operator.observed.status import ComputedStatus, ObservedState, compute_status
 
-__all__ = ["Observation", "Observed", "observe"]
+__all__ = ["ComputedStatus", "ObservedState", "compute_status"]

@@ -14,10 +14,10 @@ from slipway_operator.observed.finding import (
     waiting,
 )
 
-FIRST_METRICS_SECONDS = 90
+METRICS_GRACE_SECONDS = 90
 """How long the first figures of new pods may take: metrics-server needs one or two rounds."""
 
-NEVER_COMING = (
+PERMANENT_FAILURES = (
     "could not find the requested resource",
     "unable to handle the request",
     "no matches for kind",
@@ -48,14 +48,14 @@ def autoscaler(hpa: Object | None, ready_since: str, now: datetime) -> Finding:
 
 def _without_metrics(active: Object, ready_since: str, now: datetime) -> Finding:
     message = str(active.get("message", ""))
-    if any(text in message for text in NEVER_COMING):
+    if any(text in message for text in PERMANENT_FAILURES):
         return fault(Reason.METRICS_UNAVAILABLE, message)
     if not ready_since:
         return waiting(
             Reason.WAITING_FOR_METRICS, "no pod is ready whose CPU use could be measured"
         )
     since = max(_time(ready_since), _time(str(active["lastTransitionTime"])))
-    left = FIRST_METRICS_SECONDS - (now - since).total_seconds()
+    left = METRICS_GRACE_SECONDS - (now - since).total_seconds()
     if left > 0:
         return waiting(
             Reason.WAITING_FOR_METRICS, "the first CPU figures of the pods are awaited", left

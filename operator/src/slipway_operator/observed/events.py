@@ -12,7 +12,7 @@ from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
 from slipway_operator.observed.finding import timestamp
 
-LONGEST_MESSAGE = 1024
+MAX_MESSAGE_LENGTH = 1024
 
 
 def ready_event(
@@ -41,7 +41,7 @@ def _event(md: ModelDeployment, reason: str, message: str, now: datetime) -> dic
         },
         "type": "Warning" if EXPLANATIONS[Reason(reason)].remedy else "Normal",
         "reason": reason,
-        "message": message[:LONGEST_MESSAGE],
+        "message": message[:MAX_MESSAGE_LENGTH],
         "source": {"component": MANAGER},
         "reportingComponent": MANAGER,
         "reportingInstance": MANAGER,

@@ -10,19 +10,19 @@ from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
 
 Object = dict[str, Any]
 
-LONGEST_MESSAGE = 2048
-LONGEST_FACT = 700
+MAX_MESSAGE_LENGTH = 2048
+MAX_FACT_LENGTH = 700
 """Characters that are quoted of somebody else's message."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """Whether something holds, and why; `recheck_seconds` when only time will tell."""
+    """Whether something holds, and why; `requeue_after_seconds` when only time will tell."""
 
     status: Literal["True", "False", "Unknown"]
     reason: Reason
     message: str
-    recheck_seconds: float | None = None
+    requeue_after_seconds: float | None = None
 
     @property
     def is_fault(self) -> bool:
@@ -35,16 +35,16 @@ def holds(reason: Reason, message: str) -> Finding:
     return Finding("True", reason, message)
 
 
-def waiting(reason: Reason, message: str, recheck_seconds: float | None = None) -> Finding:
+def waiting(reason: Reason, message: str, requeue_after_seconds: float | None = None) -> Finding:
     """It is not known yet, and nothing is known to be wrong."""
-    return Finding("Unknown", reason, message, recheck_seconds)
+    return Finding("Unknown", reason, message, requeue_after_seconds)
 
 
 def fault(reason: Reason, fact: str) -> Finding:
     """It is not so: the fact, and after it what to do."""
     fact = " ".join(fact.split())
-    if len(fact) > LONGEST_FACT:
-        fact = fact[: LONGEST_FACT - 1] + "…"
+    if len(fact) > MAX_FACT_LENGTH:
+        fact = fact[: MAX_FACT_LENGTH - 1] + "…"
     remedy = EXPLANATIONS[reason].remedy
     return Finding("False", reason, f"{fact.rstrip('.')}: {remedy}" if remedy else fact)
 
@@ -64,7 +64,7 @@ def as_condition(
         "type": kind,
         "status": found.status,
         "reason": found.reason.value,
-        "message": found.message[:LONGEST_MESSAGE],
+        "message": found.message[:MAX_MESSAGE_LENGTH],
         "lastTransitionTime": earlier["lastTransitionTime"] if same else timestamp(now),
         "observedGeneration": generation,
     }

@@ -22,7 +22,7 @@ def is_finished(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
 
 
-def pods_fault(
+def find_pods_fault(
     pods: list[Object], mount_failures: Mapping[str, str], forgiven: Container[Reason] = ()
 ) -> Finding | None:
     """The first thing that is wrong with any of the pods and not `forgiven`, the newest pod first:

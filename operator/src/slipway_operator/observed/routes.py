@@ -21,13 +21,15 @@ def route(
     platform: Platform,
     capabilities: Capabilities,
     live: Object | None,
-    rival: str,
+    older_claimant: str,
 ) -> Finding:
-    """The state of the Ingress or HTTPRoute; `rival` names an older ModelDeployment that answers at
-    the same place.
+    """The state of the Ingress or HTTPRoute; `older_claimant` names an older ModelDeployment
+    that answers at the same place.
     """
-    if rival:
-        return fault(Reason.ROUTE_CONFLICT, f"ModelDeployment `{rival}` answers at the same path")
+    if older_claimant:
+        return fault(
+            Reason.ROUTE_CONFLICT, f"ModelDeployment `{older_claimant}` answers at the same path"
+        )
     if platform.routing == "gateway":
         return _http_route(md, platform, capabilities, live)
     name = platform.ingress_class

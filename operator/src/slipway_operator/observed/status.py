@@ -12,7 +12,7 @@ from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.reasons import Reason
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Capabilities, Platform
-from slipway_operator.desired.batch import wants_batch
+from slipway_operator.desired.batch import runs_batch
 from slipway_operator.desired.inference import fixed_replicas
 from slipway_operator.desired.pod import model_version
 from slipway_operator.desired.routing import service_url, url_of
@@ -28,12 +28,12 @@ from slipway_operator.observed.finding import (
 from slipway_operator.observed.routes import route
 from slipway_operator.observed.workload import Workload
 
-NOT_BLOCKING = frozenset({Reason.KEDA_NOT_INSTALLED})
+NON_BLOCKING = frozenset({Reason.KEDA_NOT_INSTALLED})
 """Faults that are worth a condition and do not make the ModelDeployment unready."""
 
 
 @dataclass(frozen=True)
-class Observed:
+class ObservedState:
     """All that is known of one ModelDeployment in the cluster."""
 
     inference: Object | None = None
@@ -45,7 +45,7 @@ class Observed:
     batch_autoscaler: Object | None = None
     batch_scaled_object: Object | None = None
     route: Object | None = None
-    rival: str = ""
+    older_claimant: str = ""
     served_version: str = ""
     """What the newest ready server said that it serves, if it was asked and has answered."""
     problem: Finding | None = None
@@ -53,20 +53,20 @@ class Observed:
 
 
 @dataclass(frozen=True)
-class Observation:
+class ComputedStatus:
     """The status to write, and in how many seconds to look again though nothing happened."""
 
     status: dict[str, Any]
-    recheck_seconds: float | None
+    requeue_after_seconds: float | None
 
 
-def observe(
+def compute_status(
     md: ModelDeployment,
     platform: Platform,
     capabilities: Capabilities,
-    seen: Observed,
+    seen: ObservedState,
     now: datetime,
-) -> Observation:
+) -> ComputedStatus:
     """The status of a ModelDeployment; `lastTransitionTime` is kept where nothing changed."""
     workload = Workload(
         seen.inference, seen.inference_pods, seen.mount_failures, _needed(md), _was_rolled_out(md)
@@ -78,22 +78,24 @@ def observe(
     }
     if md.spec.batch and md.spec.batch.enabled:
         findings["BatchReady"] = _batch(md, platform, seen, md.spec.batch)
-    if md.spec.autoscaling or wants_batch(md, platform):
+    if md.spec.autoscaling or runs_batch(md, platform):
         findings["AutoscalingReady"] = _autoscaling(md, platform, capabilities, seen, workload, now)
     if md.spec.route.enabled and platform.routing != "none":
-        findings["RouteReady"] = route(md, platform, capabilities, seen.route, seen.rival)
+        findings["RouteReady"] = route(md, platform, capabilities, seen.route, seen.older_claimant)
     findings = {"Ready": _ready(findings, workload), **findings}
-    rechecks = [each.recheck_seconds for each in findings.values() if each.recheck_seconds]
+    rechecks = [
+        each.requeue_after_seconds for each in findings.values() if each.requeue_after_seconds
+    ]
     status = {
         "observedGeneration": md.generation,
-        "url": service_url(md) if seen.rival else url_of(md, platform),
+        "url": service_url(md) if seen.older_claimant else url_of(md, platform),
         "replicas": workload.replicas,
         "readyReplicas": workload.ready,
         "selector": ",".join(f"{k}={v}" for k, v in sorted(selector(md, INFERENCE).items())),
         "modelVersion": _served_version(md, workload, seen.served_version),
         "conditions": _conditions(md, findings, now),
     }
-    return Observation(status, min(rechecks, default=None))
+    return ComputedStatus(status, min(rechecks, default=None))
 
 
 def _served_version(md: ModelDeployment, workload: Workload, told: str) -> str:
@@ -151,13 +153,13 @@ def _ready(findings: dict[str, Finding], workload: Workload) -> Finding:
             return Finding("False", found.reason, found.message)
     for name in ("BatchReady", "AutoscalingReady", "RouteReady"):
         found = findings.get(name, findings["Reconciled"])
-        if found.is_fault and found.reason not in NOT_BLOCKING:
+        if found.is_fault and found.reason not in NON_BLOCKING:
             return Finding("False", found.reason, found.message)
     return holds(Reason.SERVING, f"{workload.ready}/{workload.replicas} replicas ready")
 
 
-def _batch(md: ModelDeployment, platform: Platform, seen: Observed, batch: Batch) -> Finding:
-    if not wants_batch(md, platform):
+def _batch(md: ModelDeployment, platform: Platform, seen: ObservedState, batch: Batch) -> Finding:
+    if not runs_batch(md, platform):
         return fault(Reason.DATABASE_NOT_CONFIGURED, "batch workers have no database or queue")
     workload = Workload(
         seen.batch,
@@ -181,14 +183,14 @@ def _autoscaling(
     md: ModelDeployment,
     platform: Platform,
     capabilities: Capabilities,
-    seen: Observed,
+    seen: ObservedState,
     workload: Workload,
     now: datetime,
 ) -> Finding:
     findings = []
     if md.spec.autoscaling:
         findings.append(autoscaler(seen.inference_autoscaler, workload.ready_since, now))
-    if md.spec.batch and wants_batch(md, platform):
+    if md.spec.batch and runs_batch(md, platform):
         if capabilities.keda and platform.redis_address:
             findings.append(scaled_object(seen.batch_scaled_object))
         else:

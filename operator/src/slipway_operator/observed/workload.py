@@ -14,9 +14,9 @@ from slipway_operator.observed.finding import (
     holds,
     waiting,
 )
-from slipway_operator.observed.pods import is_finished, pods_fault, pods_progress
+from slipway_operator.observed.pods import find_pods_fault, is_finished, pods_progress
 
-CAPACITY = frozenset({Reason.UNSCHEDULABLE, Reason.QUOTA_EXCEEDED})
+CAPACITY_REASONS = frozenset({Reason.UNSCHEDULABLE, Reason.QUOTA_EXCEEDED})
 """Faults that keep further pods away and do not harm those that run."""
 
 
@@ -72,8 +72,8 @@ class Workload:
         if self.ready >= self.needed:
             pods = [pod for pod in pods if not is_finished(pod)]
         spare = self.ready >= self.needed > 0 and self.is_rolled_out()
-        forgiven = CAPACITY if spare else frozenset()
-        found = pods_fault(pods, self.mount_failures, forgiven)
+        forgiven = CAPACITY_REASONS if spare else frozenset()
+        found = find_pods_fault(pods, self.mount_failures, forgiven)
         if found is None and self.deployment is not None:
             found = _deployment_fault(self.deployment)
         return None if found and found.reason in forgiven else found

@@ -20,7 +20,7 @@ class ApiModel(BaseModel):
     )
 
 
-def refuse_unless(*rules: tuple[str, str]) -> dict[str, Any]:
+def reject_unless(*rules: tuple[str, str]) -> dict[str, Any]:
     """Extra schema for `json_schema_extra`: pairs of a CEL rule and its message when false."""
     return {
         "x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]

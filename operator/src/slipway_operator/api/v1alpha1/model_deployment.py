@@ -6,22 +6,22 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from slipway_operator.api.v1alpha1.api_model import ApiModel, refuse_unless
+from slipway_operator.api.v1alpha1.api_model import ApiModel, reject_unless
 from slipway_operator.api.v1alpha1.model_runtime import ModelRuntime
 from slipway_operator.api.v1alpha1.model_source import ModelSource
 from slipway_operator.api.v1alpha1.pod_template import PodTemplate
 from slipway_operator.api.v1alpha1.route import Monitoring, Route
 from slipway_operator.api.v1alpha1.scaling import Autoscaling, Batch
 
-LONGEST_NAME = 50
+MAX_NAME_LENGTH = 50
 """Children carry the name with a suffix, and pods a hash after that, in at most 63 characters."""
 
 NAME_RULES = (
     (
         rf"self.metadata.name.matches(r'^[a-z]([-a-z0-9]*[a-z0-9])?$') && "
-        f"self.metadata.name.size() <= {LONGEST_NAME}",
+        f"self.metadata.name.size() <= {MAX_NAME_LENGTH}",
         "the name becomes a Service's name: it must start with a letter, use only a-z, 0-9 and -, "
-        f"and have at most {LONGEST_NAME} characters",
+        f"and have at most {MAX_NAME_LENGTH} characters",
     ),
     (
         "!self.metadata.name.endsWith('-batch')",
@@ -37,7 +37,7 @@ class ModelDeploymentSpec(ApiModel):
     """
 
     model_config = ConfigDict(
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 "!(has(self.replicas) && has(self.autoscaling))",
                 "`replicas` and `autoscaling` exclude each other: remove `replicas` to let the "

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from slipway_operator.api.v1alpha1.api_model import ApiModel, refuse_unless
+from slipway_operator.api.v1alpha1.api_model import ApiModel, reject_unless
 from slipway_operator.api.v1alpha1.quantities import Quantity
 
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -24,7 +24,7 @@ class Resources(ApiModel):
     """What each pod reserves and may use at most."""
 
     model_config = ConfigDict(
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             *(
                 (
                     _LIMIT_BELOW_REQUEST.format(resource),
@@ -52,7 +52,7 @@ class ModelRuntime(ApiModel):
     """How the model computes. The same for realtime and batch, which has resources of its own."""
 
     model_config = ConfigDict(
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 "!has(self.device) || self.device != 'cuda' || (has(self.resources) && "
                 "has(self.resources.limits) && "

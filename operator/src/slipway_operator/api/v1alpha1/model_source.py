@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from slipway_operator.api.v1alpha1.api_model import ApiModel, refuse_unless
+from slipway_operator.api.v1alpha1.api_model import ApiModel, reject_unless
 from slipway_operator.api.v1alpha1.quantities import Quantity
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
@@ -22,7 +22,7 @@ class ModelCache(ApiModel):
     """Where a downloaded package is kept."""
 
     model_config = ConfigDict(
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 "!(has(self.claimName) && has(self.sizeLimit))",
                 "`sizeLimit` bounds the pods' own cache and has no effect on a claim: give either "
@@ -50,7 +50,7 @@ class ModelSource(ApiModel):
         max_length=2048,
         description="Address of the package: package:// (carried by the image), pvc://claim/path, "
         "file:// (a path inside the container), http://, https://, s3:// or hf://.",
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 "self.matches('^(file|pvc|https?|s3|hf|package)://.+')",
                 "`uri` must start with package://, pvc://, file://, http://, https://, s3:// or "
@@ -76,7 +76,7 @@ class ModelSource(ApiModel):
         max_length=64,
         description="sha256 that the package must have, 64 lower-case hexadecimal digits. A pod "
         "refuses to serve anything else. Without it any content of `uri` is served.",
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 "self.matches('^[0-9a-f]{64}$')",
                 "`sha256` must be 64 lower-case hexadecimal digits, as `sha256sum` prints them",

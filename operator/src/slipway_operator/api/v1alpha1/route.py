@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pydantic import ConfigDict, Field
 
-from slipway_operator.api.v1alpha1.api_model import ApiModel, refuse_unless
+from slipway_operator.api.v1alpha1.api_model import ApiModel, reject_unless
 from slipway_operator.api.v1alpha1.model_source import ObjectName
 
 HOST_PATTERN = r"^(\*\.)?[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
@@ -30,7 +30,7 @@ class Route(ApiModel):
     """
 
     model_config = ConfigDict(
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 "!has(self.tlsSecretName) || has(self.host)",
                 "`tlsSecretName` needs `host`: a certificate belongs to a host name",
@@ -49,7 +49,7 @@ class Route(ApiModel):
         min_length=1,
         max_length=253,
         description="Host name; the platform's default host when absent, else any host.",
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 f"self.matches(r'{HOST_PATTERN}')",
                 "`host` must be a lower-case DNS name such as models.example.com, without port or "
@@ -78,7 +78,7 @@ class Monitoring(ApiModel):
         "15s",
         max_length=8,
         description="Time between two scrapes, a number with unit s or m.",
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 "self.matches('^[1-9][0-9]{0,3}(s|m)$')",
                 "`interval` must be a whole number with its unit, such as 15s or 1m",

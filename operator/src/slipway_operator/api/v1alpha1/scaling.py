@@ -6,11 +6,11 @@ from typing import Any
 
 from pydantic import ConfigDict, Field
 
-from slipway_operator.api.v1alpha1.api_model import ApiModel, refuse_unless
+from slipway_operator.api.v1alpha1.api_model import ApiModel, reject_unless
 from slipway_operator.api.v1alpha1.model_runtime import Resources
 from slipway_operator.api.v1alpha1.pod_template import PodTemplate
 
-_MIN_ABOVE_MAX = refuse_unless(
+_MIN_ABOVE_MAX = reject_unless(
     (
         "self.minReplicas <= self.maxReplicas",
         "`minReplicas` is above `maxReplicas`: raise `maxReplicas` or lower `minReplicas`",

@@ -12,12 +12,12 @@ from slipway_operator.desired.routing.nginx import ingress
 
 
 def route_of(
-    md: ModelDeployment, platform: Platform, capabilities: Capabilities, rival: str
+    md: ModelDeployment, platform: Platform, capabilities: Capabilities, older_claimant: str
 ) -> dict[str, Any] | None:
-    """The Ingress or HTTPRoute, or nothing where none is wanted or possible, or where a `rival`
-    answers at the same place: of two routes the controller would take either.
+    """The Ingress or HTTPRoute, or nothing where none is wanted or possible, or where an
+    `older_claimant` answers at the same place: of two routes the controller would take either.
     """
-    if rival or not md.spec.route.enabled or platform.routing == "none":
+    if older_claimant or not md.spec.route.enabled or platform.routing == "none":
         return None
     paths = route_paths(md)
     if platform.routing == "nginx":

@@ -12,7 +12,7 @@ from slipway_operator.configuration import Platform
 from slipway_operator.desired.names import HTTP_PORT_NAME
 
 PREFIX = "nginx.ingress.kubernetes.io"
-LEAST_PROXY_SECONDS = 60
+MIN_PROXY_TIMEOUT_SECONDS = 60
 
 
 def ingress(md: ModelDeployment, platform: Platform, paths: list[str], host: str) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def ingress(md: ModelDeployment, platform: Platform, paths: list[str], host: str
 
 def _annotations(md: ModelDeployment) -> dict[str, str]:
     route = md.spec.route
-    seconds = max(LEAST_PROXY_SECONDS, md.spec.runtime.request_timeout_seconds + 5)
+    seconds = max(MIN_PROXY_TIMEOUT_SECONDS, md.spec.runtime.request_timeout_seconds + 5)
     values = {
         "proxy-body-size": f"{route.max_request_mebibytes}m",
         "proxy-read-timeout": str(seconds),
