@@ -8,10 +8,13 @@ from tests.fixtures.modeldeployments import manifest
 from tests.fixtures.operator_process import Kube, Operate, RunningOperator
 
 from slipway_operator.control.crd_installation import install_crd
-from slipway_operator.generate.crd import CRD_NAME, VERSION_ANNOTATION
+from slipway_operator.generate.crd import VERSION_ANNOTATION
 from slipway_operator.kubernetes.client import Client
+from slipway_operator.kubernetes.kinds import MODEL_DEPLOYMENT
 
 pytestmark = pytest.mark.apiserver
+
+CRD_NAME = MODEL_DEPLOYMENT.crd_name
 
 
 def annotate(kube: Kube, version: str) -> None:

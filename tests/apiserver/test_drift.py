@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 from tests.fixtures.modeldeployments import manifest
@@ -17,9 +16,9 @@ from tests.fixtures.operator_process import (
     start,
 )
 
-pytestmark = pytest.mark.apiserver
+from slipway_operator.kubernetes.objects import Object
 
-Object = dict[str, Any]
+pytestmark = pytest.mark.apiserver
 
 DRIFT: list[tuple[str, Object]] = [
     ("deployment", {"spec": {"replicas": 7}}),

@@ -10,9 +10,9 @@ import pytest
 from tests.fixtures.modeldeployments import golden_cases, manifest
 from tests.fixtures.operator_process import Kube
 
-pytestmark = pytest.mark.apiserver
+from slipway_operator.kubernetes.objects import Object
 
-Object = dict[str, Any]
+pytestmark = pytest.mark.apiserver
 
 SAMPLES = sorted((Path(__file__).parents[2] / "manifests" / "samples").glob("*.yaml"))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import urllib.request
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,9 +21,9 @@ from tests.fixtures.operator_process import (
 )
 from tests.fixtures.services import StartInference
 
-pytestmark = pytest.mark.apiserver
+from slipway_operator.kubernetes.objects import Object
 
-Object = dict[str, Any]
+pytestmark = pytest.mark.apiserver
 
 
 def test_a_modeldeployment_becomes_objects_and_then_ready(

@@ -6,15 +6,14 @@ No kubelet runs here: the tests write what it would.
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 from tests.fixtures.modeldeployments import manifest
 from tests.fixtures.operator_process import Kube, RunningOperator, create_pod
 
-pytestmark = pytest.mark.apiserver
+from slipway_operator.kubernetes.objects import Object
 
-Object = dict[str, Any]
+pytestmark = pytest.mark.apiserver
 
 
 @pytest.fixture

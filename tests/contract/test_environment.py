@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.fixtures.modeldeployments import GoldenCase, golden_cases, model_deployment, platform
@@ -16,13 +15,12 @@ from slipway_inference.settings import InferenceSettings
 from slipway_operator.api.v1alpha1.reasons import Reason
 from slipway_operator.desired.environment import inference_environment
 from slipway_operator.desired.volumes import volumes
+from slipway_operator.kubernetes.objects import Object
 
 ELSEWHERE = {"SLIPWAY_SECRETS_DIR", PVC_ROOT_VARIABLE}
 """Variables that are read before or beside the settings."""
 
 SETTINGS: dict[str, type[ServiceSettings]] = {"server": InferenceSettings, "worker": BatchSettings}
-
-Object = dict[str, Any]
 
 
 def _containers(case: GoldenCase) -> list[Object]:

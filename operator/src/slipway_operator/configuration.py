@@ -6,7 +6,6 @@ concerns the operator's own process. Neither holds a secret: only names of Secre
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
@@ -110,13 +109,3 @@ class OperatorSettings(Platform):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least severe log line of the operator itself."
     )
-
-
-@dataclass(frozen=True)
-class Capabilities:
-    """What the cluster has beside Kubernetes itself; it can change while the operator runs."""
-
-    keda: bool = False
-    service_monitors: bool = False
-    http_routes: bool = False
-    ingress_classes: frozenset[str] = frozenset()

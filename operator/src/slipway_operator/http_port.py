@@ -12,8 +12,8 @@ from slipway_operator.control.controller import Controller
 
 
 @asynccontextmanager
-async def serving(controller: Controller, port: int) -> AsyncIterator[int]:
-    """Answer /metrics, /healthz and /readyz until the end of the block; yields the port."""
+async def serve_http(controller: Controller, port: int) -> AsyncIterator[int]:
+    """Serve /metrics, /healthz and /readyz until the end of the block, and yield the port."""
 
     async def metrics(_: web.Request) -> web.Response:
         controller.update_gauges()

@@ -10,22 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fixtures.modeldeployments import (
     GoldenCase,
+    build_objects,
     golden_cases,
     model_deployment,
     platform,
 )
 
 from slipway_operator.api.v1alpha1.model_deployment import MAX_NAME_LENGTH
-from slipway_operator.configuration import Capabilities
-from slipway_operator.desired import build
-from slipway_operator.desired.routing import url_of
+from slipway_operator.kubernetes.capabilities import Capabilities
+from slipway_operator.plan import Plan
 
 EVERYTHING = Capabilities(keda=True, service_monitors=True, http_routes=True)
 NAMES = st.from_regex(rf"[a-z]([-a-z0-9]{{0,{MAX_NAME_LENGTH - 2}}}[a-z0-9])?", fullmatch=True)
 
 
 def _objects(**spec: Any) -> dict[tuple[str, str], dict[str, Any]]:
-    built = build(model_deployment(**spec), platform(), EVERYTHING)
+    built = build_objects(model_deployment(**spec), platform(), EVERYTHING)
     return {(each["kind"], each["metadata"]["name"]): each for each in built}
 
 
@@ -40,7 +40,7 @@ CASES = pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.fo
 
 @given(NAMES)
 def test_names_and_labels_fit_whatever_the_name(name: str) -> None:
-    for each in build(model_deployment(name, batch={}), platform(), EVERYTHING):
+    for each in build_objects(model_deployment(name, batch={}), platform(), EVERYTHING):
         assert len(each["metadata"]["name"]) <= 63
         assert all(len(value) <= 63 for value in each["metadata"]["labels"].values())
 
@@ -51,8 +51,8 @@ def test_building_is_deterministic_and_changes_no_input(name: str) -> None:
         name, batch={}, podTemplate={"spec": {"containers": [{"name": "server"}]}}
     )
     before = copy.deepcopy(md)
-    first = build(md, platform(), EVERYTHING)
-    assert build(md, platform(), EVERYTHING) == first
+    first = build_objects(md, platform(), EVERYTHING)
+    assert build_objects(md, platform(), EVERYTHING) == first
     assert md == before
 
 
@@ -183,17 +183,18 @@ def test_public_routes_lead_to_no_probe_metric_or_log() -> None:
 def test_url_says_where_the_model_answers(
     route: dict[str, Any], settings: dict[str, Any], url: str
 ) -> None:
-    assert url_of(model_deployment(route=route), platform(**settings)) == url
+    plan = Plan.of(model_deployment(route=route), platform(**settings), Capabilities())
+    assert plan.url == url
 
 
 def test_without_gateway_api_there_is_no_route() -> None:
-    built = build(model_deployment(), platform(routing="gateway"), Capabilities())
+    built = build_objects(model_deployment(), platform(routing="gateway"), Capabilities())
     assert not {"Ingress", "HTTPRoute"} & {each["kind"] for each in built}
 
 
 def test_without_a_database_there_are_no_workers() -> None:
     md = model_deployment(batch={})
-    built = build(md, platform(database_secret=""), EVERYTHING)
+    built = build_objects(md, platform(database_secret=""), EVERYTHING)
     assert [each for each in built if each["metadata"]["name"].endswith("-batch")] == []
 
 
@@ -201,7 +202,7 @@ def test_without_a_database_there_are_no_workers() -> None:
 def test_where_a_rival_answers_there_is_no_route(routing: str) -> None:
     md, settings = model_deployment(), platform(routing=routing)
     routes = {"Ingress", "HTTPRoute"}
-    alone = build(md, settings, EVERYTHING)
+    alone = build_objects(md, settings, EVERYTHING)
     assert routes & {each["kind"] for each in alone}
-    beside = build(md, settings, EVERYTHING, older_claimant="models/older")
+    beside = build_objects(md, settings, EVERYTHING, older_claimant="models/older")
     assert not routes & {each["kind"] for each in beside}

@@ -8,11 +8,11 @@ from tests.fixtures.modeldeployments import manifest, platform
 
 from slipway_operator.cache.model_deployments import ModelDeployments
 from slipway_operator.cache.mount_failures import MountFailures
-from slipway_operator.cache.owned_objects import Key, OwnedObjects
+from slipway_operator.cache.owned_objects import OwnedObjects
 from slipway_operator.kubernetes.kinds import AUTOSCALER, DEPLOYMENT, POD, SERVICE
+from slipway_operator.kubernetes.objects import Key, Object
 
 KEY = Key("models", "minilm")
-Object = dict[str, Any]
 
 
 def child(name: str = "minilm", **body: Any) -> Object:
@@ -43,9 +43,9 @@ def test_objects_are_found_by_their_modeldeployment() -> None:
     assert found is not None
     assert "managedFields" not in found["metadata"]
     assert (found["kind"], found["apiVersion"]) == ("Deployment", "apps/v1")
-    assert [pod["metadata"]["name"] for pod in objects.of(KEY, POD)] == ["minilm-1"]
-    assert objects.owner_of_pod("models", "minilm-1") == KEY
-    assert objects.count() == {DEPLOYMENT: 1, POD: 1}
+    assert [pod["metadata"]["name"] for pod in objects.of_kind(KEY, POD)] == ["minilm-1"]
+    assert objects.pod_owner(Key("models", "minilm-1")) == KEY
+    assert objects.count_by_kind() == {DEPLOYMENT: 1, POD: 1}
 
 
 def test_what_is_gone_is_forgotten() -> None:
@@ -54,7 +54,7 @@ def test_what_is_gone_is_forgotten() -> None:
     objects.drop(POD, child("minilm-1"))
     objects.drop(POD, child("minilm-1"))
     assert objects.names(KEY) == []
-    assert objects.owner_of_pod("models", "minilm-1") is None
+    assert objects.pod_owner(Key("models", "minilm-1")) is None
 
 
 def test_a_listing_replaces_what_was_known_of_its_kind() -> None:
@@ -99,17 +99,18 @@ def test_an_older_state_is_no_news() -> None:
 
 def test_the_older_of_two_keeps_the_place() -> None:
     deployments = ModelDeployments(platform(default_host="h.example"))
+    claims = deployments.route_claims
     deployments.put(known("first", route={"default": True}))
     deployments.put(known("second", created="2026-02-01T00:00:00Z", route={"default": True}))
     deployments.put(
         known("elsewhere", created="2026-02-01T00:00:00Z", route={"default": True, "host": "o.ex"})
     )
-    assert deployments.older_claimant(Key("models", "first")) == ""
-    assert deployments.older_claimant(Key("models", "second")) == "models/first"
-    assert deployments.older_claimant(Key("models", "elsewhere")) == ""
-    assert deployments.other_claimants(Key("models", "first")) == {Key("models", "second")}
+    assert claims.older_claimant(Key("models", "first")) == ""
+    assert claims.older_claimant(Key("models", "second")) == "models/first"
+    assert claims.older_claimant(Key("models", "elsewhere")) == ""
+    assert claims.other_claimants(Key("models", "first")) == {Key("models", "second")}
     deployments.drop(Key("models", "first"))
-    assert deployments.older_claimant(Key("models", "second")) == ""
+    assert claims.older_claimant(Key("models", "second")) == ""
 
 
 def test_a_listing_of_modeldeployments_forgets_those_that_are_gone() -> None:
@@ -151,6 +152,6 @@ def test_mount_failures_are_kept_by_pod() -> None:
         "message": "secret not found",
     }
     assert failures.put(event) == ("models", "minilm-1")
-    assert failures.of("models", ["minilm-1", "minilm-2"]) == {"minilm-1": "secret not found"}
+    assert failures.messages("models", ["minilm-1", "minilm-2"]) == {"minilm-1": "secret not found"}
     failures.drop(event)
-    assert failures.of("models", ["minilm-1"]) == {}
+    assert failures.messages("models", ["minilm-1"]) == {}

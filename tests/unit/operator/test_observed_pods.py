@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
+from slipway_operator.kubernetes.objects import Object
 from slipway_operator.observed.pods import find_pods_fault, pods_progress
-
-Object = dict[str, Any]
 
 
 def pod(status: Object, name: str = "minilm-1", **spec: Any) -> Object:

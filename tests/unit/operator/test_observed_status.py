@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,21 +16,29 @@ from tests.fixtures.observations import (
     NOW,
     PENDING,
     SCALING,
+    compute,
     deployment,
     hpa,
-    look,
 )
 
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment, ModelDeploymentStatus
-from slipway_operator.configuration import Capabilities
-from slipway_operator.observed import ObservedState, compute_status
+from slipway_operator.kubernetes.capabilities import Capabilities
+from slipway_operator.kubernetes.objects import Object
+from slipway_operator.observed import ComputedStatus, ObservedState, compute_status
 from slipway_operator.observed.events import ready_event
+from slipway_operator.plan import Plan
 
-Object = dict[str, Any]
+
+def _compute(md: ModelDeployment, state: ObservedState, now: datetime = NOW) -> ComputedStatus:
+    return compute_status(Plan.of(md, platform(), NGINX), state, now)
+
+
+def again(md: ModelDeployment, status: Object) -> ModelDeployment:
+    return md.model_copy(update={"status": ModelDeploymentStatus.model_validate(status)})
 
 
 def test_the_route_needs_its_ingress_class() -> None:
-    _, conditions = look(ObservedState(inference=deployment(), route=INGRESS), Capabilities())
+    _, conditions = compute(ObservedState(inference=deployment(), route=INGRESS), Capabilities())
     assert conditions["RouteReady"]["reason"] == "IngressClassNotFound"
     assert "`nginx`" in conditions["RouteReady"]["message"]
     assert conditions["Ready"]["status"] == "False"
@@ -56,7 +64,7 @@ def test_an_autoscaler_without_metrics_has_a_while(
     broken = hpa(status="False", reason="FailedGetResourceMetric", message=message)
     broken["status"]["conditions"][0]["lastTransitionTime"] = since
     seen = ObservedState(inference=deployment(), inference_autoscaler=broken, route=INGRESS)
-    found, conditions = look(seen, autoscaling={"maxReplicas": 3})
+    found, conditions = compute(seen, autoscaling={"maxReplicas": 3})
     assert conditions["AutoscalingReady"]["status"] == status
     assert conditions["AutoscalingReady"]["reason"] == reason
     assert conditions["Ready"]["status"] == ("False" if status == "False" else "True")
@@ -67,7 +75,7 @@ def test_an_autoscaler_that_does_nothing_for_lack_of_pods_is_at_fault() -> None:
     message = "scaling is disabled since the replica count of the target is zero"
     disabled = hpa(status="False", reason="ScalingDisabled", message=message)
     seen = ObservedState(inference=deployment(0), inference_autoscaler=disabled, route=INGRESS)
-    _, conditions = look(seen, autoscaling={"maxReplicas": 3})
+    _, conditions = compute(seen, autoscaling={"maxReplicas": 3})
     assert conditions["AutoscalingReady"]["status"] == "False"
     assert conditions["AutoscalingReady"]["reason"] == "AutoscalerFailed"
     assert message in conditions["AutoscalingReady"]["message"]
@@ -82,12 +90,10 @@ def test_a_worker_without_room_is_forgiven_while_its_autoscaler_adds_another() -
         batch_autoscaler=SCALING,
         route=INGRESS,
     )
-    first = compute_status(md, platform(), NGINX, seen, NOW)
+    first = _compute(md, seen)
     lagging = deployment(2, 1)
     lagging["metadata"]["generation"] = 2
-    second = compute_status(
-        again(md, first.status), platform(), NGINX, replace(seen, batch=lagging), NOW
-    )
+    second = _compute(again(md, first.status), replace(seen, batch=lagging))
     assert second.status["conditions"][0]["status"] == "True"
 
 
@@ -95,7 +101,7 @@ def test_without_keda_the_condition_says_so_and_ready_stays() -> None:
     seen = ObservedState(
         inference=deployment(), batch=deployment(), batch_autoscaler=SCALING, route=INGRESS
     )
-    _, conditions = look(seen, batch={})
+    _, conditions = compute(seen, batch={})
     assert conditions["AutoscalingReady"]["reason"] == "KEDANotInstalled"
     assert conditions["BatchReady"]["reason"] == "Working"
     assert conditions["Ready"]["status"] == "True"
@@ -116,7 +122,7 @@ def test_keda_reports_on_the_workers(conditions: list[Object], status: str) -> N
         batch_scaled_object={"status": {"conditions": conditions}},
         route=INGRESS,
     )
-    _, found = look(seen, KEDA, batch={})
+    _, found = compute(seen, KEDA, batch={})
     assert found["AutoscalingReady"]["status"] == status
     assert found["BatchReady"]["reason"] == "WaitingForWork"
 
@@ -124,7 +130,7 @@ def test_keda_reports_on_the_workers(conditions: list[Object], status: str) -> N
 def test_batch_without_a_database_says_so() -> None:
     md = model_deployment(batch={})
     seen = ObservedState(inference=deployment(), route=INGRESS)
-    found = compute_status(md, platform(redis_secret=""), NGINX, seen, NOW)
+    found = compute_status(Plan.of(md, platform(redis_secret=""), NGINX), seen, NOW)
     ready = found.status["conditions"][0]
     assert ready["reason"] == "DatabaseNotConfigured"
 
@@ -148,25 +154,19 @@ def test_a_gateway_answers_for_its_route(
     md = model_deployment(route={"rateLimit": {"requestsPerSecond": 5}})
     settings = platform(routing="gateway", default_host="h.example")
     seen = ObservedState(inference=deployment(), route=live)
-    found = compute_status(md, settings, Capabilities(http_routes=True), seen, NOW)
+    found = compute_status(Plan.of(md, settings, Capabilities(http_routes=True)), seen, NOW)
     route = found.status["conditions"][-1]
     assert (route["type"], route["status"], route["reason"]) == ("RouteReady", status, reason)
-
-
-def again(md: ModelDeployment, status: Object) -> ModelDeployment:
-    return md.model_copy(update={"status": ModelDeploymentStatus.model_validate(status)})
 
 
 def test_transition_times_move_only_with_the_status() -> None:
     md = model_deployment()
     well = ObservedState(inference=deployment(), route=INGRESS)
-    first = compute_status(md, platform(), NGINX, well, NOW)
+    first = _compute(md, well)
     later = NOW + timedelta(minutes=5)
-    second = compute_status(again(md, first.status), platform(), NGINX, well, later)
+    second = _compute(again(md, first.status), well, later)
     assert second.status == first.status
-    third = compute_status(
-        again(md, second.status), platform(), NGINX, replace(well, route=None), later
-    )
+    third = _compute(again(md, second.status), replace(well, route=None), later)
     times = {c["type"]: c["lastTransitionTime"] for c in third.status["conditions"]}
     assert times["RouteReady"] == "2026-01-01T12:05:00Z"
     assert times["Available"] == "2026-01-01T12:00:00Z"
@@ -175,25 +175,23 @@ def test_transition_times_move_only_with_the_status() -> None:
 def test_an_autoscaler_that_adds_pods_is_no_rollout() -> None:
     md = model_deployment(autoscaling={"maxReplicas": 3})
     well = ObservedState(inference=deployment(), inference_autoscaler=SCALING, route=INGRESS)
-    first = compute_status(md, platform(), NGINX, well, NOW)
+    first = _compute(md, well)
     lagging = deployment()
     lagging["metadata"]["generation"] = 2
-    second = compute_status(
-        again(md, first.status), platform(), NGINX, replace(well, inference=lagging), NOW
-    )
+    second = _compute(again(md, first.status), replace(well, inference=lagging))
     assert second.status["conditions"][0]["status"] == "True"
 
 
 def test_events_mark_transitions_only() -> None:
     md = model_deployment()
-    starting = compute_status(md, platform(), NGINX, ObservedState(), NOW).status
+    starting = _compute(md, ObservedState()).status
     event = ready_event(md, starting, NOW)
     assert event is not None
     assert (event["type"], event["reason"]) == ("Normal", "Starting")
     assert ready_event(again(md, starting), starting, NOW) is None
 
     crashed = ObservedState(inference=deployment(1, 0), inference_pods=[CRASHED])
-    broken = compute_status(again(md, starting), platform(), NGINX, crashed, NOW).status
+    broken = _compute(again(md, starting), crashed).status
     event = ready_event(again(md, starting), broken, NOW)
     assert event is not None
     assert (event["type"], event["reason"]) == ("Warning", "CrashLoopBackOff")
@@ -201,7 +199,7 @@ def test_events_mark_transitions_only() -> None:
 
 def test_a_version_that_the_spec_leaves_open_is_what_the_server_tells() -> None:
     def version(md: ModelDeployment, seen: ObservedState) -> Any:
-        return compute_status(md, platform(), NGINX, seen, NOW).status["modelVersion"]
+        return _compute(md, seen).status["modelVersion"]
 
     md = model_deployment(model={"uri": "package://x"})
     silent = ObservedState(inference=deployment(), route=INGRESS)
@@ -211,19 +209,17 @@ def test_a_version_that_the_spec_leaves_open_is_what_the_server_tells() -> None:
 
     told = replace(silent, served_version="3.1")
     assert version(md, told) == version(pinned, told) == "3.1"
-    known = again(md, compute_status(md, platform(), NGINX, told, NOW).status)
+    known = again(md, _compute(md, told).status)
     assert version(known, silent) == "3.1", "a new operator has not asked yet"
     rolling = ObservedState(inference=deployment(2, 2, updatedReplicas=1), served_version="4.0")
     assert version(known, rolling) == "3.1", "the earlier one still answers"
 
 
 def test_the_version_changes_when_the_new_one_serves() -> None:
-    served = compute_status(
-        model_deployment(), platform(), NGINX, ObservedState(inference=deployment()), NOW
-    ).status
+    served = _compute(model_deployment(), ObservedState(inference=deployment())).status
     assert served["modelVersion"] == "1.0"
     md = again(model_deployment(model={"uri": "package://x", "version": "2.0"}), served)
     rolling = ObservedState(inference=deployment(2, 2, updatedReplicas=1))
-    assert compute_status(md, platform(), NGINX, rolling, NOW).status["modelVersion"] == "1.0"
+    assert _compute(md, rolling).status["modelVersion"] == "1.0"
     done = ObservedState(inference=deployment())
-    assert compute_status(md, platform(), NGINX, done, NOW).status["modelVersion"] == "2.0"
+    assert _compute(md, done).status["modelVersion"] == "2.0"

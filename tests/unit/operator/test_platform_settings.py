@@ -5,18 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from tests.fixtures.modeldeployments import model_deployment, platform
+from tests.fixtures.modeldeployments import build_objects, model_deployment, platform
 
-from slipway_operator.configuration import Capabilities, Platform
-from slipway_operator.desired import build
+from slipway_operator.configuration import Platform
+from slipway_operator.kubernetes.capabilities import Capabilities
+from slipway_operator.kubernetes.objects import Object
 
 EVERYTHING = Capabilities(keda=True, service_monitors=True)
 
-Object = dict[str, Any]
-
 
 def _objects(settings: Platform) -> dict[tuple[str, str], Object]:
-    built = build(model_deployment(batch={}), settings, EVERYTHING)
+    built = build_objects(model_deployment(batch={}), settings, EVERYTHING)
     return {(each["kind"], each["metadata"]["name"]): each for each in built}
 
 

@@ -14,16 +14,16 @@ from tests.fixtures.operator_process import operator_settings
 
 from slipway_operator.cache.model_deployments import ModelDeployments
 from slipway_operator.cache.mount_failures import MountFailures
-from slipway_operator.cache.owned_objects import Key, OwnedObjects
-from slipway_operator.configuration import Capabilities
+from slipway_operator.cache.owned_objects import OwnedObjects
+from slipway_operator.control.applier import replicas_to_hand_over
 from slipway_operator.control.controller import Controller
-from slipway_operator.control.reconciler import Reconciler, replicas_to_hand_over
+from slipway_operator.control.reconciler import Reconciler
 from slipway_operator.control.served_versions import ServedVersions
 from slipway_operator.desired.inference import inference_deployment
+from slipway_operator.kubernetes.capabilities import Capabilities
 from slipway_operator.kubernetes.client import Client
 from slipway_operator.kubernetes.kinds import DEPLOYMENT, INGRESS, MODEL_DEPLOYMENT, Kind
-
-Object = dict[str, Any]
+from slipway_operator.kubernetes.objects import Object, key_of
 
 AUTOSCALED: Object = {"autoscaling": {"minReplicas": 2, "maxReplicas": 5}}
 
@@ -94,15 +94,14 @@ class Bench:
             self.deployments,
             self.objects,
             MountFailures(),
-            ServedVersions(learned=lambda _: None),
+            ServedVersions(on_change=lambda _: None),
         )
 
     async def reconcile(self, body: Object, capabilities: Capabilities = NGINX) -> None:
         """As after the watch told of this ModelDeployment."""
-        self._reconciler.capabilities = capabilities
         self.client.objects[MODEL_DEPLOYMENT, body["metadata"]["name"]] = copy.deepcopy(body)
         self.deployments.put(body)
-        await self._reconciler.reconcile(_key_of(body))
+        await self._reconciler.reconcile(key_of(body), capabilities)
 
     def scale(self, name: str, replicas: int) -> None:
         """As `kubectl scale` would, or KEDA."""
@@ -123,10 +122,6 @@ def _known(
         "creationTimestamp": created,
     }
     return body
-
-
-def _key_of(body: Object) -> Key:
-    return Key(body["metadata"]["namespace"], body["metadata"]["name"])
 
 
 async def _wait_for(what: Callable[[], bool]) -> None:

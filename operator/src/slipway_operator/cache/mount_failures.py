@@ -1,39 +1,40 @@
-"""Volumes that cannot be mounted. Only events tell: a pod's own status is silent about it."""
+"""Volumes that cannot be mounted. Only events report this; the status of a pod does not."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+
+from slipway_operator.kubernetes.objects import Key, Object
 
 EVENT_SELECTOR = "reason=FailedMount"
-"""The events that are watched, of all that a cluster has."""
+"""Field selector of the events to watch."""
 
 
 class MountFailures:
-    """What the kubelet said last of each pod whose volumes it could not mount."""
+    """The kubelet's latest message about each pod whose volumes it could not mount."""
 
     def __init__(self) -> None:
-        self._messages: dict[tuple[str, str], str] = {}
+        self._messages: dict[Key, str] = {}
 
-    def put(self, event: dict[str, Any]) -> tuple[str, str]:
-        """Remember an event; says which pod it is about, as namespace and name."""
+    def put(self, event: Object) -> Key:
+        """Store the message of an event. Return the pod that it is about."""
         pod = _pod_of(event)
         self._messages[pod] = str(event.get("message", ""))
         return pod
 
-    def drop(self, event: dict[str, Any]) -> None:
-        """Forget an event that expired."""
+    def drop(self, event: Object) -> None:
+        """Remove the message of an expired event."""
         self._messages.pop(_pod_of(event), None)
 
-    def of(self, namespace: str, pods: Iterable[str]) -> dict[str, str]:
-        """The messages about these pods, by name."""
+    def messages(self, namespace: str, pods: Iterable[str]) -> dict[str, str]:
+        """Return the messages about some pods of a namespace, by the name of the pod."""
         return {
-            name: self._messages[namespace, name]
+            name: self._messages[Key(namespace, name)]
             for name in pods
-            if (namespace, name) in self._messages
+            if Key(namespace, name) in self._messages
         }
 
 
-def _pod_of(event: dict[str, Any]) -> tuple[str, str]:
-    about = event.get("involvedObject", {})
-    return about.get("namespace", ""), about.get("name", "")
+def _pod_of(event: Object) -> Key:
+    pod = event.get("involvedObject", {})
+    return Key(pod.get("namespace", ""), pod.get("name", ""))

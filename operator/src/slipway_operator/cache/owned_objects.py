@@ -1,150 +1,129 @@
-"""What the cluster has, as the watches told it: objects of ModelDeployments, kept small.
+"""Children and pods of ModelDeployments, as the watches reported them.
 
-Reading them here costs no request, so that one change among a thousand ModelDeployments is one
-reconciliation. It may lag behind the cluster by a moment: the next event, or the resync, corrects
-whatever was decided on an older picture, because every reconciliation looks at everything.
+Reading them here costs no request. The cache may lag behind the cluster: the next event or the
+resync corrects a decision made on old data, because every reconciliation looks at everything.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from typing import Any, NamedTuple
 
 import msgspec
 
 from slipway_operator.api.v1alpha1.labels import MODEL_LABEL
+from slipway_operator.cache.relist import Relist
 from slipway_operator.kubernetes.kinds import POD, Kind
-
-Object = dict[str, Any]
+from slipway_operator.kubernetes.objects import Key, Object, key_of
 
 VOLATILE_STATUS_FIELDS = frozenset({"currentMetrics", "lastActiveTime"})
-"""Parts of a status that autoscalers write all the time and no condition depends on."""
+"""Status fields that autoscalers write all the time and no condition depends on."""
+
+Entry = tuple[Key, str]
+"""The ModelDeployment that an object belongs to, and the name of the object."""
 
 
-class Key(NamedTuple):
-    """Names one ModelDeployment."""
-
-    namespace: str
-    name: str
-
-
-def key_of(body: Object) -> Key:
-    """The ModelDeployment that a child or a pod says it belongs to; an empty name if none."""
+def owner_of(body: Object) -> Key:
+    """Return the ModelDeployment in the labels of an object; its name is empty without one."""
     meta = body["metadata"]
     return Key(meta.get("namespace", ""), (meta.get("labels") or {}).get(MODEL_LABEL, ""))
 
 
 class OwnedObjects:
-    """Children and pods by ModelDeployment. They are kept encoded: parsed, they would take five
-    times the memory.
+    """Children and pods by ModelDeployment.
+
+    They are stored as JSON, which takes a fifth of the memory of parsed objects.
     """
 
     def __init__(self) -> None:
         self._encoded: dict[Key, dict[tuple[Kind, str], bytes]] = defaultdict(dict)
-        self._touched: dict[Kind, set[tuple[Key, str]]] = {}
-        self._pods: dict[tuple[str, str], Key] = {}
+        self._relists: dict[Kind, Relist[Entry]] = defaultdict(Relist)
+        self._pod_owners: dict[Key, Key] = {}
 
     def put(self, kind: Kind, body: Object) -> bool:
-        """Remember an object; says whether that is news."""
-        key = key_of(body)
-        name = body["metadata"]["name"]
-        encoded = msgspec.json.encode(_slim(kind, body))
-        is_news = self._encoded[key].get((kind, name)) != encoded
-        self._encoded[key][kind, name] = encoded
-        self._touch(kind, key, name)
+        """Store an object. Return whether it changed."""
+        owner, name = _entry_of(body)
+        encoded = msgspec.json.encode(_trimmed(kind, body))
+        has_changed = self._encoded[owner].get((kind, name)) != encoded
+        self._encoded[owner][kind, name] = encoded
+        self._relists[kind].record((owner, name))
         if kind == POD:
-            self._pods[key.namespace, name] = key
-        return is_news
+            self._pod_owners[key_of(body)] = owner
+        return has_changed
 
     def drop(self, kind: Kind, body: Object) -> None:
-        """Forget an object that is gone."""
-        key, name = key_of(body), body["metadata"]["name"]
-        self._touch(kind, key, name)
-        objects = self._encoded.get(key)
-        if objects is not None:
-            objects.pop((kind, name), None)
-            if not objects:
-                del self._encoded[key]
-        if kind == POD:
-            self._pods.pop((key.namespace, name), None)
+        """Remove a deleted object."""
+        self._drop(kind, _entry_of(body))
 
     def start_listing(self, kind: Kind) -> None:
-        """A full listing begins: what the watch says from here on is newer than the listing."""
-        self._touched[kind] = set()
+        """Prepare for a full listing of a kind. Call this before the request."""
+        self._relists[kind].start()
 
     def replace(self, kind: Kind, bodies: Iterable[Object]) -> None:
-        """Take a full listing of one kind as the truth."""
-        touched = self._touched.pop(kind, set())
-        before = {
-            (key, name)
-            for key, objects in self._encoded.items()
+        """Replace the objects of a kind by a full listing."""
+        cached = {
+            (owner, name)
+            for owner, objects in self._encoded.items()
             for each, name in objects
             if each == kind
         }
-        listed = set()
-        for body in bodies:
-            place = (key_of(body), body["metadata"]["name"])
-            listed.add(place)
-            if place not in touched:
-                self.put(kind, body)
-        for key, name in before - listed - touched:
-            self.drop(kind, _named(key, name))
+        listed = {_entry_of(body): body for body in bodies}
+        stored, dropped = self._relists[kind].finish(cached, listed)
+        for body in stored:
+            self.put(kind, body)
+        for entry in dropped:
+            self._drop(kind, entry)
 
-    def owner_of_pod(self, namespace: str, name: str) -> Key | None:
-        """The ModelDeployment that a pod belongs to, or None when it is none of ours."""
-        return self._pods.get((namespace, name))
-
-    def get(self, key: Key, kind: Kind, name: str) -> Object | None:
-        """One object, or None when the cluster does not have it as far as is known."""
-        encoded = self._encoded.get(key, {}).get((kind, name))
+    def get(self, owner: Key, kind: Kind, name: str) -> Object | None:
+        """Return an object, None when it is not cached."""
+        encoded = self.encoded(owner, kind, name)
         return None if encoded is None else msgspec.json.decode(encoded)
 
-    def of(self, key: Key, kind: Kind) -> list[Object]:
-        """The objects of one kind of a ModelDeployment."""
+    def encoded(self, owner: Key, kind: Kind, name: str) -> bytes | None:
+        """Return an object as it is stored, to see later whether it has changed."""
+        return self._encoded.get(owner, {}).get((kind, name))
+
+    def of_kind(self, owner: Key, kind: Kind) -> list[Object]:
+        """Return the objects of a kind that belong to a ModelDeployment."""
         return [
             msgspec.json.decode(encoded)
-            for (each, _), encoded in self._encoded.get(key, {}).items()
+            for (each, _), encoded in self._encoded.get(owner, {}).items()
             if each == kind
         ]
 
-    def mark(self, key: Key, kind: Kind, name: str) -> bytes | None:
-        """Stands for what is known of an object now; another one for anything else."""
-        return self._encoded.get(key, {}).get((kind, name))
+    def names(self, owner: Key) -> list[tuple[Kind, str]]:
+        """Return kind and name of everything that belongs to a ModelDeployment."""
+        return list(self._encoded.get(owner, {}))
 
-    def names(self, key: Key) -> list[tuple[Kind, str]]:
-        """What is known of a ModelDeployment, by kind and name."""
-        return list(self._encoded.get(key, {}))
+    def pod_owner(self, pod: Key) -> Key | None:
+        """Return the ModelDeployment that a pod belongs to, None for a foreign pod."""
+        return self._pod_owners.get(pod)
 
-    def _touch(self, kind: Kind, key: Key, name: str) -> None:
-        if kind in self._touched:
-            self._touched[kind].add((key, name))
+    def count_by_kind(self) -> Counter[Kind]:
+        """Return the number of cached objects of each kind."""
+        return Counter(kind for objects in self._encoded.values() for kind, _ in objects)
 
-    def count(self) -> dict[Kind, int]:
-        """How many objects of each kind are known."""
-        counts: dict[Kind, int] = defaultdict(int)
-        for objects in self._encoded.values():
-            for kind, _ in objects:
-                counts[kind] += 1
-        return dict(counts)
+    def _drop(self, kind: Kind, entry: Entry) -> None:
+        owner, name = entry
+        self._relists[kind].record(entry)
+        objects = self._encoded.get(owner)
+        if objects is not None:
+            objects.pop((kind, name), None)
+            if not objects:
+                del self._encoded[owner]
+        if kind == POD:
+            self._pod_owners.pop(Key(owner.namespace, name), None)
 
 
-def _slim(kind: Kind, body: Object) -> Object:
-    left_out = {"managedFields", "resourceVersion"}
-    meta = {name: value for name, value in body["metadata"].items() if name not in left_out}
-    slim = {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta}
+def _entry_of(body: Object) -> Entry:
+    return owner_of(body), body["metadata"]["name"]
+
+
+def _trimmed(kind: Kind, body: Object) -> Object:
+    omitted = {"managedFields", "resourceVersion"}
+    meta = {name: value for name, value in body["metadata"].items() if name not in omitted}
+    trimmed = {**body, "apiVersion": kind.api_version, "kind": kind.kind, "metadata": meta}
     if VOLATILE_STATUS_FIELDS & set(body.get("status") or {}):
-        slim["status"] = {
-            k: v for k, v in body["status"].items() if k not in VOLATILE_STATUS_FIELDS
-        }
-    return slim
-
-
-def _named(key: Key, name: str) -> Object:
-    return {
-        "metadata": {
-            "namespace": key.namespace,
-            "name": name,
-            "labels": {MODEL_LABEL: key.name},
-        }
-    }
+        status = body["status"].items()
+        trimmed["status"] = {k: v for k, v in status if k not in VOLATILE_STATUS_FIELDS}
+    return trimmed

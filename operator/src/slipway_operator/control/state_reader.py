@@ -1,11 +1,10 @@
-"""Collects what is known of one ModelDeployment for the functions that judge it."""
+"""Reading of the observed state of one ModelDeployment from the caches."""
 
 from __future__ import annotations
 
 from slipway_operator.api.v1alpha1.labels import BATCH, COMPONENT_LABEL, INFERENCE
-from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.cache.mount_failures import MountFailures
-from slipway_operator.cache.owned_objects import Key, OwnedObjects
+from slipway_operator.cache.owned_objects import OwnedObjects
 from slipway_operator.desired.names import batch_name
 from slipway_operator.kubernetes.kinds import (
     AUTOSCALER,
@@ -15,34 +14,26 @@ from slipway_operator.kubernetes.kinds import (
     POD,
     SCALED_OBJECT,
 )
+from slipway_operator.kubernetes.objects import Key, Object
 from slipway_operator.observed import ObservedState
-from slipway_operator.observed.finding import Finding, Object
 
 
-def read_state(
-    md: ModelDeployment,
-    objects: OwnedObjects,
-    mount_failures: MountFailures,
-    *,
-    older_claimant: str,
-    problem: Finding | None,
-) -> ObservedState:
-    """Everything of the ModelDeployment that conditions depend on."""
-    key = Key(md.namespace, md.name)
-    pods = objects.of(key, POD)
-    batch = batch_name(md.name)
+def read_state(key: Key, objects: OwnedObjects, mount_failures: MountFailures) -> ObservedState:
+    """Return what the caches have of a ModelDeployment."""
+    pods = objects.of_kind(key, POD)
+    name, batch = key.name, batch_name(key.name)
     return ObservedState(
-        inference=objects.get(key, DEPLOYMENT, md.name),
+        inference=objects.get(key, DEPLOYMENT, name),
         batch=objects.get(key, DEPLOYMENT, batch),
         inference_pods=_of_component(pods, INFERENCE),
         batch_pods=_of_component(pods, BATCH),
-        mount_failures=mount_failures.of(md.namespace, [pod["metadata"]["name"] for pod in pods]),
-        inference_autoscaler=objects.get(key, AUTOSCALER, md.name),
+        mount_failures=mount_failures.messages(
+            key.namespace, [pod["metadata"]["name"] for pod in pods]
+        ),
+        inference_autoscaler=objects.get(key, AUTOSCALER, name),
         batch_autoscaler=objects.get(key, AUTOSCALER, batch),
         batch_scaled_object=objects.get(key, SCALED_OBJECT, batch),
-        route=objects.get(key, INGRESS, md.name) or objects.get(key, HTTP_ROUTE, md.name),
-        older_claimant=older_claimant,
-        problem=problem,
+        route=objects.get(key, INGRESS, name) or objects.get(key, HTTP_ROUTE, name),
     )
 
 

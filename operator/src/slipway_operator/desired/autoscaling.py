@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
-from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, metadata
+from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.scaling import Autoscaling, Batch
 from slipway_operator.configuration import Platform
+from slipway_operator.desired.metadata import metadata
 from slipway_operator.desired.names import batch_name, queue_name
+from slipway_operator.kubernetes.objects import Object
 
 BATCH_CPU_PERCENTAGE = 70
 KEDA_POLLING_SECONDS = 5
 
 
-def inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) -> dict[str, Any]:
+def inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) -> Object:
     """An HPA that at most doubles every 15 s and takes away at most half a minute."""
     return _autoscaler(
         metadata(md, md.name, INFERENCE),
@@ -26,7 +27,7 @@ def inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) -> dict[
     )
 
 
-def batch_autoscaler(md: ModelDeployment, batch: Batch) -> dict[str, Any]:
+def batch_autoscaler(md: ModelDeployment, batch: Batch) -> Object:
     """An HPA for workers where KEDA is not installed: it cannot go below one."""
     min_replicas = max(1, batch.min_replicas)
     return _autoscaler(
@@ -39,12 +40,12 @@ def batch_autoscaler(md: ModelDeployment, batch: Batch) -> dict[str, Any]:
 
 
 def _autoscaler(
-    meta: dict[str, Any],
+    meta: Object,
     min_replicas: int,
     max_replicas: int,
     cpu_percentage: int,
     delay_seconds: int,
-) -> dict[str, Any]:
+) -> Object:
     target = {"type": "Utilization", "averageUtilization": cpu_percentage}
     return {
         "apiVersion": "autoscaling/v2",
@@ -81,7 +82,7 @@ def _autoscaler(
     }
 
 
-def min_replicas_by_deployment(manifests: Iterable[dict[str, Any]]) -> dict[str, int]:
+def min_replicas_by_deployment(manifests: Iterable[Object]) -> dict[str, int]:
     """By name of each Deployment that an HPA among the manifests scales, the fewest pods that it
     shall have. KEDA starts a Deployment that stands at 0; an HPA leaves it there for ever.
     """
@@ -89,12 +90,12 @@ def min_replicas_by_deployment(manifests: Iterable[dict[str, Any]]) -> dict[str,
     return {spec["scaleTargetRef"]["name"]: spec["minReplicas"] for spec in specs}
 
 
-def scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -> dict[str, Any]:
+def scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -> Object:
     """KEDA counts the announced chunks; a chunk stays announced until it is done, so busy workers
     are not taken away.
     """
     name = batch_name(md.name)
-    trigger: dict[str, Any] = {
+    trigger: Object = {
         "type": "redis",
         "metadata": {
             "address": platform.redis_address,
@@ -127,7 +128,7 @@ def has_credentials(platform: Platform) -> bool:
     return bool(_credentials(platform))
 
 
-def trigger_authentication(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
+def trigger_authentication(md: ModelDeployment, platform: Platform) -> Object:
     """Where KEDA finds the queue's password and user name: the Secret that the workers use."""
     return {
         "apiVersion": "keda.sh/v1alpha1",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from slipway_operator.api.v1alpha1.labels import BATCH, metadata, selector
+from slipway_operator.api.v1alpha1.labels import BATCH, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Platform
@@ -14,6 +12,7 @@ from slipway_operator.desired.environment import (
     batch_environment,
 )
 from slipway_operator.desired.inference import DOWNLOAD_SECONDS
+from slipway_operator.desired.metadata import metadata
 from slipway_operator.desired.names import (
     METRICS_PORT,
     METRICS_PORT_NAME,
@@ -23,15 +22,10 @@ from slipway_operator.desired.names import (
 from slipway_operator.desired.pod import ComponentSpec, pod_template
 from slipway_operator.desired.probes import liveness, startup
 from slipway_operator.desired.resources import batch_resources, uses_gpu
+from slipway_operator.kubernetes.objects import Object
 
 
-def runs_batch(md: ModelDeployment, platform: Platform) -> bool:
-    """Whether workers are declared, and the platform has the database and queue they need."""
-    enabled = md.spec.batch is not None and md.spec.batch.enabled
-    return enabled and bool(platform.database_secret and platform.redis_secret)
-
-
-def batch_deployment(md: ModelDeployment, platform: Platform, batch: Batch) -> dict[str, Any]:
+def batch_deployment(md: ModelDeployment, platform: Platform, batch: Batch) -> Object:
     """An autoscaler always owns the number of workers, so `spec.replicas` is left out."""
     spec = {
         "revisionHistoryLimit": 3,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from slipway_operator.api.v1alpha1.labels import INFERENCE, metadata, selector
+from slipway_operator.api.v1alpha1.labels import INFERENCE, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
+from slipway_operator.desired.metadata import metadata
+from slipway_operator.kubernetes.objects import Object
 
 
-def disruption_budget(md: ModelDeployment) -> dict[str, Any]:
+def disruption_budget(md: ModelDeployment) -> Object:
     """Lets a node be emptied one inference pod at a time, and broken pods at any time. Workers need
     none: their work is leased and goes on elsewhere.
     """

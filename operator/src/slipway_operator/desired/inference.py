@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from slipway_operator.api.v1alpha1.labels import (
-    FIXED_REPLICAS_ANNOTATION,
-    INFERENCE,
-    metadata,
-    selector,
-)
+from slipway_operator.api.v1alpha1.labels import FIXED_REPLICAS_ANNOTATION, INFERENCE, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.environment import (
@@ -17,6 +10,7 @@ from slipway_operator.desired.environment import (
     SHUTDOWN_MARGIN_SECONDS,
     inference_environment,
 )
+from slipway_operator.desired.metadata import metadata
 from slipway_operator.desired.names import (
     HTTP_PORT,
     HTTP_PORT_NAME,
@@ -25,18 +19,19 @@ from slipway_operator.desired.names import (
 from slipway_operator.desired.pod import ComponentSpec, pod_template
 from slipway_operator.desired.probes import liveness, readiness, startup
 from slipway_operator.desired.resources import uses_gpu
+from slipway_operator.kubernetes.objects import Object
 
 DOWNLOAD_SECONDS = 1800
 """How long a download may take before the rollout counts as stuck."""
 
 
-def inference_deployment(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
+def inference_deployment(md: ModelDeployment, platform: Platform) -> Object:
     """Replaces pods one by one and never takes one away before its successor is ready.
 
     `spec.replicas` is left out while an autoscaler owns it: writing it would undo its decisions.
     """
     meta = metadata(md, md.name, INFERENCE)
-    spec: dict[str, Any] = {
+    spec: Object = {
         "revisionHistoryLimit": 3,
         "progressDeadlineSeconds": md.spec.runtime.startup_timeout_seconds + DOWNLOAD_SECONDS,
         "strategy": {
@@ -46,15 +41,10 @@ def inference_deployment(md: ModelDeployment, platform: Platform) -> dict[str, A
         "selector": {"matchLabels": selector(md, INFERENCE)},
         "template": pod_template(md, platform, _component(md, platform)),
     }
-    if md.spec.autoscaling is None:
+    if md.fixed_replicas is not None:
         meta["annotations"] = {FIXED_REPLICAS_ANNOTATION: "fixed"}
-        spec["replicas"] = fixed_replicas(md)
+        spec["replicas"] = md.fixed_replicas
     return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec}
-
-
-def fixed_replicas(md: ModelDeployment) -> int:
-    """Number of inference pods where no autoscaler decides it."""
-    return 1 if md.spec.replicas is None else md.spec.replicas
 
 
 def _component(md: ModelDeployment, platform: Platform) -> ComponentSpec:

@@ -34,8 +34,3 @@ def batch_name(name: str) -> str:
 def queue_name(namespace: str, name: str) -> str:
     """The sorted set of Redis on which batch work of this ModelDeployment is announced."""
     return f"slipway:{namespace}:{name}"
-
-
-def model_path(name: str) -> str:
-    """Path under which a model answers beside others on the same host."""
-    return f"/models/{name}"

@@ -2,32 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
-from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, metadata, selector
+from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.environment import is_downloaded
+from slipway_operator.desired.metadata import metadata
 from slipway_operator.desired.names import HTTP_PORT, METRICS_PORT, batch_name
+from slipway_operator.kubernetes.objects import Object
 
 METADATA_SERVICE = "169.254.169.254/32"
 """Where clouds hand out the node's own credentials: no model has business there."""
 
 
-def inference_policy(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
+def inference_policy(md: ModelDeployment, platform: Platform) -> Object:
     """Inference pods: in by the HTTP port."""
     return _policy(md, md.name, INFERENCE, HTTP_PORT, _egress(md, platform))
 
 
-def batch_policy(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
+def batch_policy(md: ModelDeployment, platform: Platform) -> Object:
     """Workers: in by the metrics port."""
     return _policy(md, batch_name(md.name), BATCH, METRICS_PORT, _egress(md, platform))
 
 
 def _policy(
-    md: ModelDeployment, name: str, component: str, port: int, egress: list[dict[str, Any]]
-) -> dict[str, Any]:
+    md: ModelDeployment, name: str, component: str, port: int, egress: list[Object]
+) -> Object:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
@@ -41,13 +42,11 @@ def _policy(
     }
 
 
-def _egress(md: ModelDeployment, platform: Platform) -> list[dict[str, Any]]:
+def _egress(md: ModelDeployment, platform: Platform) -> list[Object]:
     """Out to DNS, the platform's servers, the model, and receivers of webhooks, which servers and
     workers alike deliver.
     """
-    rules: list[dict[str, Any]] = [
-        {"ports": [{"port": 53, "protocol": name} for name in ("UDP", "TCP")]}
-    ]
+    rules: list[Object] = [{"ports": [{"port": 53, "protocol": name} for name in ("UDP", "TCP")]}]
     servers = []
     if platform.database_secret:
         servers.append(platform.database_port)

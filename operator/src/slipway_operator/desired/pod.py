@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from slipway_operator.api.v1alpha1.labels import VERSION_ANNOTATION, labels, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
@@ -16,6 +15,7 @@ from slipway_operator.desired.names import FETCH_CONTAINER
 from slipway_operator.desired.resources import gpu_tolerations, resolved
 from slipway_operator.desired.security import container_security, pod_security
 from slipway_operator.desired.volumes import download_mounts, server_mounts, volumes
+from slipway_operator.kubernetes.objects import Object
 
 FETCH_COMMAND = ["python", "-m", "slipway_core.package", "fetch"]
 """Fetches and verifies the package that SLIPWAY_MODEL_URI names into SLIPWAY_MODEL_CACHE."""
@@ -34,20 +34,18 @@ class ComponentSpec:
     environment: Environment
     port_name: str
     port: int
-    probes: dict[str, Any]
+    probes: Object
     resources: Resources
     grace_seconds: int
     pod_template: PodTemplate | None
 
 
-def pod_template(
-    md: ModelDeployment, platform: Platform, component: ComponentSpec
-) -> dict[str, Any]:
+def pod_template(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
     """`spec.template` of a Deployment, the user's `podTemplate` merged over it."""
     template = {
         "metadata": {
             "labels": labels(md, component.name),
-            "annotations": {VERSION_ANNOTATION: model_version(md)},
+            "annotations": {VERSION_ANNOTATION: md.declared_version},
         },
         "spec": _pod_spec(md, platform, component),
     }
@@ -57,19 +55,14 @@ def pod_template(
         "metadata": component.pod_template.metadata.model_dump(by_alias=True),
         "spec": component.pod_template.spec,
     }
-    result: dict[str, Any] = merged(template, patch)
+    result: Object = merged(template, patch)
     # Whatever the user adds, the Deployment must find its pods.
     fixed = {**result["metadata"]["labels"], **labels(md, component.name)}
     return {**result, "metadata": {**result["metadata"], "labels": fixed}}
 
 
-def model_version(md: ModelDeployment) -> str:
-    """How the declared model is told from others: its version, else the start of its sha256."""
-    return md.spec.model.version or (md.spec.model.sha256 or "")[:12]
-
-
-def _pod_spec(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> dict[str, Any]:
-    spec: dict[str, Any] = {
+def _pod_spec(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
+    spec: Object = {
         "serviceAccountName": md.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
@@ -93,9 +86,7 @@ def _pod_spec(md: ModelDeployment, platform: Platform, component: ComponentSpec)
     return spec
 
 
-def _main_container(
-    md: ModelDeployment, platform: Platform, component: ComponentSpec
-) -> dict[str, Any]:
+def _main_container(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
     return {
         "name": component.container,
         "image": component.image,
@@ -110,9 +101,7 @@ def _main_container(
     }
 
 
-def _fetch_container(
-    md: ModelDeployment, platform: Platform, component: ComponentSpec
-) -> dict[str, Any]:
+def _fetch_container(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
     memory = resolved(component.resources)["limits"]["memory"]
     return {
         "name": FETCH_CONTAINER,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.model_runtime import GPU_RESOURCE, Resources
 from slipway_operator.api.v1alpha1.quantities import amount, double
+from slipway_operator.kubernetes.objects import Object
 
 DEFAULT_CPU_REQUEST = "500m"
 DEFAULT_MEMORY_REQUEST = "1Gi"
@@ -42,7 +41,7 @@ def uses_gpu(resources: Resources) -> bool:
     return amount(asked.get(GPU_RESOURCE, "0")) > 0
 
 
-def gpu_tolerations(resources: Resources) -> list[dict[str, Any]]:
+def gpu_tolerations(resources: Resources) -> list[Object]:
     """What lets pods onto nodes that are kept for GPU work; nothing for pods without GPU."""
     if not uses_gpu(resources):
         return []

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from slipway_operator.kubernetes.objects import Object
 
 USER_ID = 65532
 
 
-def pod_security() -> dict[str, Any]:
+def pod_security() -> Object:
     """`securityContext` of a pod."""
     return {
         "runAsNonRoot": True,
@@ -19,7 +19,7 @@ def pod_security() -> dict[str, Any]:
     }
 
 
-def container_security() -> dict[str, Any]:
+def container_security() -> Object:
     """`securityContext` of a container."""
     return {
         "allowPrivilegeEscalation": False,

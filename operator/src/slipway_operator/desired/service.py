@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, metadata, selector
+from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
+from slipway_operator.desired.metadata import metadata
 from slipway_operator.desired.names import (
     HTTP_PORT_NAME,
     METRICS_PORT,
     METRICS_PORT_NAME,
     batch_name,
 )
+from slipway_operator.kubernetes.objects import Object
 
 SERVICE_PORT = 80
 
 
-def inference_service(md: ModelDeployment) -> dict[str, Any]:
+def inference_service(md: ModelDeployment) -> Object:
     """Where the model answers inside the cluster: http://NAME.NAMESPACE.svc."""
     port = {"name": HTTP_PORT_NAME, "port": SERVICE_PORT, "targetPort": HTTP_PORT_NAME}
     return {
@@ -28,7 +28,7 @@ def inference_service(md: ModelDeployment) -> dict[str, Any]:
     }
 
 
-def batch_service(md: ModelDeployment) -> dict[str, Any]:
+def batch_service(md: ModelDeployment) -> Object:
     """Carries the workers' metrics to Prometheus; nobody else calls it."""
     port = {"name": METRICS_PORT_NAME, "port": METRICS_PORT, "targetPort": METRICS_PORT_NAME}
     return {
@@ -43,7 +43,7 @@ def batch_service(md: ModelDeployment) -> dict[str, Any]:
     }
 
 
-def service_account(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
+def service_account(md: ModelDeployment, platform: Platform) -> Object:
     """An identity without any right and without a token: model pods do not talk to the API."""
     pull_secrets = [{"name": name} for name in platform.image_pull_secrets]
     return {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.names import (
@@ -12,15 +10,14 @@ from slipway_operator.desired.names import (
     CREDENTIALS_FOLDER,
     SECRETS_FOLDER,
 )
+from slipway_operator.kubernetes.objects import Object
 
 READ_BY_GROUP = 0o440
 
-Volume = dict[str, Any]
 
-
-def volumes(md: ModelDeployment, platform: Platform) -> list[Volume]:
+def volumes(md: ModelDeployment, platform: Platform) -> list[Object]:
     """All volumes of a pod."""
-    result: list[Volume] = [{"name": "tmp", "emptyDir": {}}, _cache(md)]
+    result: list[Object] = [{"name": "tmp", "emptyDir": {}}, _cache(md)]
     if claim := claim_of(md):
         result.append(
             {"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
@@ -34,7 +31,7 @@ def volumes(md: ModelDeployment, platform: Platform) -> list[Volume]:
     return result
 
 
-def server_mounts(md: ModelDeployment, platform: Platform) -> list[Volume]:
+def server_mounts(md: ModelDeployment, platform: Platform) -> list[Object]:
     """What the server or worker sees: everything but the credentials of the download."""
     result = _model_mounts(md)
     if _secret_sources(platform):
@@ -42,7 +39,7 @@ def server_mounts(md: ModelDeployment, platform: Platform) -> list[Volume]:
     return result
 
 
-def download_mounts(md: ModelDeployment) -> list[Volume]:
+def download_mounts(md: ModelDeployment) -> list[Object]:
     """What the download sees: everything but the platform's secrets."""
     result = _model_mounts(md)
     if md.spec.model.credentials_secret_ref:
@@ -56,8 +53,8 @@ def claim_of(md: ModelDeployment) -> str:
     return rest.partition("/")[0] if scheme == "pvc" else ""
 
 
-def _model_mounts(md: ModelDeployment) -> list[Volume]:
-    result: list[Volume] = [
+def _model_mounts(md: ModelDeployment) -> list[Object]:
+    result: list[Object] = [
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
         {"name": "cache", "mountPath": CACHE_FOLDER},
     ]
@@ -66,7 +63,7 @@ def _model_mounts(md: ModelDeployment) -> list[Volume]:
     return result
 
 
-def _cache(md: ModelDeployment) -> Volume:
+def _cache(md: ModelDeployment) -> Object:
     cache = md.spec.model.cache
     if cache.claim_name:
         return {"name": "cache", "persistentVolumeClaim": {"claimName": cache.claim_name}}
@@ -74,7 +71,7 @@ def _cache(md: ModelDeployment) -> Volume:
     return {"name": "cache", "emptyDir": empty}
 
 
-def _secret_sources(platform: Platform) -> list[Volume]:
+def _secret_sources(platform: Platform) -> list[Object]:
     wanted = (
         (platform.database_secret, platform.database_secret_key, "slipway_database_url"),
         (platform.redis_secret, platform.redis_secret_key, "slipway_redis_url"),

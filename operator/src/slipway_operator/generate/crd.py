@@ -1,8 +1,8 @@
-"""Makes the CustomResourceDefinition from the pydantic models: they are its one source.
+"""The CustomResourceDefinition, generated from the pydantic models of the API.
 
-`python -m slipway_operator.generate.crd` prints it; `make generate` writes it to manifests/crds
-and a test compares the two. The API server takes only structural schemas: no `$ref`, no null, no
-`anyOf` around types; that is what the functions here turn pydantic's JSON Schema into.
+`python -m slipway_operator.generate.crd` prints it, `make generate` writes it to manifests/crds,
+and a test compares the two. The API server accepts only structural schemas, which have no `$ref`,
+no null and no `anyOf` around types. The functions here convert pydantic's JSON Schema.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from slipway_operator.api.v1alpha1.model_deployment import (
     ModelDeploymentStatus,
 )
 from slipway_operator.generate.plain_yaml import plain_yaml
+from slipway_operator.kubernetes.kinds import MODEL_DEPLOYMENT
 
 Schema = dict[str, Any]
 
-CRD_NAME = f"{PLURAL}.{GROUP}"
 VERSION_ANNOTATION = f"{GROUP}/crd-version"
-"""Version of the operator whose models the CRD was made from: an older operator leaves it alone."""
+"""Version of the operator that generated the CRD. An older operator does not replace it."""
 
 COLUMNS = (
     ("Model", "string", ".spec.model.uri", 0),
@@ -45,11 +45,14 @@ _KEPT = (
 
 
 def custom_resource_definition() -> Schema:
-    """The whole CRD as the API server takes it."""
+    """Return the CRD."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": CRD_NAME, "annotations": {VERSION_ANNOTATION: __version__}},
+        "metadata": {
+            "name": MODEL_DEPLOYMENT.crd_name,
+            "annotations": {VERSION_ANNOTATION: __version__},
+        },
         "spec": {
             "group": GROUP,
             "names": {
@@ -106,7 +109,10 @@ def _root_schema() -> Schema:
 
 
 def structural(model: type[BaseModel]) -> Schema:
-    """The structural schema of a model; raises ValueError for what Kubernetes cannot express."""
+    """Return the structural schema of a model.
+
+    Raises ValueError when Kubernetes cannot express it.
+    """
     schema = model.model_json_schema(by_alias=True, mode="validation")
     return _structural(schema, schema.get("$defs", {}), model.__name__)
 
@@ -135,7 +141,7 @@ def _structural(schema: Schema, definitions: Schema, path: str) -> Schema:
 
 def _set_type(result: Schema, path: str) -> None:
     if result.get("x-kubernetes-int-or-string"):
-        # Text or an integer: then the type must be left out, and a pattern holds for text alone.
+        # A structural schema leaves out the type here. A pattern applies to strings only.
         del result["type"]
         result["anyOf"] = [{"type": "integer"}, {"type": "string"}]
     elif "type" not in result:
@@ -146,14 +152,14 @@ def _set_type(result: Schema, path: str) -> None:
 
 def _set_default(result: Schema) -> None:
     if isinstance(result.get("default"), dict):
-        # The defaults of what is inside are stated there.
+        # The fields of the object have defaults of their own.
         result["default"] = {}
     if "default" in result and result["default"] is None:
         del result["default"]
 
 
 def _resolved(schema: Schema, definitions: Schema) -> Schema:
-    """The schema with what it refers to in place, and without the null that means absent."""
+    """Return the schema with its references inlined, and without the null of optional fields."""
     if "anyOf" in schema:
         choices = [choice for choice in schema["anyOf"] if choice.get("type") != "null"]
         if len(choices) != 1:
@@ -162,8 +168,8 @@ def _resolved(schema: Schema, definitions: Schema) -> Schema:
         return _resolved(choices[0], definitions) | outer
     if "$ref" in schema:
         outer = {key: value for key, value in schema.items() if key != "$ref"}
-        inner = _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
-        return _with_both_rules(inner, outer)
+        target = _resolved(definitions[schema["$ref"].rpartition("/")[2]], definitions)
+        return _with_both_rules(target, outer)
     return schema
 
 

@@ -1,4 +1,4 @@
-"""YAML as people write it: what is shared is written out, keys keep their order."""
+"""YAML for readers: without anchors and aliases, with keys in their given order."""
 
 from __future__ import annotations
 
@@ -13,5 +13,5 @@ class _Plain(yaml.SafeDumper):
 
 
 def plain_yaml(*documents: Any) -> str:
-    """The documents, one after the other."""
+    """Return the documents as one stream of YAML."""
     return yaml.dump_all(documents, Dumper=_Plain, sort_keys=False, width=100)

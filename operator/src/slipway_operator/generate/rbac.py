@@ -1,55 +1,55 @@
-"""The rights that the operator needs, and no more: the chart's ClusterRole is made from this.
+"""The operator's ClusterRole, from which the chart's role is made.
 
-`python -m slipway_operator.generate.rbac` prints it. A test runs the operator with exactly these
-rights and compares them with the requests that the API server saw.
+`python -m slipway_operator.generate.rbac` prints it. It grants what the operator uses and nothing
+else: a test runs the operator with it and compares the rules with the API server's audit log.
 """
 
 from __future__ import annotations
 
 import sys
-from typing import Any
 
 from slipway_operator.api.v1alpha1 import GROUP, PLURAL
 from slipway_operator.api.v1alpha1.labels import MANAGER
-from slipway_operator.generate.crd import CRD_NAME
 from slipway_operator.generate.plain_yaml import plain_yaml
-from slipway_operator.kubernetes.discovery import OPTIONAL_CRDS
+from slipway_operator.kubernetes.capabilities import OPTIONAL_KINDS
 from slipway_operator.kubernetes.kinds import (
     CHILDREN,
     CUSTOM_RESOURCE,
     DISRUPTION_BUDGET,
     EVENT,
     INGRESS_CLASS,
+    MODEL_DEPLOYMENT,
     POD,
     SERVICE_ACCOUNT,
     Kind,
 )
-
-Rule = dict[str, Any]
+from slipway_operator.kubernetes.objects import Object
 
 READ = ["list", "watch"]
 KEEP = ["create", "delete", "get", "list", "patch", "watch"]
 PERMANENT = ["create", "get", "list", "patch", "watch"]
 NEVER_DELETED = (SERVICE_ACCOUNT, DISRUPTION_BUDGET)
-"""Every ModelDeployment has these as long as it lives, and the garbage collector deletes them."""
+"""Children that every ModelDeployment always has. Only the garbage collector deletes them."""
 
 
-def rules() -> list[Rule]:
-    """Rules of the operator's role, sorted as a reviewer would read them."""
+def rules() -> list[Object]:
+    """Return the rules of the ClusterRole: the operator's API, its children, everything else."""
+    own_crd = MODEL_DEPLOYMENT.crd_name
+    optional_crds = [kind.crd_name for kind in OPTIONAL_KINDS]
     return [
-        {"apiGroups": [GROUP], "resources": [PLURAL], "verbs": READ},
+        _rule(MODEL_DEPLOYMENT, READ),
         {"apiGroups": [GROUP], "resources": [f"{PLURAL}/status"], "verbs": ["patch"]},
         *(_rule(kind, PERMANENT if kind in NEVER_DELETED else KEEP) for kind in CHILDREN),
         _rule(POD, READ),
         _rule(EVENT, ["create", *READ]),
         _rule(INGRESS_CLASS, ["list"]),
-        {**_rule(CUSTOM_RESOURCE, ["get"]), "resourceNames": [CRD_NAME, *OPTIONAL_CRDS]},
-        {**_rule(CUSTOM_RESOURCE, ["create", "patch"]), "resourceNames": [CRD_NAME]},
+        {**_rule(CUSTOM_RESOURCE, ["get"]), "resourceNames": [own_crd, *optional_crds]},
+        {**_rule(CUSTOM_RESOURCE, ["create", "patch"]), "resourceNames": [own_crd]},
     ]
 
 
-def cluster_role() -> dict[str, Any]:
-    """The rules as a ClusterRole."""
+def cluster_role() -> Object:
+    """Return the ClusterRole."""
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
@@ -58,7 +58,7 @@ def cluster_role() -> dict[str, Any]:
     }
 
 
-def _rule(kind: Kind, verbs: list[str]) -> Rule:
+def _rule(kind: Kind, verbs: list[str]) -> Object:
     return {"apiGroups": [kind.group], "resources": [kind.plural], "verbs": verbs}
 
 

@@ -1,6 +1,6 @@
-"""The only I/O with the API server beside kopf's watches: lightkube behind a dozen verbs.
+"""Requests to the API server. All of them are made here, except the watches, which are kopf's.
 
-Server-side apply throughout: the operator states what it wishes and owns just that.
+Objects are written by server-side apply: the operator owns the fields that it sets, and no others.
 """
 
 from __future__ import annotations
@@ -24,37 +24,39 @@ from lightkube.types import CascadeType, PatchType
 
 from slipway_operator.api.v1alpha1.labels import MANAGED_BY_LABEL, MANAGER
 from slipway_operator.kubernetes.kinds import (
-    CUSTOM_RESOURCE,
+    CLUSTER_SCOPED,
     EVENT,
     INGRESS_CLASS,
     MODEL_DEPLOYMENT,
     Kind,
 )
+from slipway_operator.kubernetes.objects import Object
 
 HANDOVER_MANAGER = "slipway-replicas"
-"""Field manager that holds `spec.replicas` from the operator letting go until an autoscaler takes
-it: a field without owner would fall back to its default, 1. Of a Deployment at 0, which no HPA
-touches, it holds the fewest pods.
+"""Field manager that owns `spec.replicas` between the operator and an autoscaler.
+
+Without an owner the field would fall back to its default of 1.
 """
 MANAGED_LABELS: dict[str, Any] = {MANAGED_BY_LABEL: MANAGER}
 PAGE_SIZE = 500
+"""Maximum number of objects in one response to a list request."""
 TIMEOUT_SECONDS = 30.0
 ALL_NAMESPACES = "*"
-GLOBAL_KINDS = (CUSTOM_RESOURCE, INGRESS_CLASS)
-
-Object = dict[str, Any]
 
 
 class Rejected(Exception):
-    """The API server does not take an object, and would not take it again as it is."""
+    """The API server rejects an object; the same request would fail again."""
 
 
 class Unavailable(Exception):
-    """The API server did not answer, or asks to come back later."""
+    """The API server does not respond, or the request has to be retried later."""
 
 
 class Client:
-    """Reads and writes objects. Credentials come from KUBECONFIG or the pod's service account."""
+    """Client of the API server. Credentials come from KUBECONFIG or the pod's service account.
+
+    Every method raises Rejected or Unavailable when its request fails.
+    """
 
     def __init__(self, namespaces: tuple[str, ...] = ()) -> None:
         try:
@@ -77,15 +79,17 @@ class Client:
         await self._client.aclose()
 
     async def apply(self, kind: Kind, manifest: Object) -> Object:
-        """Make the object so; raises Rejected or Unavailable."""
+        """Apply a manifest and return the resulting object."""
         return await self._patch(kind, manifest, MANAGER)
 
     async def overwrite(self, kind: Kind, manifest: Object) -> None:
-        """Write the fields as they shall be, lists whole: it removes the items of others, which
-        `apply` would keep even where they make the object invalid.
+        """Replace the fields of a manifest, lists included.
+
+        Unlike `apply` it removes the list items of other managers, for cases in which they make the
+        object invalid.
         """
         meta = manifest["metadata"]
-        with _translating():
+        with _translated_errors():
             await self._client.patch(
                 _resource(kind),
                 meta["name"],
@@ -95,7 +99,7 @@ class Client:
             )
 
     async def hand_over_replicas(self, kind: Kind, namespace: str, name: str, count: int) -> None:
-        """Set `spec.replicas` in the place of an autoscaler, which takes it over from here."""
+        """Set `spec.replicas` as the field manager from which an autoscaler takes it over."""
         manifest = {
             "apiVersion": kind.api_version,
             "kind": kind.kind,
@@ -105,7 +109,7 @@ class Client:
         await self._patch(kind, manifest, HANDOVER_MANAGER)
 
     async def write_status(self, namespace: str, name: str, status: Object) -> Object | None:
-        """Replace the status of a ModelDeployment; None when it is gone meanwhile."""
+        """Replace the status of a ModelDeployment and return the object, None if it is deleted."""
         manifest = {
             "apiVersion": MODEL_DEPLOYMENT.api_version,
             "kind": MODEL_DEPLOYMENT.kind,
@@ -124,34 +128,35 @@ class Client:
                 )
             )
         except httpx2.HTTPError as error:
-            if is_status(error, 404):
+            if _is_not_found(error):
                 return None
-            raise _translated(error) from error
+            raise _translate(error) from error
 
     async def get(self, kind: Kind, namespace: str, name: str) -> Object | None:
-        """One object, or None."""
+        """Return an object, None when it does not exist."""
         try:
-            if kind in GLOBAL_KINDS:
+            if kind in CLUSTER_SCOPED:
                 return dict(await self._client.get(_resource(kind), name))
             return dict(await self._client.get(_resource(kind), name, namespace=namespace))
         except httpx2.HTTPError as error:
-            if is_status(error, 404):
+            if _is_not_found(error):
                 return None
-            raise _translated(error) from error
+            raise _translate(error) from error
 
     async def delete(self, kind: Kind, namespace: str, name: str) -> None:
-        """Delete an object with all that it owns; one that is gone already is fine."""
+        """Delete an object and what it owns, if it exists."""
         try:
             await self._client.delete(
                 _resource(kind), name, namespace=namespace, cascade=CascadeType.BACKGROUND
             )
         except httpx2.HTTPError as error:
-            if not is_status(error, 404):
-                raise _translated(error) from error
+            if not _is_not_found(error):
+                raise _translate(error) from error
 
     async def list_managed(self, kind: Kind) -> AsyncIterator[Object]:
-        """Every object of one kind that carries the operator's label; none where the cluster does
-        not know the kind. Of ModelDeployments, which are the users' own, all.
+        """Yield every ModelDeployment, or every object of another kind with the operator's label.
+
+        Yields nothing when the cluster does not know the kind.
         """
         labels = None if kind == MODEL_DEPLOYMENT else MANAGED_LABELS
         try:
@@ -161,26 +166,26 @@ class Client:
                 ):
                     yield dict(each)
         except httpx2.HTTPError as error:
-            if not is_status(error, 404):
-                raise _translated(error) from error
+            if not _is_not_found(error):
+                raise _translate(error) from error
 
     async def list_ingress_classes(self) -> list[str]:
-        """Names of the cluster's ingress classes."""
-        with _translating():
+        """Return the names of the cluster's ingress classes."""
+        with _translated_errors():
             return [
                 each["metadata"]["name"]
                 async for each in self._client.list(_resource(INGRESS_CLASS))
             ]
 
     async def create_event(self, event: Object) -> None:
-        """Record an event; `kubectl describe` shows it."""
-        with _translating():
+        """Create an Event, which `kubectl describe` shows."""
+        with _translated_errors():
             resource = _resource(EVENT)
             await self._client.create(resource(event))
 
     async def _patch(self, kind: Kind, manifest: Object, manager: str) -> Object:
         meta = manifest["metadata"]
-        with _translating():
+        with _translated_errors():
             return dict(
                 await self._client.patch(
                     _resource(kind),
@@ -194,20 +199,19 @@ class Client:
             )
 
 
-def is_status(error: httpx2.HTTPError, code: int) -> bool:
-    """Whether the API server answered with this HTTP status."""
-    return isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == code
+def _is_not_found(error: httpx2.HTTPError) -> bool:
+    return isinstance(error, httpx2.HTTPStatusError) and error.response.status_code == 404
 
 
 @contextmanager
-def _translating() -> Iterator[None]:
+def _translated_errors() -> Iterator[None]:
     try:
         yield
     except httpx2.HTTPError as error:
-        raise _translated(error) from error
+        raise _translate(error) from error
 
 
-def _translated(error: httpx2.HTTPError) -> Exception:
+def _translate(error: httpx2.HTTPError) -> Exception:
     if not isinstance(error, httpx2.HTTPStatusError):
         return Unavailable(f"the API server does not answer: {error!r}")
     code = error.response.status_code
@@ -219,11 +223,13 @@ def _translated(error: httpx2.HTTPError) -> Exception:
 
 @cache
 def _resource(kind: Kind) -> Any:
-    """The class by which lightkube knows a kind. Built-in kinds are plain dicts too: their typed
-    models would have to be loaded, and would drop fields that are newer than lightkube.
+    """Return lightkube's class for a kind.
+
+    Built-in kinds are generic resources too: lightkube's typed models drop fields that are newer
+    than lightkube.
     """
     if kind == MODEL_DEPLOYMENT:
         return create_namespaced_resource(kind.group, kind.version, kind.kind, kind.plural)
-    parent = GenericGlobalResource if kind in GLOBAL_KINDS else GenericNamespacedResource
+    parent = GenericGlobalResource if kind in CLUSTER_SCOPED else GenericNamespacedResource
     info = create_api_info(kind.group, kind.version, kind.kind, kind.plural)
     return type(kind.kind, (parent,), {"_api_info": info})

@@ -1,4 +1,4 @@
-"""Whether the cluster has what is desired: decides if an object must be applied again."""
+"""Comparison of a live object with its desired state, to decide whether to apply it again."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from slipway_operator.api.v1alpha1.quantities import amount
 
 
 def contains(live: Any, desired: Any) -> bool:
-    """True when every field of `desired` has its value in `live`; what else `live` has is the
-    business of others (defaults, the status, other managers of the object).
+    """Return whether `live` has every field of `desired` with the same value.
+
+    Other fields of `live` are ignored: defaults, the status, fields of other managers.
     """
     if isinstance(desired, dict):
         return isinstance(live, dict) and all(
@@ -17,7 +18,7 @@ def contains(live: Any, desired: Any) -> bool:
         )
     if isinstance(desired, list):
         return isinstance(live, list) and _contains_items(live, desired)
-    return bool(live == desired) or _same_quantity(live, desired)
+    return bool(live == desired) or _is_same_quantity(live, desired)
 
 
 def _contains_items(live: list[Any], desired: list[Any]) -> bool:
@@ -26,8 +27,8 @@ def _contains_items(live: list[Any], desired: list[Any]) -> bool:
     return all(any(contains(candidate, item) for candidate in live) for item in desired)
 
 
-def _same_quantity(live: Any, desired: Any) -> bool:
-    """The API server writes quantities in its own way: 1000m becomes 1."""
+def _is_same_quantity(live: Any, desired: Any) -> bool:
+    # The API server normalizes quantities: 1000m becomes 1.
     if not (isinstance(live, str) and isinstance(desired, str)):
         return False
     try:

@@ -1,5 +1,6 @@
-"""The kinds of objects that the operator reads and writes: the one list behind its client, its
-watches, what it prunes, and its RBAC rules.
+"""Kinds of objects that the operator reads and writes.
+
+The client, the watches, pruning and the operator's RBAC rules all use this one list.
 """
 
 from __future__ import annotations
@@ -7,11 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from slipway_operator.api.v1alpha1 import API_VERSION, KIND, PLURAL
+from slipway_operator.kubernetes.objects import Object
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of object, as the API server addresses it."""
+    """A kind of object, as the API server addresses it."""
 
     api_version: str
     kind: str
@@ -19,13 +21,18 @@ class Kind:
 
     @property
     def group(self) -> str:
-        """The API group; empty for the core's."""
+        """API group; empty for the core group."""
         return self.api_version.rpartition("/")[0]
 
     @property
     def version(self) -> str:
-        """The version in the group."""
+        """Version within the group."""
         return self.api_version.rpartition("/")[2]
+
+    @property
+    def crd_name(self) -> str:
+        """Name of the CustomResourceDefinition that defines the kind."""
+        return f"{self.plural}.{self.group}"
 
 
 MODEL_DEPLOYMENT = Kind(API_VERSION, KIND, PLURAL)
@@ -49,19 +56,18 @@ CUSTOM_RESOURCE = Kind(
     "apiextensions.k8s.io/v1", "CustomResourceDefinition", "customresourcedefinitions"
 )
 
-BUILT_IN_CHILDREN = (
+CHILDREN = (
     SERVICE_ACCOUNT, NETWORK_POLICY, SERVICE, DEPLOYMENT, DISRUPTION_BUDGET, AUTOSCALER, INGRESS,
+    HTTP_ROUTE, SERVICE_MONITOR, TRIGGER_AUTHENTICATION, SCALED_OBJECT,
 )  # fmt: skip
-"""Children that every cluster can hold."""
+"""Kinds of objects that a ModelDeployment owns."""
 
-OPTIONAL_CHILDREN = (HTTP_ROUTE, SERVICE_MONITOR, TRIGGER_AUTHENTICATION, SCALED_OBJECT)
-"""Children whose CRDs a cluster may lack."""
+CLUSTER_SCOPED = frozenset({CUSTOM_RESOURCE, INGRESS_CLASS})
+"""Kinds whose objects have no namespace."""
 
-CHILDREN = BUILT_IN_CHILDREN + OPTIONAL_CHILDREN
-
-BY_NAME = {(kind.api_version, kind.kind): kind for kind in CHILDREN}
+_CHILD_BY_NAME = {(kind.api_version, kind.kind): kind for kind in CHILDREN}
 
 
-def kind_of(manifest: dict[str, object]) -> Kind:
-    """The Kind of a child's manifest; KeyError when the operator does not manage such objects."""
-    return BY_NAME[str(manifest["apiVersion"]), str(manifest["kind"])]
+def kind_of(manifest: Object) -> Kind:
+    """Return the Kind of a child's manifest. Raises KeyError when it is not a child."""
+    return _CHILD_BY_NAME[manifest["apiVersion"], manifest["kind"]]

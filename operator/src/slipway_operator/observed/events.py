@@ -1,32 +1,33 @@
-"""Events of a ModelDeployment: one for each turn that its readiness takes. Pure."""
+"""Events of a ModelDeployment: one for each change of its condition Ready."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import uuid4
 
 from slipway_operator.api.v1alpha1 import API_VERSION, KIND
 from slipway_operator.api.v1alpha1.labels import MANAGER
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
-from slipway_operator.observed.finding import timestamp
+from slipway_operator.kubernetes.objects import Object, timestamp
 
-MAX_MESSAGE_LENGTH = 1024
+MAX_NOTE_LENGTH = 1024
+"""Maximum number of characters of an event's message; the API server rejects longer ones."""
 
 
-def ready_event(
-    md: ModelDeployment, status: dict[str, Any], now: datetime
-) -> dict[str, Any] | None:
-    """The event of the change from the earlier status to this one; None when Ready is as it was."""
+def ready_event(md: ModelDeployment, status: Object, now: datetime) -> Object | None:
+    """Return the event for the change from the previous status to a new one.
+
+    Return None when status and reason of Ready stay the same.
+    """
     ready = status["conditions"][0]
-    before = next((each for each in md.status.conditions if each.type == "Ready"), None)
-    if before and (before.status, before.reason) == (ready["status"], ready["reason"]):
+    previous = next((each for each in md.status.conditions if each.type == "Ready"), None)
+    if previous and (previous.status, previous.reason) == (ready["status"], ready["reason"]):
         return None
     return _event(md, ready["reason"], ready["message"], now)
 
 
-def _event(md: ModelDeployment, reason: str, message: str, now: datetime) -> dict[str, Any]:
+def _event(md: ModelDeployment, reason: str, message: str, now: datetime) -> Object:
     time = timestamp(now)
     return {
         "apiVersion": "v1",
@@ -41,7 +42,7 @@ def _event(md: ModelDeployment, reason: str, message: str, now: datetime) -> dic
         },
         "type": "Warning" if EXPLANATIONS[Reason(reason)].remedy else "Normal",
         "reason": reason,
-        "message": message[:MAX_MESSAGE_LENGTH],
+        "message": message[:MAX_NOTE_LENGTH],
         "source": {"component": MANAGER},
         "reportingComponent": MANAGER,
         "reportingInstance": MANAGER,

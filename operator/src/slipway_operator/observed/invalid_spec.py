@@ -1,24 +1,24 @@
-"""The status of a ModelDeployment that this operator cannot read, say after a downgrade."""
+"""The status of a ModelDeployment that this operator cannot read, for example after a downgrade."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import ValidationError
 
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.observed.finding import as_condition, condition, fault
+from slipway_operator.kubernetes.objects import Object, condition
+from slipway_operator.observed.finding import as_condition, fault
 
 
-def invalid_status(raw: dict[str, Any], error: ValidationError, now: datetime) -> dict[str, Any]:
-    """What was reported before, with Ready=False that names each field that is wrong."""
+def invalid_status(body: Object, error: ValidationError, now: datetime) -> Object:
+    """Return the previous status with a Ready=False that names each invalid field."""
     fields = "; ".join(
         f"`{'.'.join(map(str, problem['loc']))}`: {problem['msg']}" for problem in error.errors()
     )
-    found = fault(Reason.INVALID_SPEC, fields)
-    before = raw.get("status", {})
-    generation = raw["metadata"].get("generation", 0)
-    ready = as_condition("Ready", found, condition(raw, "Ready"), generation, now)
-    others = [each for each in before.get("conditions") or [] if each["type"] != "Ready"]
-    return {**before, "observedGeneration": generation, "conditions": [ready, *others]}
+    finding = fault(Reason.INVALID_SPEC, fields)
+    previous = body.get("status", {})
+    generation = body["metadata"].get("generation", 0)
+    ready = as_condition("Ready", finding, condition(body, "Ready"), generation, now)
+    others = [each for each in previous.get("conditions") or [] if each["type"] != "Ready"]
+    return {**previous, "observedGeneration": generation, "conditions": [ready, *others]}

@@ -1,4 +1,4 @@
-"""What a Deployment and its pods come to: enough of them, and all of them as declared?"""
+"""A Deployment and its pods: whether enough of them are ready and all of them are up to date."""
 
 from __future__ import annotations
 
@@ -6,83 +6,80 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.observed.finding import (
-    Finding,
-    Object,
-    condition,
-    fault,
-    holds,
-    waiting,
-)
+from slipway_operator.kubernetes.objects import Object, condition
+from slipway_operator.observed.finding import Finding, fault, holds, waiting
 from slipway_operator.observed.pods import find_pods_fault, is_finished, pods_progress
 
 CAPACITY_REASONS = frozenset({Reason.UNSCHEDULABLE, Reason.QUOTA_EXCEEDED})
-"""Faults that keep further pods away and do not harm those that run."""
+"""Faults that prevent further pods and do not affect running ones."""
 
 
 @dataclass(frozen=True)
 class Workload:
-    """One component as found; `needed` is the number of pods below which it does not count as
-    available, and `was_rolled_out` says that the present spec was rolled out when last seen.
-    """
+    """The observed Deployment and pods of one component."""
 
     deployment: Object | None
     pods: list[Object]
     mount_failures: Mapping[str, str]
     needed: int
+    """Number of ready pods below which the component is not available."""
     was_rolled_out: bool = False
+    """Whether the current spec was rolled out when the status was last written."""
 
     @property
     def ready(self) -> int:
-        """Pods that are ready."""
+        """Number of ready pods."""
         return int(self._status.get("readyReplicas", 0))
 
     @property
     def replicas(self) -> int:
-        """Pods that exist."""
+        """Number of existing pods."""
         return int(self._status.get("replicas", 0))
 
     @property
     def ready_since(self) -> str:
-        """Since when enough pods are there, as a timestamp; empty when they are not."""
-        found = condition(self.deployment or {}, "Available")
-        return str(found.get("lastTransitionTime", "")) if found.get("status") == "True" else ""
+        """Timestamp since when enough pods have been available; empty when they are not."""
+        available = condition(self.deployment or {}, "Available")
+        is_available = available.get("status") == "True"
+        return str(available.get("lastTransitionTime", "")) if is_available else ""
 
     @property
     def _status(self) -> Object:
         return dict((self.deployment or {}).get("status") or {})
 
     def is_rolled_out(self) -> bool:
-        """Whether every pod is of the present template, and none of an earlier one is left."""
+        """Return whether all pods have the current template and no older one is left."""
         if self.deployment is None:
             return False
-        seen = int(self._status.get("observedGeneration", 0))
-        if seen < int(self.deployment["metadata"].get("generation", 0)):
-            # The figures are of an earlier spec. An autoscaler's change is no rollout.
+        observed_generation = int(self._status.get("observedGeneration", 0))
+        if observed_generation < int(self.deployment["metadata"].get("generation", 0)):
+            # The figures belong to an earlier spec. A change by an autoscaler is no rollout.
             return self.was_rolled_out
         return int(self._status.get("updatedReplicas", 0)) == self.replicas and (
             self.replicas > 0 or self.needed == 0
         )
 
     def fault(self) -> Finding | None:
-        """What keeps the pods from being as declared, the kubelet's words first. While as many are
-        ready as are needed, neither pods that ended nor room for further ones are missed.
+        """Return what prevents the desired pods, pods first, or None.
+
+        While enough pods are ready, finished pods are ignored. When these are also up to date, so
+        is a lack of capacity for further ones.
         """
         pods = self.pods
         if self.ready >= self.needed:
             pods = [pod for pod in pods if not is_finished(pod)]
-        spare = self.ready >= self.needed > 0 and self.is_rolled_out()
-        forgiven = CAPACITY_REASONS if spare else frozenset()
-        found = find_pods_fault(pods, self.mount_failures, forgiven)
-        if found is None and self.deployment is not None:
-            found = _deployment_fault(self.deployment)
-        return None if found and found.reason in forgiven else found
+        is_sufficient = self.ready >= self.needed > 0 and self.is_rolled_out()
+        ignored = CAPACITY_REASONS if is_sufficient else frozenset()
+        cause = find_pods_fault(pods, self.mount_failures, ignored)
+        if cause is None and self.deployment is not None:
+            cause = _deployment_fault(self.deployment)
+        return None if cause and cause.reason in ignored else cause
 
     def progress(self) -> Finding:
-        """The condition Progressing: rolled out, on the way, or stuck and why."""
-        found = self.fault()
-        if found is not None:
-            return found
+        """Return the condition Progressing: rolled out, under way, or stuck and why."""
+        cause = self.fault()
+        if cause is not None:
+            return cause
         if self.is_rolled_out() and self.ready >= self.needed:
             return holds(Reason.ROLLED_OUT, "all pods run what the spec declares")
         if self.ready:

@@ -1,24 +1,22 @@
-"""Labels of everything that the operator creates, and the metadata that carries them."""
+"""Labels and annotations of the objects that the operator creates."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from typing import Any
-
-from slipway_operator.api.v1alpha1 import API_VERSION, GROUP, KIND
+from slipway_operator.api.v1alpha1 import GROUP
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 
 MANAGER = "slipway-operator"
+"""Field manager of the operator, and the value of its `managed-by` label."""
+
 MODEL_LABEL = f"{GROUP}/model"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
 
 APPLIED_ANNOTATION = f"{GROUP}/applied"
-"""Hash of what was applied: tells a changed wish from an unchanged one."""
+"""Hash of the applied manifest: it changes whenever the desired state does."""
 FIXED_REPLICAS_ANNOTATION = f"{GROUP}/replicas"
-"""`fixed` while `spec.replicas` of a Deployment is the operator's, absent when an autoscaler's."""
+"""`fixed` on a Deployment whose `spec.replicas` the operator owns; absent under an autoscaler."""
 VERSION_ANNOTATION = f"{GROUP}/model-version"
 
 INFERENCE = "inference"
@@ -26,12 +24,12 @@ BATCH = "batch"
 
 
 def selector(md: ModelDeployment, component: str) -> dict[str, str]:
-    """The labels that pods are selected by. They never change: a selector is immutable."""
+    """Return the labels that select the pods of a component. They are immutable."""
     return {MODEL_LABEL: md.name, COMPONENT_LABEL: component}
 
 
 def labels(md: ModelDeployment, component: str) -> dict[str, str]:
-    """All labels of an object of one component."""
+    """Return all labels of the objects of a component."""
     return {
         "app.kubernetes.io/name": f"slipway-{component}",
         "app.kubernetes.io/instance": md.name,
@@ -39,31 +37,3 @@ def labels(md: ModelDeployment, component: str) -> dict[str, str]:
         MANAGED_BY_LABEL: MANAGER,
         **selector(md, component),
     }
-
-
-def metadata(md: ModelDeployment, name: str, component: str) -> dict[str, Any]:
-    """Metadata of a child: the ModelDeployment owns it, so that deleting is garbage collection."""
-    owner = {
-        "apiVersion": API_VERSION,
-        "kind": KIND,
-        "name": md.name,
-        "uid": md.uid,
-        "controller": True,
-        # False: the owner may go first, nothing waits for anything.
-        "blockOwnerDeletion": False,
-    }
-    return {
-        "name": name,
-        "namespace": md.namespace,
-        "labels": labels(md, component),
-        "ownerReferences": [owner],
-    }
-
-
-def with_hash(manifest: dict[str, Any]) -> dict[str, Any]:
-    """The manifest, its own hash among its annotations."""
-    text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    meta = manifest["metadata"]
-    annotations = {**meta.get("annotations", {}), APPLIED_ANNOTATION: digest}
-    return {**manifest, "metadata": {**meta, "annotations": annotations}}

@@ -140,3 +140,27 @@ class ModelDeployment(ApiModel):
     def generation(self) -> int:
         """`metadata.generation`: grows with each change of the spec."""
         return int(self.metadata.get("generation", 0))
+
+    @property
+    def fixed_replicas(self) -> int | None:
+        """Number of inference pods; None while an autoscaler decides it."""
+        if self.spec.autoscaling:
+            return None
+        return 1 if self.spec.replicas is None else self.spec.replicas
+
+    @property
+    def min_available_replicas(self) -> int:
+        """Number of ready inference pods below which the model is not available."""
+        if self.spec.autoscaling:
+            return self.spec.autoscaling.min_replicas
+        return self.fixed_replicas or 0
+
+    @property
+    def enabled_batch(self) -> Batch | None:
+        """Batch workers of the spec; None when they are absent or disabled."""
+        return self.spec.batch if self.spec.batch and self.spec.batch.enabled else None
+
+    @property
+    def declared_version(self) -> str:
+        """Version of the model in the spec, or else the start of its sha256; may be empty."""
+        return self.spec.model.version or (self.spec.model.sha256 or "")[:12]
