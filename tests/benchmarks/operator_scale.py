@@ -26,7 +26,7 @@ from tests.fixtures.apiserver import ADMIN_TOKEN, ApiServer, start_api_server
 from tests.fixtures.modeldeployments import manifest
 
 from slipway_operator.api.v1alpha1 import API_VERSION
-from slipway_operator.generate.crd import custom_resource_definition
+from slipway_operator.generate.crd import build_crd
 
 NAMESPACE = "default"
 MODEL_DEPLOYMENTS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/modeldeployments"
@@ -107,9 +107,7 @@ class Operator:
 def measure(server: ApiServer, count: int) -> Object:
     """All figures, in the order in which they are taken."""
     api = Api(server)
-    api.create(
-        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", custom_resource_definition()
-    )
+    api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", build_crd())
     _until(lambda: _answers(api), 30)
     for number in range(count):
         api.create(MODEL_DEPLOYMENTS, _model(number))

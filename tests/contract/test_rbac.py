@@ -10,7 +10,7 @@ from tests.fixtures.apiserver import OPERATOR_USER
 from tests.fixtures.modeldeployments import manifest
 from tests.fixtures.operator_process import Kube, Operate
 
-from slipway_operator.generate.rbac import rules
+from slipway_operator.generate.rbac import build_rules
 
 pytestmark = pytest.mark.apiserver
 
@@ -20,7 +20,7 @@ Grant = tuple[str, str, str]
 def _granted() -> set[Grant]:
     return {
         (group, resource, verb)
-        for rule in rules()
+        for rule in build_rules()
         for group in rule["apiGroups"]
         for resource in rule["resources"]
         for verb in rule["verbs"]

@@ -25,7 +25,7 @@ from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment, Mode
 from slipway_operator.kubernetes.capabilities import Capabilities
 from slipway_operator.kubernetes.objects import Object
 from slipway_operator.observed import ComputedStatus, ObservedState, compute_status
-from slipway_operator.observed.events import ready_event
+from slipway_operator.observed.events import build_ready_event
 from slipway_operator.plan import Plan
 
 
@@ -185,14 +185,14 @@ def test_an_autoscaler_that_adds_pods_is_no_rollout() -> None:
 def test_events_mark_transitions_only() -> None:
     md = model_deployment()
     starting = _compute(md, ObservedState()).status
-    event = ready_event(md, starting, NOW)
+    event = build_ready_event(md, starting, NOW)
     assert event is not None
     assert (event["type"], event["reason"]) == ("Normal", "Starting")
-    assert ready_event(again(md, starting), starting, NOW) is None
+    assert build_ready_event(again(md, starting), starting, NOW) is None
 
     crashed = ObservedState(inference=deployment(1, 0), inference_pods=[CRASHED])
     broken = _compute(again(md, starting), crashed).status
-    event = ready_event(again(md, starting), broken, NOW)
+    event = build_ready_event(again(md, starting), broken, NOW)
     assert event is not None
     assert (event["type"], event["reason"]) == ("Warning", "CrashLoopBackOff")
 

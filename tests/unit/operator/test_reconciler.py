@@ -19,7 +19,7 @@ from slipway_operator.control.applier import replicas_to_hand_over
 from slipway_operator.control.controller import Controller
 from slipway_operator.control.reconciler import Reconciler
 from slipway_operator.control.served_versions import ServedVersions
-from slipway_operator.desired.inference import inference_deployment
+from slipway_operator.desired.inference import build_inference_deployment
 from slipway_operator.kubernetes.capabilities import Capabilities
 from slipway_operator.kubernetes.client import Client
 from slipway_operator.kubernetes.kinds import DEPLOYMENT, INGRESS, MODEL_DEPLOYMENT, Kind
@@ -147,9 +147,9 @@ def test_how_many_pods_an_autoscaler_starts_with(
     before: Object, present: int, now: Object, min_replicas: int, count: int | None
 ) -> None:
     settings = operator_settings()
-    current = inference_deployment(model_deployment(**before), settings)
+    current = build_inference_deployment(model_deployment(**before), settings)
     current["spec"]["replicas"] = present
-    desired = inference_deployment(model_deployment(**now), settings)
+    desired = build_inference_deployment(model_deployment(**now), settings)
     assert replicas_to_hand_over(current, desired, min_replicas) == count
     assert replicas_to_hand_over(None, desired, min_replicas) is None
 

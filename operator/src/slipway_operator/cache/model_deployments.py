@@ -12,7 +12,7 @@ from slipway_operator.api.v1alpha1.route import Route
 from slipway_operator.cache.relist import Relist
 from slipway_operator.cache.route_claims import Place, RouteClaims
 from slipway_operator.configuration import Platform
-from slipway_operator.kubernetes.objects import Key, Object, condition, key_of
+from slipway_operator.kubernetes.objects import Key, Object, get_condition, key_of
 from slipway_operator.plan import RoutePlan
 
 
@@ -100,5 +100,5 @@ def _resource_version(meta: Object) -> int:
 
 def _ready_of(body: Object) -> tuple[str, str]:
     """Return status and reason of the condition Ready."""
-    ready = condition(body, "Ready")
+    ready = get_condition(body, "Ready")
     return ready.get("status", "Unknown"), ready.get("reason", "")

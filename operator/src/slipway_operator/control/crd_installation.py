@@ -7,10 +7,10 @@ import logging
 import re
 
 from slipway_operator import __version__
-from slipway_operator.generate.crd import VERSION_ANNOTATION, custom_resource_definition
+from slipway_operator.generate.crd import VERSION_ANNOTATION, build_crd
 from slipway_operator.kubernetes.client import Client, Unavailable
 from slipway_operator.kubernetes.kinds import CUSTOM_RESOURCE, MODEL_DEPLOYMENT
-from slipway_operator.kubernetes.objects import condition
+from slipway_operator.kubernetes.objects import get_condition
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,10 @@ async def install_crd(client: Client) -> None:
     if is_newer(version, __version__):
         log.info("the installed CRD has version %s, this operator %s", version, __version__)
         return
-    await client.apply(CUSTOM_RESOURCE, custom_resource_definition())
+    await client.apply(CUSTOM_RESOURCE, build_crd())
     for _ in range(int(ESTABLISH_TIMEOUT_SECONDS / POLL_SECONDS)):
         live = await client.get(CUSTOM_RESOURCE, "", name) or {}
-        if condition(live, "Established").get("status") == "True":
+        if get_condition(live, "Established").get("status") == "True":
             return
         await asyncio.sleep(POLL_SECONDS)
     raise Unavailable(f"the API server does not serve {name} after {ESTABLISH_TIMEOUT_SECONDS} s")

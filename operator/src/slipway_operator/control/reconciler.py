@@ -22,13 +22,13 @@ from slipway_operator.control.applier import Applier
 from slipway_operator.control.metrics import RECONCILE_ERRORS, WRITES
 from slipway_operator.control.served_versions import ServedVersions
 from slipway_operator.control.state_reader import read_state
-from slipway_operator.desired import build
+from slipway_operator.desired import build_children
 from slipway_operator.kubernetes.capabilities import Capabilities
 from slipway_operator.kubernetes.client import Client, Rejected
 from slipway_operator.kubernetes.objects import Key, Object
 from slipway_operator.observed import compute_status
-from slipway_operator.observed.events import ready_event
-from slipway_operator.observed.invalid_spec import invalid_status
+from slipway_operator.observed.events import build_ready_event
+from slipway_operator.observed.invalid_spec import build_invalid_status
 from slipway_operator.plan import Plan
 
 log = logging.getLogger(__name__)
@@ -67,11 +67,11 @@ class Reconciler:
             md = ModelDeployment.model_validate(body)
         except ValidationError as error:
             RECONCILE_ERRORS.labels(Reason.INVALID_SPEC).inc()
-            await self._write_status(body, invalid_status(body, error, _now()))
+            await self._write_status(body, build_invalid_status(body, error, _now()))
             return None
         older_claimant = self._deployments.route_claims.older_claimant(key)
         plan = Plan.of(md, self._platform, capabilities, older_claimant=older_claimant)
-        problem = await self._applier.apply(md, build(plan))
+        problem = await self._applier.apply(md, build_children(plan))
         state = replace(read_state(key, self._objects, self._mount_failures), problem=problem)
         if not md.spec.model.version:
             version = self._served_versions.get(key, state.inference_pods)
@@ -82,7 +82,7 @@ class Reconciler:
         return computed.requeue_after_seconds
 
     async def _record_event(self, md: ModelDeployment, status: Object) -> None:
-        event = ready_event(md, status, _now())
+        event = build_ready_event(md, status, _now())
         if event is None:
             return
         try:

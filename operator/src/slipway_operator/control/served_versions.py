@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import aiohttp
 
 from slipway_operator.desired.names import HTTP_PORT, SERVER_CONTAINER, SUMMARY_PATH
-from slipway_operator.kubernetes.objects import Key, Object, condition
+from slipway_operator.kubernetes.objects import Key, Object, get_condition
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ def _start_of(pod: Object) -> ServerStart | None:
     status = pod.get("status", {})
     if pod["metadata"].get("deletionTimestamp") or not status.get("podIP"):
         return None
-    if condition(pod, "Ready").get("status") != "True":
+    if get_condition(pod, "Ready").get("status") != "True":
         return None
     for each in status.get("containerStatuses") or []:
         running = (each.get("state") or {}).get("running")

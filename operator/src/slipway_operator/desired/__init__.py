@@ -4,6 +4,6 @@ Builders are pure. Each returns one object as a plain dict and neither reads the
 its arguments.
 """
 
-from slipway_operator.desired.children import build
+from slipway_operator.desired.children import build_children
 
-__all__ = ["build"]
+__all__ = ["build_children"]

@@ -8,7 +8,7 @@ from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.scaling import Autoscaling, Batch
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.metadata import metadata
+from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import batch_name, queue_name
 from slipway_operator.kubernetes.objects import Object
 
@@ -16,10 +16,10 @@ BATCH_CPU_PERCENTAGE = 70
 KEDA_POLLING_SECONDS = 5
 
 
-def inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) -> Object:
+def build_inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) -> Object:
     """An HPA that at most doubles every 15 s and takes away at most half a minute."""
     return _autoscaler(
-        metadata(md, md.name, INFERENCE),
+        build_metadata(md, md.name, INFERENCE),
         autoscaling.min_replicas,
         autoscaling.max_replicas,
         autoscaling.target_cpu_utilization_percentage,
@@ -27,11 +27,11 @@ def inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) -> Objec
     )
 
 
-def batch_autoscaler(md: ModelDeployment, batch: Batch) -> Object:
+def build_batch_autoscaler(md: ModelDeployment, batch: Batch) -> Object:
     """An HPA for workers where KEDA is not installed: it cannot go below one."""
     min_replicas = max(1, batch.min_replicas)
     return _autoscaler(
-        metadata(md, batch_name(md.name), BATCH),
+        build_metadata(md, batch_name(md.name), BATCH),
         min_replicas,
         max(min_replicas, batch.max_replicas),
         BATCH_CPU_PERCENTAGE,
@@ -90,7 +90,7 @@ def min_replicas_by_deployment(manifests: Iterable[Object]) -> dict[str, int]:
     return {spec["scaleTargetRef"]["name"]: spec["minReplicas"] for spec in specs}
 
 
-def scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -> Object:
+def build_scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -> Object:
     """KEDA counts the announced chunks; a chunk stays announced until it is done, so busy workers
     are not taken away.
     """
@@ -106,12 +106,12 @@ def scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -> Obje
             **({"enableTLS": "true"} if platform.redis_tls else {}),
         },
     }
-    if has_credentials(platform):
+    if needs_credentials(platform):
         trigger["authenticationRef"] = {"name": name}
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
-        "metadata": metadata(md, name, BATCH),
+        "metadata": build_metadata(md, name, BATCH),
         "spec": {
             "scaleTargetRef": {"name": name},
             "minReplicaCount": batch.min_replicas,
@@ -123,17 +123,17 @@ def scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -> Obje
     }
 
 
-def has_credentials(platform: Platform) -> bool:
+def needs_credentials(platform: Platform) -> bool:
     """Whether KEDA needs credentials for the queue."""
     return bool(_credentials(platform))
 
 
-def trigger_authentication(md: ModelDeployment, platform: Platform) -> Object:
+def build_trigger_authentication(md: ModelDeployment, platform: Platform) -> Object:
     """Where KEDA finds the queue's password and user name: the Secret that the workers use."""
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "TriggerAuthentication",
-        "metadata": metadata(md, batch_name(md.name), BATCH),
+        "metadata": build_metadata(md, batch_name(md.name), BATCH),
         "spec": {
             "secretTargetRef": [
                 {"parameter": parameter, "name": platform.redis_secret, "key": key}

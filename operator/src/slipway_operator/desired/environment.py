@@ -15,7 +15,7 @@ from slipway_operator.desired.names import (
     METRICS_PORT,
     SECRETS_FOLDER,
 )
-from slipway_operator.desired.resources import batch_resources, uses_gpu
+from slipway_operator.desired.resources import get_batch_resources, uses_gpu
 
 DOWNLOADED_SCHEMES = frozenset({"http", "https", "s3", "hf"})
 DRAIN_DELAY_SECONDS = 5
@@ -36,7 +36,7 @@ def is_downloaded(md: ModelDeployment) -> bool:
     return md.spec.model.uri.partition("://")[0] in DOWNLOADED_SCHEMES
 
 
-def model_environment(md: ModelDeployment, platform: Platform) -> Environment:
+def build_model_environment(md: ModelDeployment, platform: Platform) -> Environment:
     """What finding and verifying the model needs: all that the download container gets."""
     model = md.spec.model
     return {
@@ -53,16 +53,16 @@ def model_environment(md: ModelDeployment, platform: Platform) -> Environment:
     }
 
 
-def download_environment(md: ModelDeployment, platform: Platform) -> Environment:
-    """`model_environment`, and where the credentials for the download are, as files."""
-    environment = model_environment(md, platform)
+def build_download_environment(md: ModelDeployment, platform: Platform) -> Environment:
+    """`build_model_environment`, and where the credentials for the download are, as files."""
+    environment = build_model_environment(md, platform)
     if md.spec.model.credentials_secret_ref:
         environment["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS_FOLDER}/credentials"
         environment["HF_TOKEN_PATH"] = f"{CREDENTIALS_FOLDER}/token"
     return environment
 
 
-def _engine_environment(
+def _build_engine_environment(
     md: ModelDeployment, platform: Platform, resources: Resources
 ) -> Environment:
     runtime = md.spec.runtime
@@ -72,7 +72,7 @@ def _engine_environment(
         device = "cuda"
     has_secrets = platform.database_secret or platform.redis_secret or platform.webhook_secret
     return {
-        **model_environment(md, platform),
+        **build_model_environment(md, platform),
         # The init container has fetched it, and has credentials that the server has not.
         **({"SLIPWAY_MODEL_OFFLINE": "true"} if is_downloaded(md) else {}),
         **({"SLIPWAY_SECRETS_DIR": SECRETS_FOLDER} if has_secrets else {}),
@@ -82,22 +82,22 @@ def _engine_environment(
         "SLIPWAY_THREADS": str(runtime.threads),
         "SLIPWAY_MAX_BATCH_TOKENS": str(runtime.max_batch_tokens),
         "SLIPWAY_RETENTION_DAYS": str(platform.retention_days),
-        **_webhook_environment(platform),
+        **_build_webhook_environment(platform),
     }
 
 
-def _webhook_environment(platform: Platform) -> Environment:
+def _build_webhook_environment(platform: Platform) -> Environment:
     """Of servers and workers alike: both deliver webhooks."""
     hosts = platform.webhook_allowed_hosts
     return {"SLIPWAY_WEBHOOK_ALLOWED_HOSTS": ",".join(hosts)} if hosts else {}
 
 
-def inference_environment(md: ModelDeployment, platform: Platform) -> Environment:
+def build_inference_environment(md: ModelDeployment, platform: Platform) -> Environment:
     """Of the inference server."""
     runtime = md.spec.runtime
     timeout = runtime.request_timeout_seconds
     return {
-        **_engine_environment(md, platform, runtime.resources),
+        **_build_engine_environment(md, platform, runtime.resources),
         "SLIPWAY_HOST": "0.0.0.0",  # noqa: S104 - a pod's own network
         "SLIPWAY_PORT": str(HTTP_PORT),
         "SLIPWAY_PAYLOAD_LOGGING": platform.payload_logging,
@@ -110,10 +110,10 @@ def inference_environment(md: ModelDeployment, platform: Platform) -> Environmen
     }
 
 
-def batch_environment(md: ModelDeployment, platform: Platform) -> Environment:
+def build_batch_environment(md: ModelDeployment, platform: Platform) -> Environment:
     """Of a batch worker."""
     return {
-        **_engine_environment(md, platform, batch_resources(md)),
+        **_build_engine_environment(md, platform, get_batch_resources(md)),
         "SLIPWAY_DRAIN_SECONDS": str(WORKER_DRAIN_SECONDS),
         "SLIPWAY_METRICS_HOST": "0.0.0.0",  # noqa: S104 - a pod's own network
         "SLIPWAY_METRICS_PORT": str(METRICS_PORT),

@@ -6,12 +6,12 @@ import hashlib
 import json
 
 from slipway_operator.api.v1alpha1 import API_VERSION, KIND
-from slipway_operator.api.v1alpha1.labels import APPLIED_ANNOTATION, labels
+from slipway_operator.api.v1alpha1.labels import APPLIED_ANNOTATION, build_labels
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.kubernetes.objects import Object
 
 
-def metadata(md: ModelDeployment, name: str, component: str) -> Object:
+def build_metadata(md: ModelDeployment, name: str, component: str) -> Object:
     """Return the metadata of a child, with the ModelDeployment as its owner.
 
     Deleting the ModelDeployment leaves its children to the garbage collector.
@@ -28,12 +28,12 @@ def metadata(md: ModelDeployment, name: str, component: str) -> Object:
     return {
         "name": name,
         "namespace": md.namespace,
-        "labels": labels(md, component),
+        "labels": build_labels(md, component),
         "ownerReferences": [owner],
     }
 
 
-def with_hash(manifest: Object) -> Object:
+def add_hash(manifest: Object) -> Object:
     """Return the manifest with its hash as an annotation."""
     text = json.dumps(manifest, sort_keys=True, separators=(",", ":"))
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -5,17 +5,17 @@ from __future__ import annotations
 from slipway_operator.api.v1alpha1.labels import COMPONENT_LABEL, INFERENCE, MODEL_LABEL
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.metadata import metadata
+from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import HTTP_PORT_NAME, METRICS_PATH, METRICS_PORT_NAME
 from slipway_operator.kubernetes.objects import Object
 
 
-def service_monitor(md: ModelDeployment, platform: Platform) -> Object:
+def build_service_monitor(md: ModelDeployment, platform: Platform) -> Object:
     """Scrapes inference pods and batch workers; each series says whose it is by the labels
     `modeldeployment` and `component`. It has the platform's labels beside its own, since a
     Prometheus may take only what carries them.
     """
-    meta = metadata(md, md.name, INFERENCE)
+    meta = build_metadata(md, md.name, INFERENCE)
     relabelings = [
         {"targetLabel": "modeldeployment", "replacement": md.name},
         {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, selector
+from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, build_selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.environment import is_downloaded
-from slipway_operator.desired.metadata import metadata
+from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import HTTP_PORT, METRICS_PORT, batch_name
 from slipway_operator.kubernetes.objects import Object
 
@@ -16,12 +16,12 @@ METADATA_SERVICE = "169.254.169.254/32"
 """Where clouds hand out the node's own credentials: no model has business there."""
 
 
-def inference_policy(md: ModelDeployment, platform: Platform) -> Object:
+def build_inference_policy(md: ModelDeployment, platform: Platform) -> Object:
     """Inference pods: in by the HTTP port."""
     return _policy(md, md.name, INFERENCE, HTTP_PORT, _egress(md, platform))
 
 
-def batch_policy(md: ModelDeployment, platform: Platform) -> Object:
+def build_batch_policy(md: ModelDeployment, platform: Platform) -> Object:
     """Workers: in by the metrics port."""
     return _policy(md, batch_name(md.name), BATCH, METRICS_PORT, _egress(md, platform))
 
@@ -32,9 +32,9 @@ def _policy(
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": metadata(md, name, component),
+        "metadata": build_metadata(md, name, component),
         "spec": {
-            "podSelector": {"matchLabels": selector(md, component)},
+            "podSelector": {"matchLabels": build_selector(md, component)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"ports": [{"port": port, "protocol": "TCP"}]}],
             "egress": egress,

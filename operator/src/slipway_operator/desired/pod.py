@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from slipway_operator.api.v1alpha1.labels import VERSION_ANNOTATION, labels, selector
+from slipway_operator.api.v1alpha1.labels import VERSION_ANNOTATION, build_labels, build_selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.model_runtime import Resources
 from slipway_operator.api.v1alpha1.pod_template import PodTemplate
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.environment import Environment, download_environment, is_downloaded
-from slipway_operator.desired.merge import merged
+from slipway_operator.desired.environment import (
+    Environment,
+    build_download_environment,
+    is_downloaded,
+)
+from slipway_operator.desired.merge import merge
 from slipway_operator.desired.names import FETCH_CONTAINER
-from slipway_operator.desired.resources import gpu_tolerations, resolved
-from slipway_operator.desired.security import container_security, pod_security
-from slipway_operator.desired.volumes import download_mounts, server_mounts, volumes
+from slipway_operator.desired.resources import build_gpu_tolerations, resolve_resources
+from slipway_operator.desired.security import build_container_security, build_pod_security
+from slipway_operator.desired.volumes import (
+    build_download_mounts,
+    build_server_mounts,
+    build_volumes,
+)
 from slipway_operator.kubernetes.objects import Object
 
 FETCH_COMMAND = ["python", "-m", "slipway_core.package", "fetch"]
@@ -40,11 +48,11 @@ class ComponentSpec:
     pod_template: PodTemplate | None
 
 
-def pod_template(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
+def build_pod_template(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
     """`spec.template` of a Deployment, the user's `podTemplate` merged over it."""
     template = {
         "metadata": {
-            "labels": labels(md, component.name),
+            "labels": build_labels(md, component.name),
             "annotations": {VERSION_ANNOTATION: md.declared_version},
         },
         "spec": _pod_spec(md, platform, component),
@@ -55,9 +63,9 @@ def pod_template(md: ModelDeployment, platform: Platform, component: ComponentSp
         "metadata": component.pod_template.metadata.model_dump(by_alias=True),
         "spec": component.pod_template.spec,
     }
-    result: Object = merged(template, patch)
+    result: Object = merge(template, patch)
     # Whatever the user adds, the Deployment must find its pods.
-    fixed = {**result["metadata"]["labels"], **labels(md, component.name)}
+    fixed = {**result["metadata"]["labels"], **build_labels(md, component.name)}
     return {**result, "metadata": {**result["metadata"], "labels": fixed}}
 
 
@@ -66,22 +74,22 @@ def _pod_spec(md: ModelDeployment, platform: Platform, component: ComponentSpec)
         "serviceAccountName": md.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": pod_security(),
+        "securityContext": build_pod_security(),
         "terminationGracePeriodSeconds": component.grace_seconds,
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": selector(md, component.name)},
+                "labelSelector": {"matchLabels": build_selector(md, component.name)},
             }
         ],
         "containers": [_main_container(md, platform, component)],
-        "volumes": volumes(md, platform),
+        "volumes": build_volumes(md, platform),
     }
     if is_downloaded(md):
         spec["initContainers"] = [_fetch_container(md, platform, component)]
-    if tolerations := gpu_tolerations(component.resources):
+    if tolerations := build_gpu_tolerations(component.resources):
         spec["tolerations"] = tolerations
     return spec
 
@@ -93,29 +101,29 @@ def _main_container(md: ModelDeployment, platform: Platform, component: Componen
         "imagePullPolicy": platform.image_pull_policy,
         "env": _variables(component.environment),
         "ports": [{"name": component.port_name, "containerPort": component.port}],
-        "resources": resolved(component.resources),
-        "securityContext": container_security(),
+        "resources": resolve_resources(component.resources),
+        "securityContext": build_container_security(),
         "terminationMessagePolicy": TERMINATION_MESSAGE_POLICY,
-        "volumeMounts": server_mounts(md, platform),
+        "volumeMounts": build_server_mounts(md, platform),
         **component.probes,
     }
 
 
 def _fetch_container(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
-    memory = resolved(component.resources)["limits"]["memory"]
+    memory = resolve_resources(component.resources)["limits"]["memory"]
     return {
         "name": FETCH_CONTAINER,
         "image": component.image,
         "imagePullPolicy": platform.image_pull_policy,
         "command": FETCH_COMMAND,
-        "env": _variables(download_environment(md, platform)),
+        "env": _variables(build_download_environment(md, platform)),
         "resources": {
             "requests": {"cpu": "100m", "memory": "128Mi"},
             "limits": {"memory": memory},
         },
-        "securityContext": container_security(),
+        "securityContext": build_container_security(),
         "terminationMessagePolicy": TERMINATION_MESSAGE_POLICY,
-        "volumeMounts": download_mounts(md),
+        "volumeMounts": build_download_mounts(md),
     }
 
 

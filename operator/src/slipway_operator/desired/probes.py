@@ -10,18 +10,18 @@ from slipway_operator.kubernetes.objects import Object
 STARTUP_PERIOD_SECONDS = 2
 
 
-def startup(port_name: str, seconds: int) -> Object:
+def build_startup_probe(port_name: str, seconds: int) -> Object:
     """Waits for the model to be loaded, for about so many seconds."""
     failures = ceil(seconds / STARTUP_PERIOD_SECONDS)
     return _probe(READINESS_PATH, port_name, STARTUP_PERIOD_SECONDS, 5, failures)
 
 
-def readiness(port_name: str) -> Object:
+def build_readiness_probe(port_name: str) -> Object:
     """Takes a pod that stops out of its Service within seconds."""
     return _probe(READINESS_PATH, port_name, 2, 5, 2)
 
 
-def liveness(port_name: str, period_seconds: int, failures: int) -> Object:
+def build_liveness_probe(port_name: str, period_seconds: int, failures: int) -> Object:
     """Restarts a process that does not answer at all any more."""
     return _probe(LIVENESS_PATH, port_name, period_seconds, 10, failures)
 

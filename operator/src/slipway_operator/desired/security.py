@@ -7,7 +7,7 @@ from slipway_operator.kubernetes.objects import Object
 USER_ID = 65532
 
 
-def pod_security() -> Object:
+def build_pod_security() -> Object:
     """`securityContext` of a pod."""
     return {
         "runAsNonRoot": True,
@@ -19,7 +19,7 @@ def pod_security() -> Object:
     }
 
 
-def container_security() -> Object:
+def build_container_security() -> Object:
     """`securityContext` of a container."""
     return {
         "allowPrivilegeEscalation": False,

@@ -15,7 +15,7 @@ from slipway_operator.kubernetes.objects import Object
 READ_BY_GROUP = 0o440
 
 
-def volumes(md: ModelDeployment, platform: Platform) -> list[Object]:
+def build_volumes(md: ModelDeployment, platform: Platform) -> list[Object]:
     """All volumes of a pod."""
     result: list[Object] = [{"name": "tmp", "emptyDir": {}}, _cache(md)]
     if claim := claim_of(md):
@@ -31,7 +31,7 @@ def volumes(md: ModelDeployment, platform: Platform) -> list[Object]:
     return result
 
 
-def server_mounts(md: ModelDeployment, platform: Platform) -> list[Object]:
+def build_server_mounts(md: ModelDeployment, platform: Platform) -> list[Object]:
     """What the server or worker sees: everything but the credentials of the download."""
     result = _model_mounts(md)
     if _secret_sources(platform):
@@ -39,7 +39,7 @@ def server_mounts(md: ModelDeployment, platform: Platform) -> list[Object]:
     return result
 
 
-def download_mounts(md: ModelDeployment) -> list[Object]:
+def build_download_mounts(md: ModelDeployment) -> list[Object]:
     """What the download sees: everything but the platform's secrets."""
     result = _model_mounts(md)
     if md.spec.model.credentials_secret_ref:

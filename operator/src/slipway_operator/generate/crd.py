@@ -19,7 +19,7 @@ from slipway_operator.api.v1alpha1.model_deployment import (
     ModelDeploymentSpec,
     ModelDeploymentStatus,
 )
-from slipway_operator.generate.plain_yaml import plain_yaml
+from slipway_operator.generate.plain_yaml import to_yaml
 from slipway_operator.kubernetes.kinds import MODEL_DEPLOYMENT
 
 Schema = dict[str, Any]
@@ -44,7 +44,7 @@ _KEPT = (
 )  # fmt: skip
 
 
-def custom_resource_definition() -> Schema:
+def build_crd() -> Schema:
     """Return the CRD."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -102,13 +102,13 @@ def _root_schema() -> Schema:
             "apiVersion": {"type": "string", "description": f"Always {API_VERSION}."},
             "kind": {"type": "string", "description": f"Always {KIND}."},
             "metadata": {"type": "object"},
-            "spec": structural(ModelDeploymentSpec),
-            "status": structural(ModelDeploymentStatus),
+            "spec": build_schema(ModelDeploymentSpec),
+            "status": build_schema(ModelDeploymentStatus),
         },
     }
 
 
-def structural(model: type[BaseModel]) -> Schema:
+def build_schema(model: type[BaseModel]) -> Schema:
     """Return the structural schema of a model.
 
     Raises ValueError when Kubernetes cannot express it.
@@ -182,7 +182,7 @@ def _with_both_rules(inner: Schema, outer: Schema) -> Schema:
 def main() -> None:
     """Print the CRD as YAML."""
     sys.stdout.write("# Made by `make generate` from slipway_operator/api: do not edit.\n")
-    sys.stdout.write(plain_yaml(custom_resource_definition()))
+    sys.stdout.write(to_yaml(build_crd()))
 
 
 if __name__ == "__main__":

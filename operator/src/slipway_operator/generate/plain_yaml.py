@@ -12,6 +12,6 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
-def plain_yaml(*documents: Any) -> str:
+def to_yaml(*documents: Any) -> str:
     """Return the documents as one stream of YAML."""
     return yaml.dump_all(documents, Dumper=_Plain, sort_keys=False, width=100)

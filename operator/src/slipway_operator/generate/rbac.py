@@ -10,7 +10,7 @@ import sys
 
 from slipway_operator.api.v1alpha1 import GROUP, PLURAL
 from slipway_operator.api.v1alpha1.labels import MANAGER
-from slipway_operator.generate.plain_yaml import plain_yaml
+from slipway_operator.generate.plain_yaml import to_yaml
 from slipway_operator.kubernetes.capabilities import OPTIONAL_KINDS
 from slipway_operator.kubernetes.kinds import (
     CHILDREN,
@@ -32,7 +32,7 @@ NEVER_DELETED = (SERVICE_ACCOUNT, DISRUPTION_BUDGET)
 """Children that every ModelDeployment always has. Only the garbage collector deletes them."""
 
 
-def rules() -> list[Object]:
+def build_rules() -> list[Object]:
     """Return the rules of the ClusterRole: the operator's API, its children, everything else."""
     own_crd = MODEL_DEPLOYMENT.crd_name
     optional_crds = [kind.crd_name for kind in OPTIONAL_KINDS]
@@ -48,13 +48,13 @@ def rules() -> list[Object]:
     ]
 
 
-def cluster_role() -> Object:
+def build_cluster_role() -> Object:
     """Return the ClusterRole."""
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
         "kind": "ClusterRole",
         "metadata": {"name": MANAGER},
-        "rules": rules(),
+        "rules": build_rules(),
     }
 
 
@@ -67,7 +67,7 @@ def main() -> None:
     sys.stdout.write(
         "# Made by `make generate` from slipway_operator/generate/rbac.py: do not edit.\n"
     )
-    sys.stdout.write(plain_yaml(cluster_role()))
+    sys.stdout.write(to_yaml(build_cluster_role()))
 
 
 if __name__ == "__main__":

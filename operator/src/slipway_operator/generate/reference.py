@@ -18,7 +18,7 @@ from slipway_operator.api.v1alpha1.model_deployment import (
     ModelDeploymentStatus,
 )
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS
-from slipway_operator.generate.crd import Schema, structural
+from slipway_operator.generate.crd import Schema, build_schema
 
 INTRODUCTION = f"""\
 <!-- Made by `make generate` from slipway_operator/api: do not edit. -->
@@ -52,9 +52,9 @@ The same words stand in conditions, events and the operator's metrics.
 """
 
 
-def reference() -> str:
+def build_reference() -> str:
     """The whole page."""
-    spec, status = structural(ModelDeploymentSpec), structural(ModelDeploymentStatus)
+    spec, status = build_schema(ModelDeploymentSpec), build_schema(ModelDeploymentStatus)
     rules = [f"- {message[0].upper()}{message[1:]}." for _, message in NAME_RULES]
     return "\n".join(
         [
@@ -126,7 +126,7 @@ def _reason_rows() -> Iterator[str]:
 
 def main() -> None:
     """Print the page."""
-    sys.stdout.write(reference())
+    sys.stdout.write(build_reference())
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from slipway_operator.api.v1alpha1.quantities import amount
+from slipway_operator.api.v1alpha1.quantities import parse_quantity
 
 
 def contains(live: Any, desired: Any) -> bool:
@@ -32,6 +32,6 @@ def _is_same_quantity(live: Any, desired: Any) -> bool:
     if not (isinstance(live, str) and isinstance(desired, str)):
         return False
     try:
-        return amount(live) == amount(desired)
+        return parse_quantity(live) == parse_quantity(desired)
     except ValueError:
         return False

@@ -22,12 +22,12 @@ def key_of(body: Object) -> Key:
     return Key(meta["namespace"], meta["name"])
 
 
-def condition(body: Object, condition_type: str) -> Object:
+def get_condition(body: Object, condition_type: str) -> Object:
     """Return a condition from the status of an object; an empty one when it is absent."""
     conditions = body.get("status", {}).get("conditions") or []
     return next((each for each in conditions if each.get("type") == condition_type), {})
 
 
-def timestamp(time: datetime) -> str:
+def format_timestamp(time: datetime) -> str:
     """Return a time in UTC in the format of the API server, with a precision of seconds."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.kubernetes.objects import Object, condition
+from slipway_operator.kubernetes.objects import Object, get_condition
 from slipway_operator.observed.finding import Finding, fault, holds, waiting
 
 METRICS_GRACE_SECONDS = 90
@@ -20,17 +20,17 @@ PERMANENT_FAILURES = (
 """Messages of an HPA that waiting does not help: no metrics-server, or pods without CPU request."""
 
 
-def hpa_state(hpa: Object | None, ready_since: str, now: datetime) -> Finding:
+def check_hpa(hpa: Object | None, ready_since: str, now: datetime) -> Finding:
     """Return the state of an HPA.
 
     `ready_since` is the time since when its pods have been ready, empty while they are not.
     """
     if hpa is None:
         return waiting(Reason.WAITING_FOR_CONTROLLER, "the autoscaler is being created")
-    able = condition(hpa, "AbleToScale")
+    able = get_condition(hpa, "AbleToScale")
     if able.get("status") == "False":
         return fault(Reason.AUTOSCALER_FAILED, str(able.get("message", able.get("reason", ""))))
-    active = condition(hpa, "ScalingActive")
+    active = get_condition(hpa, "ScalingActive")
     if not active:
         return waiting(
             Reason.WAITING_FOR_CONTROLLER, "the autoscaler has not looked at its target yet"
@@ -43,9 +43,9 @@ def hpa_state(hpa: Object | None, ready_since: str, now: datetime) -> Finding:
     return _without_metrics(active, ready_since, now)
 
 
-def scaled_object_state(live: Object | None) -> Finding:
+def check_scaled_object(live: Object | None) -> Finding:
     """Return the state of a ScaledObject of KEDA."""
-    ready = condition(live or {}, "Ready")
+    ready = get_condition(live or {}, "Ready")
     if ready.get("status") == "True":
         return holds(Reason.SCALING, "KEDA scales the workers by the length of the queue")
     if ready.get("status") == "False":

@@ -21,7 +21,7 @@ _WRONG_SETTINGS = re.compile(r"the settings cannot be used: .+")
 _REASON_BY_CODE = {reason.value: reason for reason in Reason}
 
 
-def container_fault(pod: Object, status: Object) -> Finding | None:
+def find_container_fault(pod: Object, status: Object) -> Finding | None:
     """Return what is wrong with a container, given its status, or None."""
     state = status.get("state", {})
     name = status["name"]
@@ -31,7 +31,7 @@ def container_fault(pod: Object, status: Object) -> Finding | None:
         detail = wait.get("message", wait["reason"])
         return fault(Reason.IMAGE_PULL_BACK_OFF, f"image `{image}` cannot be fetched: {detail}")
     if wait.get("reason") in CREATE_REASONS:
-        return missing_secret(wait.get("message", "")) or fault(
+        return find_missing_secret(wait.get("message", "")) or fault(
             Reason.CONTAINER_CONFIG_INVALID,
             f"container `{name}` cannot be created: {wait.get('message', wait['reason'])}",
         )
@@ -39,7 +39,7 @@ def container_fault(pod: Object, status: Object) -> Finding | None:
     return _termination_fault(pod, name, terminated) if terminated else None
 
 
-def missing_secret(message: str) -> Finding | None:
+def find_missing_secret(message: str) -> Finding | None:
     """Return the fault of a message about a missing Secret or key, None for other messages."""
     if not _MISSING_SECRET.search(message):
         return None

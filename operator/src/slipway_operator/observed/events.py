@@ -9,13 +9,13 @@ from slipway_operator.api.v1alpha1 import API_VERSION, KIND
 from slipway_operator.api.v1alpha1.labels import MANAGER
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
-from slipway_operator.kubernetes.objects import Object, timestamp
+from slipway_operator.kubernetes.objects import Object, format_timestamp
 
 MAX_NOTE_LENGTH = 1024
 """Maximum number of characters of an event's message; the API server rejects longer ones."""
 
 
-def ready_event(md: ModelDeployment, status: Object, now: datetime) -> Object | None:
+def build_ready_event(md: ModelDeployment, status: Object, now: datetime) -> Object | None:
     """Return the event for the change from the previous status to a new one.
 
     Return None when status and reason of Ready stay the same.
@@ -28,7 +28,7 @@ def ready_event(md: ModelDeployment, status: Object, now: datetime) -> Object | 
 
 
 def _event(md: ModelDeployment, reason: str, message: str, now: datetime) -> Object:
-    time = timestamp(now)
+    time = format_timestamp(now)
     return {
         "apiVersion": "v1",
         "kind": "Event",

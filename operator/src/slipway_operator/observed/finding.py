@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Literal
 
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
-from slipway_operator.kubernetes.objects import Object, timestamp
+from slipway_operator.kubernetes.objects import Object, format_timestamp
 
 MAX_MESSAGE_LENGTH = 2048
 MAX_FACT_LENGTH = 700
@@ -49,7 +49,7 @@ def fault(reason: Reason, fact: str) -> Finding:
     return Finding("False", reason, f"{fact.rstrip('.')}: {remedy}" if remedy else fact)
 
 
-def as_condition(
+def to_condition(
     condition_type: str, finding: Finding, previous: Object, generation: int, now: datetime
 ) -> Object:
     """Return the condition for a finding.
@@ -63,6 +63,6 @@ def as_condition(
         "status": finding.status,
         "reason": finding.reason.value,
         "message": finding.message[:MAX_MESSAGE_LENGTH],
-        "lastTransitionTime": previous["lastTransitionTime"] if is_same else timestamp(now),
+        "lastTransitionTime": previous["lastTransitionTime"] if is_same else format_timestamp(now),
         "observedGeneration": generation,
     }

@@ -6,8 +6,12 @@ import re
 from collections.abc import Container, Mapping
 
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.kubernetes.objects import Object, condition
-from slipway_operator.observed.containers import container_fault, is_init_container, missing_secret
+from slipway_operator.kubernetes.objects import Object, get_condition
+from slipway_operator.observed.containers import (
+    find_container_fault,
+    find_missing_secret,
+    is_init_container,
+)
 from slipway_operator.observed.finding import Finding, fault, waiting
 
 _MISSING_CLAIM = re.compile(r"persistentvolumeclaim \"([^\"]+)\" not found")
@@ -24,7 +28,7 @@ def is_finished(pod: Object) -> bool:
     return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
 
 
-def find_pods_fault(
+def find_fault(
     pods: list[Object], mount_failures: Mapping[str, str], ignored: Container[Reason] = ()
 ) -> Finding | None:
     """Return the first fault whose reason is not ignored, or None.
@@ -44,7 +48,7 @@ def find_pods_fault(
     return None
 
 
-def pods_progress(pods: list[Object]) -> Finding:
+def describe_progress(pods: list[Object]) -> Finding:
     """Return how far pods have come that are neither ready nor faulty."""
     stages = [_stage(pod) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     for reason, message in (
@@ -59,13 +63,13 @@ def pods_progress(pods: list[Object]) -> Finding:
 def _pod_fault(pod: Object, mount_failure: str) -> Finding | None:
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
-    scheduled = condition(pod, "PodScheduled")
+    scheduled = get_condition(pod, "PodScheduled")
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
         return _scheduling_fault(pod, str(scheduled.get("message", "")))
     if status.get("phase") == "Failed" and status.get("reason") == "Evicted":
         return fault(Reason.EVICTED, f"pod `{name}` was evicted: {status.get('message', '')}")
     for each in _container_statuses(pod):
-        cause = container_fault(pod, each)
+        cause = find_container_fault(pod, each)
         if cause is not None:
             return cause
     if mount_failure and _waits_for_volumes(pod):
@@ -91,7 +95,7 @@ def _scheduling_fault(pod: Object, message: str) -> Finding:
 
 
 def _mount_fault(name: str, message: str) -> Finding:
-    missing = missing_secret(message)
+    missing = find_missing_secret(message)
     if missing is not None:
         return missing
     fact = (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.kubernetes.objects import Object, condition
+from slipway_operator.kubernetes.objects import Object, get_condition
 from slipway_operator.observed.finding import Finding, fault, holds, waiting
 from slipway_operator.plan import Plan
 
 
-def route_state(plan: Plan, live: Object | None) -> Finding:
+def check_route(plan: Plan, live: Object | None) -> Finding:
     """Return the state of the planned Ingress or HTTPRoute; `live` is None while it is absent."""
     if plan.older_claimant:
         return fault(
@@ -41,7 +41,7 @@ def _http_route(plan: Plan, live: Object | None) -> Finding:
         return waiting(Reason.WAITING_FOR_CONTROLLER, f"gateway `{gateway}` has not answered yet")
     for condition_type in ("Accepted", "ResolvedRefs"):
         for parent in parents:
-            accepted = condition({"status": parent}, condition_type)
+            accepted = get_condition({"status": parent}, condition_type)
             if accepted.get("status") == "False":
                 message = accepted.get("message", "")
                 return fault(Reason.ROUTE_NOT_ACCEPTED, f"gateway `{gateway}`: {message}")

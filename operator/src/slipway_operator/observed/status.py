@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from slipway_operator.api.v1alpha1.labels import INFERENCE, selector
+from slipway_operator.api.v1alpha1.labels import INFERENCE, build_selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.reasons import Reason
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.kubernetes.objects import Object
-from slipway_operator.observed.autoscalers import hpa_state, scaled_object_state
-from slipway_operator.observed.finding import Finding, as_condition, fault, holds, waiting
-from slipway_operator.observed.routes import route_state
+from slipway_operator.observed.autoscalers import check_hpa, check_scaled_object
+from slipway_operator.observed.finding import Finding, fault, holds, to_condition, waiting
+from slipway_operator.observed.routes import check_route
 from slipway_operator.observed.state import ObservedState
 from slipway_operator.observed.workload import Workload
 from slipway_operator.plan import Plan
@@ -47,7 +47,7 @@ def compute_status(plan: Plan, state: ObservedState, now: datetime) -> ComputedS
         "url": plan.url,
         "replicas": inference.replicas,
         "readyReplicas": inference.ready,
-        "selector": ",".join(f"{k}={v}" for k, v in sorted(selector(md, INFERENCE).items())),
+        "selector": ",".join(f"{k}={v}" for k, v in sorted(build_selector(md, INFERENCE).items())),
         "modelVersion": _model_version(md, inference, state.served_version),
         "conditions": _conditions(md, findings, now),
     }
@@ -69,7 +69,7 @@ def _findings(
     if md.spec.autoscaling or plan.batch:
         findings["AutoscalingReady"] = _autoscaling_ready(plan, state, inference, now)
     if plan.route:
-        findings["RouteReady"] = route_state(plan, state.route)
+        findings["RouteReady"] = check_route(plan, state.route)
     return {"Ready": _ready(findings, inference), **findings}
 
 
@@ -157,12 +157,12 @@ def _autoscaling_ready(
 ) -> Finding:
     findings = []
     if plan.md.spec.autoscaling:
-        findings.append(hpa_state(state.inference_autoscaler, inference.ready_since, now))
+        findings.append(check_hpa(state.inference_autoscaler, inference.ready_since, now))
     if plan.batch and plan.keda_scales_batch:
-        findings.append(scaled_object_state(state.batch_scaled_object))
+        findings.append(check_scaled_object(state.batch_scaled_object))
     elif plan.batch:
         ready_since = Workload(state.batch, state.batch_pods, {}, 1).ready_since
-        findings.append(hpa_state(state.batch_autoscaler, ready_since, now))
+        findings.append(check_hpa(state.batch_autoscaler, ready_since, now))
         if plan.batch.min_replicas == 0:
             findings.append(fault(Reason.KEDA_NOT_INSTALLED, "batch workers cannot stop when idle"))
     return min(findings, key=lambda finding: WORST_FIRST.index(finding.status))
@@ -171,6 +171,6 @@ def _autoscaling_ready(
 def _conditions(md: ModelDeployment, findings: dict[str, Finding], now: datetime) -> list[Object]:
     previous = {each.type: each.model_dump(by_alias=True) for each in md.status.conditions}
     return [
-        as_condition(name, finding, previous.get(name, {}), md.generation, now)
+        to_condition(name, finding, previous.get(name, {}), md.generation, now)
         for name, finding in findings.items()
     ]

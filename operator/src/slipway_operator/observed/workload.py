@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.kubernetes.objects import Object, condition
+from slipway_operator.kubernetes.objects import Object, get_condition
 from slipway_operator.observed.finding import Finding, fault, holds, waiting
-from slipway_operator.observed.pods import find_pods_fault, is_finished, pods_progress
+from slipway_operator.observed.pods import describe_progress, find_fault, is_finished
 
 CAPACITY_REASONS = frozenset({Reason.UNSCHEDULABLE, Reason.QUOTA_EXCEEDED})
 """Faults that prevent further pods and do not affect running ones."""
@@ -39,7 +39,7 @@ class Workload:
     @property
     def ready_since(self) -> str:
         """Timestamp since when enough pods have been available; empty when they are not."""
-        available = condition(self.deployment or {}, "Available")
+        available = get_condition(self.deployment or {}, "Available")
         is_available = available.get("status") == "True"
         return str(available.get("lastTransitionTime", "")) if is_available else ""
 
@@ -70,7 +70,7 @@ class Workload:
             pods = [pod for pod in pods if not is_finished(pod)]
         is_sufficient = self.ready >= self.needed > 0 and self.is_rolled_out()
         ignored = CAPACITY_REASONS if is_sufficient else frozenset()
-        cause = find_pods_fault(pods, self.mount_failures, ignored)
+        cause = find_fault(pods, self.mount_failures, ignored)
         if cause is None and self.deployment is not None:
             cause = _deployment_fault(self.deployment)
         return None if cause and cause.reason in ignored else cause
@@ -86,18 +86,18 @@ class Workload:
             updated = self._status.get("updatedReplicas", 0)
             message = f"{updated} of {max(self.replicas, self.needed)} pods run the new version"
             return waiting(Reason.ROLLING_OUT, f"{message}; the earlier ones still answer")
-        return pods_progress(self.pods)
+        return describe_progress(self.pods)
 
 
 def _deployment_fault(deployment: Object) -> Finding | None:
-    failure = condition(deployment, "ReplicaFailure")
+    failure = get_condition(deployment, "ReplicaFailure")
     if failure.get("status") == "True":
         message = str(failure.get("message", ""))
         if "exceeded quota" in message or "failed quota" in message:
             start = max(message.find("exceeded quota"), message.find("failed quota"))
             return fault(Reason.QUOTA_EXCEEDED, f"no pod can be created: {message[start:]}")
         return fault(Reason.POD_REFUSED, f"no pod can be created: {message}")
-    progressing = condition(deployment, "Progressing")
+    progressing = get_condition(deployment, "Progressing")
     if progressing.get("reason") == "ProgressDeadlineExceeded":
         return fault(Reason.ROLLOUT_DEADLINE_EXCEEDED, str(progressing.get("message", "")))
     return None

@@ -23,17 +23,17 @@ INFERENCE = "inference"
 BATCH = "batch"
 
 
-def selector(md: ModelDeployment, component: str) -> dict[str, str]:
+def build_selector(md: ModelDeployment, component: str) -> dict[str, str]:
     """Return the labels that select the pods of a component. They are immutable."""
     return {MODEL_LABEL: md.name, COMPONENT_LABEL: component}
 
 
-def labels(md: ModelDeployment, component: str) -> dict[str, str]:
+def build_labels(md: ModelDeployment, component: str) -> dict[str, str]:
     """Return all labels of the objects of a component."""
     return {
         "app.kubernetes.io/name": f"slipway-{component}",
         "app.kubernetes.io/instance": md.name,
         "app.kubernetes.io/part-of": "slipway",
         MANAGED_BY_LABEL: MANAGER,
-        **selector(md, component),
+        **build_selector(md, component),
     }

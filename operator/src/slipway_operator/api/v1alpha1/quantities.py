@@ -35,7 +35,7 @@ Quantity = Annotated[
 """A quantity as text; an integer in YAML is taken as its text."""
 
 
-def amount(quantity: str) -> Decimal:
+def parse_quantity(quantity: str) -> Decimal:
     """The number that a quantity stands for: cores, bytes or pieces."""
     match = re.fullmatch(r"([0-9.]+)(?:([eE][+-]?[0-9]+)|([A-Za-z]*))", quantity)
     if match is None or (match[3] or "") not in _SCALES:
@@ -46,9 +46,9 @@ def amount(quantity: str) -> Decimal:
         raise ValueError(f"{quantity!r} is not a quantity") from None
 
 
-def double(quantity: str) -> str:
+def double_quantity(quantity: str) -> str:
     """Twice the quantity in the same unit; what has a fraction is written without unit."""
     match = re.fullmatch(r"([0-9]+)([A-Za-z]*)", quantity)
     if match:
         return f"{2 * int(match[1])}{match[2]}"
-    return str(int(2 * amount(quantity)))
+    return str(int(2 * parse_quantity(quantity)))

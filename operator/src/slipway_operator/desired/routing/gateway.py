@@ -5,13 +5,13 @@ from __future__ import annotations
 from slipway_operator.api.v1alpha1.labels import INFERENCE
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.metadata import metadata
+from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.service import SERVICE_PORT
 from slipway_operator.kubernetes.objects import Object
 from slipway_operator.plan import RoutePlan
 
 
-def http_route(
+def build_http_route(
     md: ModelDeployment, platform: Platform, plan: RoutePlan, paths: list[str]
 ) -> Object:
     """Return an HTTPRoute whose only rule has all paths, since they share a backend."""
@@ -27,6 +27,6 @@ def http_route(
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": metadata(md, md.name, INFERENCE),
+        "metadata": build_metadata(md, md.name, INFERENCE),
         "spec": spec,
     }

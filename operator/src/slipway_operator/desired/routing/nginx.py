@@ -9,7 +9,7 @@ from __future__ import annotations
 from slipway_operator.api.v1alpha1.labels import INFERENCE
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.metadata import metadata
+from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import HTTP_PORT_NAME
 from slipway_operator.kubernetes.objects import Object
 from slipway_operator.plan import RoutePlan
@@ -18,7 +18,9 @@ PREFIX = "nginx.ingress.kubernetes.io"
 MIN_PROXY_TIMEOUT_SECONDS = 60
 
 
-def ingress(md: ModelDeployment, platform: Platform, plan: RoutePlan, paths: list[str]) -> Object:
+def build_ingress(
+    md: ModelDeployment, platform: Platform, plan: RoutePlan, paths: list[str]
+) -> Object:
     """Return the Ingress. Each model has its own, because rate limits count per Ingress."""
     backend = {"service": {"name": md.name, "port": {"name": HTTP_PORT_NAME}}}
     rule: Object = {
@@ -32,7 +34,7 @@ def ingress(md: ModelDeployment, platform: Platform, plan: RoutePlan, paths: lis
     if plan.tls_secret:
         hosts = {"hosts": [plan.host]} if plan.host else {}
         spec["tls"] = [{"secretName": plan.tls_secret, **hosts}]
-    meta = {**metadata(md, md.name, INFERENCE), "annotations": _annotations(md)}
+    meta = {**build_metadata(md, md.name, INFERENCE), "annotations": _annotations(md)}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
