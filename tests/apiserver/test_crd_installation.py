@@ -1,4 +1,4 @@
-"""The operator keeps its CRD up to date, and uses what the cluster has when it has it."""
+"""Installation of the CRD, and discovery of optional kinds."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ async def install(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:
         await install_crd(client)
 
 
-async def test_an_older_crd_is_replaced(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_older_crd_is_updated(kube: Kube, monkeypatch: pytest.MonkeyPatch) -> None:
     current = version_of(kube)
     annotate(kube, "0.0.1")
     await install(kube.server, monkeypatch)
@@ -48,7 +48,7 @@ async def test_a_newer_crd_is_left_alone(kube: Kube, monkeypatch: pytest.MonkeyP
     annotate(kube, current)
 
 
-def test_keda_and_prometheus_are_used_once_they_are_there(
+def test_keda_and_prometheus_are_used_once_installed(
     kube: Kube, operator: RunningOperator, request: pytest.FixtureRequest
 ) -> None:
     kube.apply(manifest(namespace=kube.namespace, batch={}))
@@ -66,7 +66,7 @@ def test_keda_and_prometheus_are_used_once_they_are_there(
     kube.wait_for(lambda: kube.get("scaledobject", "minilm-batch"), seconds=10)
 
 
-def test_one_namespace_can_be_served_alone(kube: Kube, operate_with: Operate) -> None:
+def test_the_operator_can_be_limited_to_one_namespace(kube: Kube, operate_with: Operate) -> None:
     outside = Kube(kube.server, "default")
     with operate_with(namespaces=(kube.namespace,)):
         kube.apply(manifest(namespace=kube.namespace))

@@ -1,4 +1,4 @@
-"""What others change or leave behind is put right; what is theirs is left alone."""
+"""Drift of children is corrected; fields and objects of others are left alone."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_a_deleted_child_comes_back(kube: Kube, operator: RunningOperator, kind:
     kube.wait_for(is_back, seconds=10)
 
 
-async def test_what_was_deleted_before_the_watches_began_comes_back(
+async def test_a_child_deleted_before_the_watches_start_comes_back(
     kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from slipway_operator.control.controller import Controller
@@ -87,7 +87,7 @@ async def test_what_was_deleted_before_the_watches_began_comes_back(
             await asyncio.to_thread(delete_and_wait)
 
 
-def test_what_is_wished_no_more_is_deleted_and_nothing_else(
+def test_only_objects_that_are_no_longer_desired_are_pruned(
     kube: Kube, operator: RunningOperator
 ) -> None:
     foreign = {

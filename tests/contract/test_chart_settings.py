@@ -1,4 +1,4 @@
-"""The chart and the operator mean the same: settings, port, probes."""
+"""The chart and the operator agree on settings, port and probes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Services and autoscaler count the same queue."""
+"""Services and KEDA use the same queue."""
 
 from __future__ import annotations
 

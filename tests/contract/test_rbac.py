@@ -1,4 +1,4 @@
-"""The operator's rights are exactly what it uses, by the API server's own log."""
+"""The operator's ClusterRole grants what the API server's audit log shows as used, and no more."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _used(entries: list[dict[str, Any]]) -> set[Grant]:
     return found
 
 
-def test_no_right_is_missing_and_none_is_unused(
+def test_every_granted_permission_is_used_and_no_other(
     kube: Kube, operate_with: Operate, optional_crds: None
 ) -> None:
     everything: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Rules that hold for every object that the operator builds, whatever the ModelDeployment says."""
+"""Rules for every object that the operator builds, whatever the ModelDeployment."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_no_secret_is_in_the_environment(case: GoldenCase) -> None:
 
 
 def test_no_pod_keeps_a_deleted_namespace_for_half_a_minute() -> None:
-    """Kubernetes looks at it again after half of the grace of a pod that is left."""
+    """Kubernetes checks the namespace again after half the grace period of a remaining pod."""
     objects = _objects(batch={}, runtime={"requestTimeoutSeconds": 10})
     deployments = [each for (kind, _), each in objects.items() if kind == "Deployment"]
     assert len(deployments) == 2
@@ -119,9 +119,9 @@ def test_user_labels_do_not_change_what_selects_the_pods() -> None:
     labels = {"serving.slipway.dev/model": "other", "team": "search"}
     deployment = _objects(podTemplate={"metadata": {"labels": labels}})["Deployment", "minilm"]
     selector = deployment["spec"]["selector"]["matchLabels"]
-    found = deployment["spec"]["template"]["metadata"]["labels"]
-    assert selector.items() <= found.items()
-    assert found["team"] == "search"
+    pod_labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert selector.items() <= pod_labels.items()
+    assert pod_labels["team"] == "search"
 
 
 def test_selectors_do_not_depend_on_the_spec() -> None:
@@ -133,7 +133,7 @@ def test_selectors_do_not_depend_on_the_spec() -> None:
         assert plain[key]["spec"]["selector"] == changed[key]["spec"]["selector"]
 
 
-def test_an_unchanged_wish_has_the_same_hash_and_a_changed_one_another() -> None:
+def test_the_hash_changes_with_the_desired_state_only() -> None:
     def digest(**spec: Any) -> str:
         annotations = _objects(**spec)["Deployment", "minilm"]["metadata"]["annotations"]
         return str(annotations["serving.slipway.dev/applied"])
@@ -180,7 +180,7 @@ def test_public_routes_lead_to_no_probe_metric_or_log() -> None:
         ),
     ],
 )
-def test_url_says_where_the_model_answers(
+def test_the_url_is_that_of_the_route_or_the_service(
     route: dict[str, Any], settings: dict[str, Any], url: str
 ) -> None:
     plan = Plan.of(model_deployment(route=route), platform(**settings), Capabilities())
@@ -199,7 +199,7 @@ def test_without_a_database_there_are_no_workers() -> None:
 
 
 @pytest.mark.parametrize("routing", ["nginx", "gateway"])
-def test_where_a_rival_answers_there_is_no_route(routing: str) -> None:
+def test_there_is_no_route_beside_an_older_claimant(routing: str) -> None:
     md, settings = model_deployment(), platform(routing=routing)
     routes = {"Ingress", "HTTPRoute"}
     alone = build_objects(md, settings, EVERYTHING)

@@ -1,4 +1,4 @@
-"""What the operator knows of the cluster between its watches and its listings."""
+"""The caches, which watches and listings fill."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def child(name: str = "minilm", **body: Any) -> Object:
     return {"metadata": meta, **body}
 
 
-def test_only_news_is_news() -> None:
+def test_put_reports_changes_only() -> None:
     objects = OwnedObjects()
     assert objects.put(DEPLOYMENT, child())
     assert not objects.put(DEPLOYMENT, child())
     assert objects.put(DEPLOYMENT, child(spec={}))
 
 
-def test_figures_that_change_all_the_time_are_no_news() -> None:
+def test_volatile_status_fields_are_no_change() -> None:
     objects = OwnedObjects()
     assert objects.put(AUTOSCALER, child(status={"currentReplicas": 1, "currentMetrics": [1]}))
     assert not objects.put(AUTOSCALER, child(status={"currentReplicas": 1, "currentMetrics": [2]}))
@@ -48,7 +48,7 @@ def test_objects_are_found_by_their_modeldeployment() -> None:
     assert objects.count_by_kind() == {DEPLOYMENT: 1, POD: 1}
 
 
-def test_what_is_gone_is_forgotten() -> None:
+def test_dropped_objects_are_gone() -> None:
     objects = OwnedObjects()
     objects.put(POD, child("minilm-1"))
     objects.drop(POD, child("minilm-1"))
@@ -57,7 +57,7 @@ def test_what_is_gone_is_forgotten() -> None:
     assert objects.pod_owner(Key("models", "minilm-1")) is None
 
 
-def test_a_listing_replaces_what_was_known_of_its_kind() -> None:
+def test_a_listing_replaces_the_objects_of_its_kind() -> None:
     objects = OwnedObjects()
     objects.put(SERVICE, child())
     objects.put(DEPLOYMENT, child("gone"))
@@ -66,7 +66,7 @@ def test_a_listing_replaces_what_was_known_of_its_kind() -> None:
     assert objects.names(KEY) == [(SERVICE, "minilm"), (DEPLOYMENT, "there")]
 
 
-def test_events_during_a_listing_win_over_the_listing() -> None:
+def test_events_during_a_listing_take_precedence() -> None:
     objects = OwnedObjects()
     objects.put(DEPLOYMENT, child("deleted"))
     objects.start_listing(DEPLOYMENT)
@@ -88,7 +88,7 @@ def known(
     return body
 
 
-def test_an_older_state_is_no_news() -> None:
+def test_an_older_state_is_ignored() -> None:
     deployments = ModelDeployments(platform())
     assert deployments.put(known("minilm", 5))
     assert not deployments.put(known("minilm", 4, replicas=7))
@@ -97,7 +97,7 @@ def test_an_older_state_is_no_news() -> None:
     assert "replicas" not in body["spec"]
 
 
-def test_the_older_of_two_keeps_the_place() -> None:
+def test_the_older_of_two_claimants_keeps_the_place() -> None:
     deployments = ModelDeployments(platform(default_host="h.example"))
     claims = deployments.route_claims
     deployments.put(known("first", route={"default": True}))
@@ -113,7 +113,7 @@ def test_the_older_of_two_keeps_the_place() -> None:
     assert claims.older_claimant(Key("models", "second")) == ""
 
 
-def test_a_listing_of_modeldeployments_forgets_those_that_are_gone() -> None:
+def test_a_listing_of_modeldeployments_drops_deleted_ones() -> None:
     deployments = ModelDeployments(platform())
     deployments.put(known("gone"))
     deployments.put(known("deleted-meanwhile"))
@@ -125,7 +125,7 @@ def test_a_listing_of_modeldeployments_forgets_those_that_are_gone() -> None:
     assert deployments.count_by_ready() == {"Unknown": 2}
 
 
-def test_readiness_is_known_of_each_that_is_not_stopped() -> None:
+def test_readiness_leaves_out_stopped_modeldeployments() -> None:
     def with_ready(name: str, status: str, reason: str) -> Object:
         ready = {"type": "Ready", "status": status, "reason": reason}
         return {**known(name), "status": {"conditions": [{"type": "Available"}, ready]}}
@@ -145,7 +145,7 @@ def test_readiness_is_known_of_each_that_is_not_stopped() -> None:
     assert deployments.count_by_ready() == {"True": 1, "False": 1, "Unknown": 1}
 
 
-def test_mount_failures_are_kept_by_pod() -> None:
+def test_mount_failures_are_stored_by_pod() -> None:
     failures = MountFailures()
     event = {
         "involvedObject": {"namespace": "models", "name": "minilm-1"},

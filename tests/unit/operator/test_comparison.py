@@ -26,5 +26,7 @@ from slipway_operator.kubernetes.comparison import contains
         ({"name": "1e999999999999"}, {"name": "2"}, False),
     ],
 )
-def test_live_contains_the_wish(live: Any, desired: Any, same: bool) -> None:
+def test_a_live_object_contains_its_desired_state_or_not(
+    live: Any, desired: Any, same: bool
+) -> None:
     assert contains(live, desired) is same

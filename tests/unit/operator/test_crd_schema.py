@@ -1,4 +1,4 @@
-"""The CRD is generated, structural, and says of every field what it is."""
+"""The CRD is generated and structural, and describes every field."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def _all_fields() -> list[tuple[str, dict[str, Any]]]:
         ("manifests/rbac/operator.yaml", rbac.build_cluster_role),
     ],
 )
-def test_committed_manifest_is_what_the_code_makes(file: str, make: Any) -> None:
+def test_the_committed_manifest_is_up_to_date(file: str, make: Any) -> None:
     text = (ROOT / file).read_text().split("\n", 1)[1]
     assert text == to_yaml(make()), "run `make generate`"
 
 
-def test_committed_reference_is_what_the_code_makes() -> None:
+def test_the_committed_reference_is_up_to_date() -> None:
     text = (ROOT / "docs/model-deployment.md").read_text()
     assert text == build_reference(), "run `make generate`"
 
@@ -105,7 +105,7 @@ def test_pod_template_keeps_fields_that_the_schema_does_not_know() -> None:
     assert template["x-kubernetes-preserve-unknown-fields"] is True
 
 
-def test_a_choice_of_types_is_refused_when_the_crd_is_made() -> None:
+def test_a_choice_of_types_is_rejected_by_the_generator() -> None:
     class Unclear(BaseModel):
         value: int | bool
 

@@ -1,4 +1,4 @@
-"""Every object that the operator builds, as YAML that a reviewer can read."""
+"""The objects that the operator builds, compared with YAML that a reviewer can read."""
 
 from __future__ import annotations
 

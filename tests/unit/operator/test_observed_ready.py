@@ -1,4 +1,4 @@
-"""The condition Ready: one row for each way in which a ModelDeployment can be or not be ready."""
+"""The condition Ready: one row for each cause."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from slipway_operator.observed.finding import fault
 
 
 def _finished(**status: Any) -> Object:
-    """A pod that ended and will not be started again."""
+    """A pod that has terminated for good."""
     return {
         "metadata": {"name": "minilm-0", "labels": {}},
         "spec": {"containers": [{"name": "server"}]},
@@ -28,7 +28,7 @@ SHUT_DOWN = _finished(
 )
 
 
-def test_all_is_well() -> None:
+def test_a_serving_modeldeployment_is_ready() -> None:
     found, conditions = compute(ObservedState(inference=deployment(), route=INGRESS))
     assert {kind: c["status"] for kind, c in conditions.items()} == {
         "Ready": "True",

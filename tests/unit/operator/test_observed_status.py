@@ -1,4 +1,4 @@
-"""The other conditions, and what becomes of them over time."""
+"""The other conditions, and transitions over time."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_the_route_needs_its_ingress_class() -> None:
         ),
     ],
 )
-def test_an_autoscaler_without_metrics_has_a_while(
+def test_an_autoscaler_without_metrics_has_a_grace_period(
     message: str, since: str, status: str, reason: str, recheck: float | None
 ) -> None:
     broken = hpa(status="False", reason="FailedGetResourceMetric", message=message)
@@ -71,7 +71,7 @@ def test_an_autoscaler_without_metrics_has_a_while(
     assert found.requeue_after_seconds == recheck
 
 
-def test_an_autoscaler_that_does_nothing_for_lack_of_pods_is_at_fault() -> None:
+def test_an_autoscaler_disabled_at_zero_pods_is_a_fault() -> None:
     message = "scaling is disabled since the replica count of the target is zero"
     disabled = hpa(status="False", reason="ScalingDisabled", message=message)
     seen = ObservedState(inference=deployment(0), inference_autoscaler=disabled, route=INGRESS)
@@ -81,7 +81,7 @@ def test_an_autoscaler_that_does_nothing_for_lack_of_pods_is_at_fault() -> None:
     assert message in conditions["AutoscalingReady"]["message"]
 
 
-def test_a_worker_without_room_is_forgiven_while_its_autoscaler_adds_another() -> None:
+def test_an_unschedulable_extra_worker_is_no_fault() -> None:
     md = model_deployment(batch={})
     seen = ObservedState(
         inference=deployment(),
@@ -147,7 +147,7 @@ def test_batch_without_a_database_says_so() -> None:
         ),
     ],
 )
-def test_a_gateway_answers_for_its_route(
+def test_the_gateway_reports_on_its_route(
     parents: list[Object] | None, status: str, reason: str
 ) -> None:
     live: Object | None = None if parents is None else {"status": {"parents": parents}}
@@ -159,7 +159,7 @@ def test_a_gateway_answers_for_its_route(
     assert (route["type"], route["status"], route["reason"]) == ("RouteReady", status, reason)
 
 
-def test_transition_times_move_only_with_the_status() -> None:
+def test_transition_times_change_only_with_the_status() -> None:
     md = model_deployment()
     well = ObservedState(inference=deployment(), route=INGRESS)
     first = _compute(md, well)
@@ -197,7 +197,7 @@ def test_events_mark_transitions_only() -> None:
     assert (event["type"], event["reason"]) == ("Warning", "CrashLoopBackOff")
 
 
-def test_a_version_that_the_spec_leaves_open_is_what_the_server_tells() -> None:
+def test_a_version_missing_in_the_spec_is_what_a_server_reports() -> None:
     def version(md: ModelDeployment, seen: ObservedState) -> Any:
         return _compute(md, seen).status["modelVersion"]
 

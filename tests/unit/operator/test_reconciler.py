@@ -1,4 +1,4 @@
-"""What a reconciliation does to the cluster beyond applying what is desired, and when it is due."""
+"""Reconciliations against an API server in memory."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ AUTOSCALED: Object = {"autoscaling": {"minReplicas": 2, "maxReplicas": 5}}
 
 
 class FakeClient(Client):
-    """An API server that takes everything, as far as a reconciliation sees one."""
+    """A client of an API server that accepts everything."""
 
     def __init__(self, *deployments: Object) -> None:
         self.objects: dict[tuple[Kind, str], Object] = {}
@@ -81,7 +81,7 @@ class FakeClient(Client):
 
 
 class Bench:
-    """A reconciler and the parts of the operator around it, without watches."""
+    """A reconciler with its caches, without watches."""
 
     def __init__(self) -> None:
         settings = operator_settings()
@@ -98,13 +98,13 @@ class Bench:
         )
 
     async def reconcile(self, body: Object, capabilities: Capabilities = NGINX) -> None:
-        """As after the watch told of this ModelDeployment."""
+        """Reconcile as after a watch event for this ModelDeployment."""
         self.client.objects[MODEL_DEPLOYMENT, body["metadata"]["name"]] = copy.deepcopy(body)
         self.deployments.put(body)
         await self._reconciler.reconcile(key_of(body), capabilities)
 
     def scale(self, name: str, replicas: int) -> None:
-        """As `kubectl scale` would, or KEDA."""
+        """Scale a Deployment as `kubectl scale` or KEDA does."""
         body = self.client.objects[DEPLOYMENT, name]
         body["spec"]["replicas"] = replicas
         self.objects.put(DEPLOYMENT, body)
@@ -113,7 +113,7 @@ class Bench:
 def _known(
     name: str = "minilm", version: int = 1, created: str = "2026-01-01T00:00:00Z", **spec: Any
 ) -> Object:
-    """A ModelDeployment as the watch tells of it; each version has a spec of its own."""
+    """A ModelDeployment as the watch reports it; each version has its own spec."""
     body = manifest(name, **spec)
     body["metadata"] |= {
         "uid": f"uid-of-{name}",
@@ -162,7 +162,7 @@ async def test_a_stopped_model_that_gets_an_autoscaler_starts() -> None:
     assert bench.client.replicas("minilm") == 2
 
 
-async def test_a_model_scaled_to_none_behind_its_autoscalers_back_starts_again() -> None:
+async def test_an_autoscaled_model_at_zero_pods_is_started_again() -> None:
     bench = Bench()
     await bench.reconcile(_known(**AUTOSCALED))
     bench.scale("minilm", 0)
@@ -175,7 +175,7 @@ async def test_a_model_scaled_to_none_behind_its_autoscalers_back_starts_again()
     assert bench.client.writes == writes
 
 
-async def test_workers_that_keda_stopped_stay_so_until_an_hpa_has_them() -> None:
+async def test_workers_stopped_by_keda_start_when_an_hpa_takes_over() -> None:
     bench = Bench()
     await bench.reconcile(_known(batch={}), KEDA)
     bench.scale("minilm-batch", 0)
@@ -186,7 +186,7 @@ async def test_workers_that_keda_stopped_stay_so_until_an_hpa_has_them() -> None
     assert bench.client.handed_over == [("minilm-batch", 1)]
 
 
-async def test_a_model_stopped_on_purpose_stays_so() -> None:
+async def test_a_stopped_model_stays_stopped() -> None:
     bench = Bench()
     for version in (1, 2):
         await bench.reconcile(_known(version=version, replicas=0))
@@ -194,7 +194,7 @@ async def test_a_model_stopped_on_purpose_stays_so() -> None:
     assert bench.client.handed_over == []
 
 
-async def test_a_route_goes_when_an_older_model_claims_its_place() -> None:
+async def test_a_route_is_deleted_when_an_older_model_claims_its_place() -> None:
     bench = Bench()
     route = {"default": True, "host": "h.example"}
     younger = _known("younger", created="2026-02-01T00:00:00Z", route=route)
@@ -209,7 +209,7 @@ async def test_a_route_goes_when_an_older_model_claims_its_place() -> None:
 
 
 @pytest.mark.parametrize("leaves_by", ["deletion", "another host"])
-async def test_the_neighbour_gets_its_route_as_soon_as_the_rival_is_gone(leaves_by: str) -> None:
+async def test_a_younger_claimant_gets_its_route_when_the_older_one_leaves(leaves_by: str) -> None:
     route = {"default": True, "host": "h.example"}
     older = _known("older", route=route)
     younger = _known("younger", created="2026-02-01T00:00:00Z", route=route)
@@ -227,7 +227,7 @@ async def test_the_neighbour_gets_its_route_as_soon_as_the_rival_is_gone(leaves_
         await _wait_for(lambda: (INGRESS, "younger") in client.objects)
 
 
-async def test_a_spec_that_was_first_seen_beside_the_written_status_is_acted_upon() -> None:
+async def test_a_newer_spec_in_the_response_to_a_status_write_is_not_lost() -> None:
     bench = Bench()
     newer = _known(version=2, replicas=3)
     both = copy.deepcopy(newer)

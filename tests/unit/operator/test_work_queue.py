@@ -11,7 +11,7 @@ from slipway_operator.kubernetes.objects import Key
 A, B = Key("models", "a"), Key("models", "b")
 
 
-async def test_a_key_waits_at_most_once() -> None:
+async def test_a_key_is_queued_at_most_once() -> None:
     queue = WorkQueue()
     for key in (A, B, A, A):
         queue.add(key)
@@ -20,7 +20,7 @@ async def test_a_key_waits_at_most_once() -> None:
     assert await queue.get() == B
 
 
-async def test_a_key_added_while_worked_on_is_worked_on_again_afterwards() -> None:
+async def test_a_key_added_while_active_is_queued_again_afterwards() -> None:
     queue = WorkQueue()
     queue.add(A)
     assert await queue.get() == A
@@ -30,7 +30,9 @@ async def test_a_key_added_while_worked_on_is_worked_on_again_afterwards() -> No
     assert await asyncio.wait_for(queue.get(), 1) == A
 
 
-async def test_a_failed_key_comes_back_later_and_later(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_failed_key_is_retried_with_exponential_backoff(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     queue = WorkQueue()
     loop = asyncio.get_running_loop()
     pauses: list[float] = []
@@ -52,7 +54,7 @@ async def test_a_failed_key_comes_back_later_and_later(monkeypatch: pytest.Monke
     assert 59 < pauses[-1] < 61
 
 
-async def test_an_earlier_time_wins() -> None:
+async def test_the_earlier_of_two_delays_wins() -> None:
     queue = WorkQueue()
     queue.add(A, 600)
     queue.add(A, 0.01)
@@ -60,7 +62,7 @@ async def test_an_earlier_time_wins() -> None:
     assert await asyncio.wait_for(queue.get(), 5) == A
 
 
-async def test_adding_now_replaces_a_time_to_come() -> None:
+async def test_adding_a_key_now_cancels_its_delay() -> None:
     queue = WorkQueue()
     queue.add(A, 0.05)
     queue.add(A)

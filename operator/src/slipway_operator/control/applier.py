@@ -60,7 +60,10 @@ class Applier:
         if current is not None and not _is_owned(current, md):
             if _is_owned_by_predecessor(current, md):
                 raise Unavailable(f"{kind.kind} {name} of an earlier {md.name} is being deleted")
-            return _problem(Reason.NAME_TAKEN, f"{kind.kind} `{name}` exists and is not ours")
+            return _problem(
+                Reason.NAME_TAKEN,
+                f"{kind.kind} `{name}` exists and is not owned by this ModelDeployment",
+            )
         try:
             await self._write(md, current, manifest, min_replicas)
         except Rejected as error:

@@ -1,7 +1,7 @@
 """The desired state: builders that turn a plan into the objects of a ModelDeployment.
 
-Builders are pure. Each returns one object as a plain dict and neither reads the cluster nor changes
-its arguments.
+They are pure: they neither read the cluster nor change their arguments. Each returns one object as
+a plain dict, which reads like the YAML it becomes.
 """
 
 from slipway_operator.desired.children import build_children

@@ -1,4 +1,4 @@
-"""Who decides the number of pods: an HPA by CPU, or KEDA by the length of the batch queue."""
+"""Autoscalers: an HPA by CPU, or KEDA by the length of the batch queue."""
 
 from __future__ import annotations
 
@@ -14,10 +14,12 @@ from slipway_operator.kubernetes.objects import Object
 
 BATCH_CPU_PERCENTAGE = 70
 KEDA_POLLING_SECONDS = 5
+MAX_STABILIZATION_SECONDS = 3600
+"""Longest stabilization window that an HPA accepts."""
 
 
 def build_inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) -> Object:
-    """An HPA that at most doubles every 15 s and takes away at most half a minute."""
+    """Return the HPA of the inference pods."""
     return _autoscaler(
         build_metadata(md, md.name, INFERENCE),
         autoscaling.min_replicas,
@@ -28,14 +30,14 @@ def build_inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) ->
 
 
 def build_batch_autoscaler(md: ModelDeployment, batch: Batch) -> Object:
-    """An HPA for workers where KEDA is not installed: it cannot go below one."""
+    """Return the HPA of the workers, for clusters without KEDA. It never scales to zero."""
     min_replicas = max(1, batch.min_replicas)
     return _autoscaler(
         build_metadata(md, batch_name(md.name), BATCH),
         min_replicas,
         max(min_replicas, batch.max_replicas),
         BATCH_CPU_PERCENTAGE,
-        batch.cooldown_seconds if batch.cooldown_seconds <= 3600 else 3600,
+        min(batch.cooldown_seconds, MAX_STABILIZATION_SECONDS),
     )
 
 
@@ -61,6 +63,7 @@ def _autoscaler(
             "maxReplicas": max_replicas,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
             "behavior": {
+                # At most double in 15 s, at most halve in a minute.
                 "scaleUp": {
                     "stabilizationWindowSeconds": 0,
                     "selectPolicy": "Max",
@@ -83,16 +86,18 @@ def _autoscaler(
 
 
 def min_replicas_by_deployment(manifests: Iterable[Object]) -> dict[str, int]:
-    """By name of each Deployment that an HPA among the manifests scales, the fewest pods that it
-    shall have. KEDA starts a Deployment that stands at 0; an HPA leaves it there for ever.
+    """Return the `minReplicas` of the HPAs among the manifests by the name of their Deployment.
+
+    An HPA ignores a Deployment at 0, which therefore has to be started. KEDA starts it by itself.
     """
     specs = [each["spec"] for each in manifests if each["kind"] == "HorizontalPodAutoscaler"]
     return {spec["scaleTargetRef"]["name"]: spec["minReplicas"] for spec in specs}
 
 
 def build_scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -> Object:
-    """KEDA counts the announced chunks; a chunk stays announced until it is done, so busy workers
-    are not taken away.
+    """Return KEDA's ScaledObject of the workers.
+
+    A chunk stays in the queue until it is done, so KEDA does not remove busy workers.
     """
     name = batch_name(md.name)
     trigger: Object = {
@@ -124,12 +129,12 @@ def build_scaled_object(md: ModelDeployment, platform: Platform, batch: Batch) -
 
 
 def needs_credentials(platform: Platform) -> bool:
-    """Whether KEDA needs credentials for the queue."""
+    """Return whether KEDA needs credentials for the queue."""
     return bool(_credentials(platform))
 
 
 def build_trigger_authentication(md: ModelDeployment, platform: Platform) -> Object:
-    """Where KEDA finds the queue's password and user name: the Secret that the workers use."""
+    """Return the TriggerAuthentication that gives KEDA the credentials of the workers' Secret."""
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "TriggerAuthentication",
@@ -144,6 +149,6 @@ def build_trigger_authentication(md: ModelDeployment, platform: Platform) -> Obj
 
 
 def _credentials(platform: Platform) -> dict[str, str]:
-    """Keys in Redis's Secret by the parameter of KEDA's that each is for."""
+    """Return the keys in Redis's Secret by KEDA's parameter."""
     keys = {"password": platform.redis_password_key, "username": platform.redis_username_key}
     return {parameter: key for parameter, key in keys.items() if key}

@@ -11,7 +11,6 @@ from slipway_operator.desired.environment import (
     WORKER_DRAIN_SECONDS,
     build_batch_environment,
 )
-from slipway_operator.desired.inference import DOWNLOAD_SECONDS
 from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import (
     METRICS_PORT,
@@ -19,17 +18,21 @@ from slipway_operator.desired.names import (
     WORKER_CONTAINER,
     batch_name,
 )
-from slipway_operator.desired.pod import ComponentSpec, build_pod_template
+from slipway_operator.desired.pod import (
+    ComponentSpec,
+    build_pod_template,
+    progress_deadline_seconds,
+)
 from slipway_operator.desired.probes import build_liveness_probe, build_startup_probe
 from slipway_operator.desired.resources import get_batch_resources, uses_gpu
 from slipway_operator.kubernetes.objects import Object
 
 
 def build_batch_deployment(md: ModelDeployment, platform: Platform, batch: Batch) -> Object:
-    """An autoscaler always owns the number of workers, so `spec.replicas` is left out."""
+    """Return the Deployment without `spec.replicas`, which an autoscaler always owns."""
     spec = {
         "revisionHistoryLimit": 3,
-        "progressDeadlineSeconds": md.spec.runtime.startup_timeout_seconds + DOWNLOAD_SECONDS,
+        "progressDeadlineSeconds": progress_deadline_seconds(md),
         "selector": {"matchLabels": build_selector(md, BATCH)},
         "template": build_pod_template(md, platform, _component(md, platform, batch)),
     }

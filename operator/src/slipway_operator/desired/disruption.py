@@ -9,8 +9,9 @@ from slipway_operator.kubernetes.objects import Object
 
 
 def build_disruption_budget(md: ModelDeployment) -> Object:
-    """Lets a node be emptied one inference pod at a time, and broken pods at any time. Workers need
-    none: their work is leased and goes on elsewhere.
+    """Return a budget that allows the eviction of one ready pod at a time, and of any unready pod.
+
+    Workers need no budget: another one takes over the lease of their chunk.
     """
     return {
         "apiVersion": "policy/v1",

@@ -20,7 +20,11 @@ from slipway_operator.desired.names import (
     HTTP_PORT_NAME,
     SERVER_CONTAINER,
 )
-from slipway_operator.desired.pod import ComponentSpec, build_pod_template
+from slipway_operator.desired.pod import (
+    ComponentSpec,
+    build_pod_template,
+    progress_deadline_seconds,
+)
 from slipway_operator.desired.probes import (
     build_liveness_probe,
     build_readiness_probe,
@@ -29,19 +33,16 @@ from slipway_operator.desired.probes import (
 from slipway_operator.desired.resources import uses_gpu
 from slipway_operator.kubernetes.objects import Object
 
-DOWNLOAD_SECONDS = 1800
-"""How long a download may take before the rollout counts as stuck."""
-
 
 def build_inference_deployment(md: ModelDeployment, platform: Platform) -> Object:
-    """Replaces pods one by one and never takes one away before its successor is ready.
+    """Return a Deployment that removes no pod before its successor is ready.
 
-    `spec.replicas` is left out while an autoscaler owns it: writing it would undo its decisions.
+    It omits `spec.replicas` while an autoscaler owns that field.
     """
     meta = build_metadata(md, md.name, INFERENCE)
     spec: Object = {
         "revisionHistoryLimit": 3,
-        "progressDeadlineSeconds": md.spec.runtime.startup_timeout_seconds + DOWNLOAD_SECONDS,
+        "progressDeadlineSeconds": progress_deadline_seconds(md),
         "strategy": {
             "type": "RollingUpdate",
             "rollingUpdate": {"maxUnavailable": 0, "maxSurge": "25%"},

@@ -1,4 +1,4 @@
-"""Merges a `podTemplate` over a pod template, the way `kubectl patch` merges strategically."""
+"""Strategic merge of a `podTemplate` into a pod template, as `kubectl patch` does it."""
 
 from __future__ import annotations
 
@@ -16,11 +16,14 @@ MERGE_KEYS = {
     "hostAliases": "ip",
     "topologySpreadConstraints": "topologyKey",
 }
-"""Lists that are merged item by item, and what tells their items apart; other lists replace."""
+"""Lists that are merged item by item, with the key of their items. Other lists are replaced."""
 
 
 def merge(original: Any, patch: Any, field: str = "") -> Any:
-    """`patch` over `original`, as new values; a null in `patch` removes the key."""
+    """Return `original` with `patch` merged into it. A null in `patch` removes the key.
+
+    `field` is the name of the field that holds the values.
+    """
     if isinstance(original, dict) and isinstance(patch, dict):
         result = dict(original)
         for key, value in patch.items():

@@ -11,15 +11,16 @@ from slipway_operator.kubernetes.objects import Object
 
 
 def build_service_monitor(md: ModelDeployment, platform: Platform) -> Object:
-    """Scrapes inference pods and batch workers; each series says whose it is by the labels
-    `modeldeployment` and `component`. It has the platform's labels beside its own, since a
-    Prometheus may take only what carries them.
+    """Return the ServiceMonitor of inference pods and batch workers.
+
+    Each series gets the labels `modeldeployment` and `component`. The object gets the platform's
+    labels too, by which a Prometheus may select its ServiceMonitors.
     """
     meta = build_metadata(md, md.name, INFERENCE)
     relabelings = [
         {"targetLabel": "modeldeployment", "replacement": md.name},
         {
-            "sourceLabels": [_discovered(COMPONENT_LABEL)],
+            "sourceLabels": [_meta_label(COMPONENT_LABEL)],
             "targetLabel": "component",
         },
     ]
@@ -42,8 +43,8 @@ def build_service_monitor(md: ModelDeployment, platform: Platform) -> Object:
     }
 
 
-def _discovered(label: str) -> str:
-    """How Prometheus calls a Service's label while it finds targets."""
+def _meta_label(label: str) -> str:
+    """Return the name of a Service's label during the service discovery of Prometheus."""
     return "__meta_kubernetes_service_label_" + "".join(
         character if character.isalnum() else "_" for character in label
     )

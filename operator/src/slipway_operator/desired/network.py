@@ -1,4 +1,4 @@
-"""NetworkPolicies: what may reach model pods, and what they may reach."""
+"""NetworkPolicies: the ingress and egress of model pods."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from slipway_operator.desired.names import HTTP_PORT, METRICS_PORT, batch_name
 from slipway_operator.kubernetes.objects import Object
 
 METADATA_SERVICE = "169.254.169.254/32"
-"""Where clouds hand out the node's own credentials: no model has business there."""
+"""Metadata service of clouds, which would give a model the credentials of its node."""
 
 
 def build_inference_policy(md: ModelDeployment, platform: Platform) -> Object:
-    """Inference pods: in by the HTTP port."""
+    """Return the policy of the inference pods."""
     return _policy(md, md.name, INFERENCE, HTTP_PORT, _egress(md, platform))
 
 
 def build_batch_policy(md: ModelDeployment, platform: Platform) -> Object:
-    """Workers: in by the metrics port."""
+    """Return the policy of the batch workers."""
     return _policy(md, batch_name(md.name), BATCH, METRICS_PORT, _egress(md, platform))
 
 
@@ -43,9 +43,7 @@ def _policy(
 
 
 def _egress(md: ModelDeployment, platform: Platform) -> list[Object]:
-    """Out to DNS, the platform's servers, the model, and receivers of webhooks, which servers and
-    workers alike deliver.
-    """
+    """Return rules for DNS, the platform's stores, the model download and webhooks."""
     rules: list[Object] = [{"ports": [{"port": 53, "protocol": name} for name in ("UDP", "TCP")]}]
     servers = []
     if platform.database_secret:

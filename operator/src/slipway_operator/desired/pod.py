@@ -1,4 +1,4 @@
-"""The pod template that inference pods and batch workers have in common."""
+"""The pod template of inference pods and batch workers."""
 
 from __future__ import annotations
 
@@ -26,15 +26,18 @@ from slipway_operator.desired.volumes import (
 from slipway_operator.kubernetes.objects import Object
 
 FETCH_COMMAND = ["python", "-m", "slipway_core.package", "fetch"]
-"""Fetches and verifies the package that SLIPWAY_MODEL_URI names into SLIPWAY_MODEL_CACHE."""
+"""Command that downloads SLIPWAY_MODEL_URI into SLIPWAY_MODEL_CACHE and verifies it."""
+
+DOWNLOAD_DEADLINE_SECONDS = 1800
+"""Maximum time for the download of a package."""
 
 TERMINATION_MESSAGE_POLICY = "FallbackToLogsOnError"
-"""What a container wrote last becomes its termination message, from which conditions quote."""
+"""Makes the end of a container's log its termination message, which conditions quote."""
 
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """What distinguishes one component's pods from another's."""
+    """What the pods of one component have that those of another do not."""
 
     name: str
     container: str
@@ -49,7 +52,7 @@ class ComponentSpec:
 
 
 def build_pod_template(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
-    """`spec.template` of a Deployment, the user's `podTemplate` merged over it."""
+    """Return `spec.template` of a Deployment, with the user's `podTemplate` merged into it."""
     template = {
         "metadata": {
             "labels": build_labels(md, component.name),
@@ -64,9 +67,14 @@ def build_pod_template(md: ModelDeployment, platform: Platform, component: Compo
         "spec": component.pod_template.spec,
     }
     result: Object = merge(template, patch)
-    # Whatever the user adds, the Deployment must find its pods.
+    # The user must not override the labels by which the Deployment selects its pods.
     fixed = {**result["metadata"]["labels"], **build_labels(md, component.name)}
     return {**result, "metadata": {**result["metadata"], "labels": fixed}}
+
+
+def progress_deadline_seconds(md: ModelDeployment) -> int:
+    """Return the time after which a rollout without progress counts as stuck."""
+    return md.spec.runtime.startup_timeout_seconds + DOWNLOAD_DEADLINE_SECONDS
 
 
 def _pod_spec(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
@@ -128,5 +136,5 @@ def _fetch_container(md: ModelDeployment, platform: Platform, component: Compone
 
 
 def _variables(environment: Environment) -> list[dict[str, str]]:
-    # An empty value is the default of every setting, and the API server would drop it.
+    # The API server drops empty values, which are the default of every setting.
     return [{"name": name, "value": value} for name, value in sorted(environment.items()) if value]

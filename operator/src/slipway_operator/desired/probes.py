@@ -1,4 +1,4 @@
-"""What the kubelet asks model pods, both kinds of which answer at the same paths."""
+"""Probes of inference pods and batch workers, which respond at the same paths."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ STARTUP_PERIOD_SECONDS = 2
 
 
 def build_startup_probe(port_name: str, seconds: int) -> Object:
-    """Waits for the model to be loaded, for about so many seconds."""
+    """Return a probe that gives the model a number of seconds to load."""
     failures = ceil(seconds / STARTUP_PERIOD_SECONDS)
     return _probe(READINESS_PATH, port_name, STARTUP_PERIOD_SECONDS, 5, failures)
 
 
 def build_readiness_probe(port_name: str) -> Object:
-    """Takes a pod that stops out of its Service within seconds."""
+    """Return a probe that removes a terminating pod from its Service within seconds."""
     return _probe(READINESS_PATH, port_name, 2, 5, 2)
 
 
 def build_liveness_probe(port_name: str, period_seconds: int, failures: int) -> Object:
-    """Restarts a process that does not answer at all any more."""
+    """Return a probe that restarts a container which no longer responds."""
     return _probe(LIVENESS_PATH, port_name, period_seconds, 10, failures)
 
 

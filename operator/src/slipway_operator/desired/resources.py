@@ -1,4 +1,4 @@
-"""What a pod reserves and may use, where the user said it and where not; and what a GPU implies."""
+"""Resource requests and limits of pods, with their defaults, and the consequences of a GPU."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DEFAULT_MEMORY_REQUEST = "1Gi"
 
 
 def resolve_resources(resources: Resources) -> dict[str, dict[str, str]]:
-    """Requests and limits with the defaults that the API documents."""
+    """Return requests and limits with the defaults that the API documents."""
     requests, limits = dict(resources.requests or {}), dict(resources.limits or {})
     if "cpu" not in requests:
         requests["cpu"] = _smaller(DEFAULT_CPU_REQUEST, limits.get("cpu"))
@@ -26,25 +26,23 @@ def resolve_resources(resources: Resources) -> dict[str, dict[str, str]]:
 
 
 def _smaller(default: str, limit: str | None) -> str:
-    return (
-        limit if limit is not None and parse_quantity(limit) < parse_quantity(default) else default
-    )
+    return default if limit is None else min(default, limit, key=parse_quantity)
 
 
 def get_batch_resources(md: ModelDeployment) -> Resources:
-    """Of the workers: their own, else those of the inference pods: the model is the same."""
+    """Return the resources of the workers, by default those of the inference pods."""
     batch = md.spec.batch
     return (batch and batch.resources) or md.spec.runtime.resources
 
 
 def uses_gpu(resources: Resources) -> bool:
-    """Whether the pods get a GPU."""
-    asked = {**(resources.requests or {}), **(resources.limits or {})}
-    return parse_quantity(asked.get(GPU_RESOURCE, "0")) > 0
+    """Return whether the pods get a GPU."""
+    amounts = {**(resources.requests or {}), **(resources.limits or {})}
+    return parse_quantity(amounts.get(GPU_RESOURCE, "0")) > 0
 
 
 def build_gpu_tolerations(resources: Resources) -> list[Object]:
-    """What lets pods onto nodes that are kept for GPU work; nothing for pods without GPU."""
+    """Return the tolerations for nodes that are reserved for GPU work; none without a GPU."""
     if not uses_gpu(resources):
         return []
     return [{"key": GPU_RESOURCE, "operator": "Exists", "effect": "NoSchedule"}]

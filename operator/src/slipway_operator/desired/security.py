@@ -1,4 +1,4 @@
-"""The Pod Security Standard `restricted`, which every pod of ours meets."""
+"""Security contexts that meet the Pod Security Standard `restricted`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ USER_ID = 65532
 
 
 def build_pod_security() -> Object:
-    """`securityContext` of a pod."""
+    """Return the `securityContext` of a pod."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER_ID,
@@ -20,7 +20,7 @@ def build_pod_security() -> Object:
 
 
 def build_container_security() -> Object:
-    """`securityContext` of a container."""
+    """Return the `securityContext` of a container."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,

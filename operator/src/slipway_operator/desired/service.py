@@ -18,7 +18,7 @@ SERVICE_PORT = 80
 
 
 def build_inference_service(md: ModelDeployment) -> Object:
-    """Where the model answers inside the cluster: http://NAME.NAMESPACE.svc."""
+    """Return the Service of the model, http://NAME.NAMESPACE.svc inside the cluster."""
     port = {"name": HTTP_PORT_NAME, "port": SERVICE_PORT, "targetPort": HTTP_PORT_NAME}
     return {
         "apiVersion": "v1",
@@ -29,7 +29,7 @@ def build_inference_service(md: ModelDeployment) -> Object:
 
 
 def build_batch_service(md: ModelDeployment) -> Object:
-    """Carries the workers' metrics to Prometheus; nobody else calls it."""
+    """Return the headless Service through which Prometheus finds the workers."""
     port = {"name": METRICS_PORT_NAME, "port": METRICS_PORT, "targetPort": METRICS_PORT_NAME}
     return {
         "apiVersion": "v1",
@@ -44,7 +44,7 @@ def build_batch_service(md: ModelDeployment) -> Object:
 
 
 def build_service_account(md: ModelDeployment, platform: Platform) -> Object:
-    """An identity without any right and without a token: model pods do not talk to the API."""
+    """Return a ServiceAccount without rights or token: model pods do not use the API server."""
     pull_secrets = [{"name": name} for name in platform.image_pull_secrets]
     return {
         "apiVersion": "v1",

@@ -1,4 +1,4 @@
-"""Volumes of model pods and where containers see them: the model, its cache, secrets as files."""
+"""Volumes and mounts of model pods: the model, its cache, and secrets as files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ READ_BY_GROUP = 0o440
 
 
 def build_volumes(md: ModelDeployment, platform: Platform) -> list[Object]:
-    """All volumes of a pod."""
+    """Return the volumes of a pod."""
     result: list[Object] = [{"name": "tmp", "emptyDir": {}}, _cache(md)]
     if claim := claim_of(md):
         result.append(
@@ -32,7 +32,7 @@ def build_volumes(md: ModelDeployment, platform: Platform) -> list[Object]:
 
 
 def build_server_mounts(md: ModelDeployment, platform: Platform) -> list[Object]:
-    """What the server or worker sees: everything but the credentials of the download."""
+    """Return the mounts of a server or worker: all but the credentials for the download."""
     result = _model_mounts(md)
     if _secret_sources(platform):
         result.append({"name": "secrets", "mountPath": SECRETS_FOLDER, "readOnly": True})
@@ -40,7 +40,7 @@ def build_server_mounts(md: ModelDeployment, platform: Platform) -> list[Object]
 
 
 def build_download_mounts(md: ModelDeployment) -> list[Object]:
-    """What the download sees: everything but the platform's secrets."""
+    """Return the mounts of the download container: all but the platform's secrets."""
     result = _model_mounts(md)
     if md.spec.model.credentials_secret_ref:
         result.append({"name": "credentials", "mountPath": CREDENTIALS_FOLDER, "readOnly": True})
@@ -48,7 +48,7 @@ def build_download_mounts(md: ModelDeployment) -> list[Object]:
 
 
 def claim_of(md: ModelDeployment) -> str:
-    """The claim that a pvc:// URI names, else empty."""
+    """Return the claim in a pvc:// URI; empty for other URIs."""
     scheme, _, rest = md.spec.model.uri.partition("://")
     return rest.partition("/")[0] if scheme == "pvc" else ""
 
@@ -72,13 +72,13 @@ def _cache(md: ModelDeployment) -> Object:
 
 
 def _secret_sources(platform: Platform) -> list[Object]:
-    wanted = (
+    secrets = (
         (platform.database_secret, platform.database_secret_key, "slipway_database_url"),
         (platform.redis_secret, platform.redis_secret_key, "slipway_redis_url"),
         (platform.webhook_secret, platform.webhook_secret_key, "slipway_webhook_secret"),
     )
     return [
         {"secret": {"name": secret, "items": [{"key": key, "path": path}]}}
-        for secret, key, path in wanted
+        for secret, key, path in secrets
         if secret
     ]

@@ -16,6 +16,7 @@ from slipway_operator import __version__
 from slipway_operator.api.v1alpha1 import API_VERSION, GROUP, KIND, PLURAL, VERSION
 from slipway_operator.api.v1alpha1.model_deployment import (
     NAME_RULES,
+    ModelDeployment,
     ModelDeploymentSpec,
     ModelDeploymentStatus,
 )
@@ -93,7 +94,7 @@ def _version() -> Schema:
 def _root_schema() -> Schema:
     return {
         "type": "object",
-        "description": "A model that is served: its pods, scaling, route and monitoring.",
+        "description": ModelDeployment.__doc__,
         "required": ["spec"],
         "x-kubernetes-validations": [
             {"rule": rule, "message": message} for rule, message in NAME_RULES

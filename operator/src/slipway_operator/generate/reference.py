@@ -1,13 +1,14 @@
-"""Writes the reference of the ModelDeployment from its schema.
+"""The reference page of the ModelDeployment, generated from its schema.
 
-`python -m slipway_operator.generate.reference` prints it. docs/model-deployment.md is its output;
-a test compares the two.
+`python -m slipway_operator.generate.reference` prints it, `make generate` writes it to
+docs/model-deployment.md, and a test compares the two.
 """
 
 from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,8 +25,9 @@ INTRODUCTION = f"""\
 <!-- Made by `make generate` from slipway_operator/api: do not edit. -->
 # ModelDeployment
 
-`{API_VERSION}`, kind `{KIND}`, short name `md`. There are [samples](../manifests/samples).
-`kubectl explain md.spec` shows the same text. A field with a default may be left out.
+`{API_VERSION}`, kind `{KIND}`, short name `md`. `kubectl explain md.spec`
+shows the same text. Fields with a default are optional. See also the
+[samples](../manifests/samples).
 """
 
 CONDITIONS = """\
@@ -33,19 +35,19 @@ CONDITIONS = """\
 
 | condition | holds when |
 |---|---|
-| `Ready` | the declared model serves and nothing below is wrong: the one to wait for |
+| `Ready` | the declared model serves and no condition below reports a fault |
 | `Reconciled` | every object is as declared |
-| `Available` | as many replicas answer as are needed; an earlier version counts |
+| `Available` | enough replicas are ready, whether of the current or a previous version |
 | `Progressing` | all pods run what the spec declares; False with the reason when they cannot |
 | `RouteReady` | the ingress controller or gateway has the route |
-| `AutoscalingReady` | the autoscalers have their figures |
-| `BatchReady` | batch workers run, or none is needed |
+| `AutoscalingReady` | the autoscalers have their metrics |
+| `BatchReady` | batch workers run, or the queue is empty |
 """
 
 REASONS = """\
 ## Reasons
 
-The same words stand in conditions, events and the operator's metrics.
+Conditions, events and the operator's metrics use the same reasons.
 
 | reason | meaning | what to do |
 |---|---|---|
@@ -53,9 +55,9 @@ The same words stand in conditions, events and the operator's metrics.
 
 
 def build_reference() -> str:
-    """The whole page."""
+    """Return the page as Markdown."""
     spec, status = build_schema(ModelDeploymentSpec), build_schema(ModelDeploymentStatus)
-    rules = [f"- {message[0].upper()}{message[1:]}." for _, message in NAME_RULES]
+    rules = [_item(f"{message[0].upper()}{message[1:]}.") for _, message in NAME_RULES]
     return "\n".join(
         [
             INTRODUCTION,
@@ -64,13 +66,24 @@ def build_reference() -> str:
             "\n## Spec\n",
             _table(spec, "spec"),
             "## Rules\n",
-            "The API server refuses what breaks one of these, with these words.\n",
-            *sorted(f"- `{path}`: {message}" for path, message in _rules(spec, "spec")),
+            "The API server rejects an object that breaks a rule, with the message below.\n",
+            *sorted(_item(f"`{path}`: {message}") for path, message in _rules(spec, "spec")),
             "\n## Status\n",
             _table(status, "status"),
             CONDITIONS,
             REASONS + "".join(_reason_rows()),
         ]
+    )
+
+
+def _item(text: str) -> str:
+    return textwrap.fill(
+        text,
+        100,
+        initial_indent="- ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 

@@ -33,7 +33,7 @@ def check_hpa(hpa: Object | None, ready_since: str, now: datetime) -> Finding:
     active = get_condition(hpa, "ScalingActive")
     if not active:
         return waiting(
-            Reason.WAITING_FOR_CONTROLLER, "the autoscaler has not looked at its target yet"
+            Reason.WAITING_FOR_CONTROLLER, "the autoscaler has not evaluated its target yet"
         )
     if active.get("status") == "True":
         return holds(Reason.SCALING, _range(hpa))
@@ -50,7 +50,7 @@ def check_scaled_object(live: Object | None) -> Finding:
         return holds(Reason.SCALING, "KEDA scales the workers by the length of the queue")
     if ready.get("status") == "False":
         return fault(Reason.AUTOSCALER_FAILED, f"KEDA: {ready.get('message', '')}")
-    return waiting(Reason.WAITING_FOR_CONTROLLER, "KEDA has not looked at the workers yet")
+    return waiting(Reason.WAITING_FOR_CONTROLLER, "KEDA has not processed the ScaledObject yet")
 
 
 def _without_metrics(active: Object, ready_since: str, now: datetime) -> Finding:

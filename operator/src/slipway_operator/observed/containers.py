@@ -29,7 +29,7 @@ def find_container_fault(pod: Object, status: Object) -> Finding | None:
     if wait.get("reason") in PULL_REASONS:
         image = _spec_of(pod, name).get("image", status.get("image", ""))
         detail = wait.get("message", wait["reason"])
-        return fault(Reason.IMAGE_PULL_BACK_OFF, f"image `{image}` cannot be fetched: {detail}")
+        return fault(Reason.IMAGE_PULL_BACK_OFF, f"image `{image}` cannot be pulled: {detail}")
     if wait.get("reason") in CREATE_REASONS:
         return find_missing_secret(wait.get("message", "")) or fault(
             Reason.CONTAINER_CONFIG_INVALID,

@@ -53,11 +53,11 @@ def describe_progress(pods: list[Object]) -> Finding:
     stages = [_stage(pod) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     for reason, message in (
         (Reason.MODEL_LOADING, "the server runs and loads the model"),
-        (Reason.MODEL_DOWNLOADING, "the model package is being fetched"),
+        (Reason.MODEL_DOWNLOADING, "the model package is being downloaded"),
     ):
         if reason in stages:
             return waiting(reason, message)
-    return waiting(Reason.STARTING, "pods are being placed and images fetched")
+    return waiting(Reason.STARTING, "pods are being scheduled and images pulled")
 
 
 def _pod_fault(pod: Object, mount_failure: str) -> Finding | None:

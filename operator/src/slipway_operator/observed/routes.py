@@ -13,7 +13,7 @@ def check_route(plan: Plan, live: Object | None) -> Finding:
     if plan.older_claimant:
         return fault(
             Reason.ROUTE_CONFLICT,
-            f"ModelDeployment `{plan.older_claimant}` answers at the same path",
+            f"the older ModelDeployment `{plan.older_claimant}` has the same host and path",
         )
     if plan.platform.routing == "gateway":
         return _http_route(plan, live)
@@ -34,11 +34,13 @@ def _ingress(plan: Plan, live: Object | None) -> Finding:
 
 def _http_route(plan: Plan, live: Object | None) -> Finding:
     if not plan.capabilities.http_routes:
-        return fault(Reason.GATEWAY_API_NOT_INSTALLED, "the cluster does not know HTTPRoute")
+        return fault(Reason.GATEWAY_API_NOT_INSTALLED, "the cluster has no kind HTTPRoute")
     gateway = f"{plan.platform.gateway_namespace}/{plan.platform.gateway_name}"
     parents = (live or {}).get("status", {}).get("parents") or []
     if not parents:
-        return waiting(Reason.WAITING_FOR_CONTROLLER, f"gateway `{gateway}` has not answered yet")
+        return waiting(
+            Reason.WAITING_FOR_CONTROLLER, f"gateway `{gateway}` has not processed the route yet"
+        )
     for condition_type in ("Accepted", "ResolvedRefs"):
         for parent in parents:
             accepted = get_condition({"status": parent}, condition_type)

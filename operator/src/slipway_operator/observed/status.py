@@ -102,7 +102,7 @@ def _had_reason(md: ModelDeployment, condition_type: str, reason: Reason) -> boo
 def _available(inference: Workload) -> Finding:
     count = f"{inference.ready}/{inference.needed} replicas ready"
     if inference.needed == 0:
-        return fault(Reason.STOPPED, "no replica is wanted")
+        return fault(Reason.STOPPED, "the model is stopped")
     if inference.ready >= inference.needed:
         return holds(Reason.SERVING, f"{inference.ready}/{inference.replicas} replicas ready")
     cause = inference.fault()
@@ -143,7 +143,7 @@ def _batch_ready(plan: Plan, state: ObservedState) -> Finding:
     desired = (state.batch or {}).get("spec", {}).get("replicas")
     if state.batch is None or desired or workers.replicas:
         return waiting(Reason.STARTING, "workers are being started")
-    return holds(Reason.WAITING_FOR_WORK, "no work waits, so no worker runs")
+    return holds(Reason.WAITING_FOR_WORK, "the queue is empty, so no worker runs")
 
 
 def _min_available_workers(batch: Batch, deployment: Object | None) -> int:

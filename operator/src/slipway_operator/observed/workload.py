@@ -85,7 +85,7 @@ class Workload:
         if self.ready:
             updated = self._status.get("updatedReplicas", 0)
             message = f"{updated} of {max(self.replicas, self.needed)} pods run the new version"
-            return waiting(Reason.ROLLING_OUT, f"{message}; the earlier ones still answer")
+            return waiting(Reason.ROLLING_OUT, f"{message}; the previous ones still serve")
         return describe_progress(self.pods)
 
 

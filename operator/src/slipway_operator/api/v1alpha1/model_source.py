@@ -1,4 +1,4 @@
-"""`spec.model`: which model, how it is recognised, and where its files are kept."""
+"""`spec.model`: the model package, its verification, and its cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SecretReference(ApiModel):
 
 
 class ModelCache(ApiModel):
-    """Where a downloaded package is kept."""
+    """Cache of the downloaded package."""
 
     model_config = ConfigDict(
         json_schema_extra=reject_unless(
@@ -33,12 +33,12 @@ class ModelCache(ApiModel):
 
     claim_name: ObjectName | None = Field(
         None,
-        description="PersistentVolumeClaim that keeps packages, so that only the first pod "
+        description="PersistentVolumeClaim that stores packages, so that only the first pod "
         "downloads; it must be ReadWriteMany when pods run on several nodes. Without it each pod "
         "downloads into a volume of its own.",
     )
     size_limit: Quantity | None = Field(
-        None, description="Most bytes of a pod's own cache, such as 10Gi; unlimited when absent."
+        None, description="Maximum size of a pod's own cache, such as 10Gi; unlimited by default."
     )
 
 
@@ -48,7 +48,7 @@ class ModelSource(ApiModel):
     uri: str = Field(
         min_length=1,
         max_length=2048,
-        description="Address of the package: package:// (carried by the image), pvc://claim/path, "
+        description="Address of the package: package:// (part of the image), pvc://claim/path, "
         "file:// (a path inside the container), http://, https://, s3:// or hf://.",
         json_schema_extra=reject_unless(
             (
@@ -87,16 +87,16 @@ class ModelSource(ApiModel):
         None,
         min_length=1,
         max_length=63,
-        description="Version that answers report; the package's own version when absent.",
+        description="Version that responses report; the package's own version by default.",
     )
     credentials_secret_ref: SecretReference | None = Field(
         None,
-        description="Secret for the download, mounted as files where only the download sees it: "
+        description="Secret for the download, mounted as files into the download container only: "
         "key `token` for hf://, key `credentials` (an AWS credentials file) for s3://.",
     )
-    cache: ModelCache = Field(ModelCache(), description="Where a downloaded package is kept.")
+    cache: ModelCache = Field(ModelCache(), description="Cache of the downloaded package.")
     allow_pickle: bool = Field(
         False,
         description="Load pickled weights (.bin, .pth). Loading them runs code from the package: "
-        "allow it for packages you trust like an image.",
+        "allow it for packages that you trust as much as an image.",
     )

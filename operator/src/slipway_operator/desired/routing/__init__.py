@@ -11,9 +11,9 @@ from slipway_operator.kubernetes.objects import Object
 from slipway_operator.plan import RoutePlan
 
 
-def build_route(md: ModelDeployment, platform: Platform, plan: RoutePlan) -> Object:
+def build_route(md: ModelDeployment, platform: Platform, route: RoutePlan) -> Object:
     """Return the Ingress or HTTPRoute of a model."""
     # The server responds under both prefixes, so that no path has to be rewritten.
-    paths = [prefix + path for prefix in plan.prefixes for path in PUBLIC_PATHS]
+    paths = [prefix + path for prefix in route.prefixes for path in PUBLIC_PATHS]
     builder = build_ingress if platform.routing == "nginx" else build_http_route
-    return builder(md, platform, plan, paths)
+    return builder(md, platform, route, paths)

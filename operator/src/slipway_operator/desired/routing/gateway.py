@@ -12,7 +12,7 @@ from slipway_operator.plan import RoutePlan
 
 
 def build_http_route(
-    md: ModelDeployment, platform: Platform, plan: RoutePlan, paths: list[str]
+    md: ModelDeployment, platform: Platform, route: RoutePlan, paths: list[str]
 ) -> Object:
     """Return an HTTPRoute whose only rule has all paths, since they share a backend."""
     matches = [{"path": {"type": "PathPrefix", "value": path}} for path in paths]
@@ -22,8 +22,8 @@ def build_http_route(
             {"matches": matches, "backendRefs": [{"name": md.name, "port": SERVICE_PORT}]},
         ],
     }
-    if plan.host:
-        spec["hostnames"] = [plan.host]
+    if route.host:
+        spec["hostnames"] = [route.host]
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",

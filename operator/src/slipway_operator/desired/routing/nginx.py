@@ -19,7 +19,7 @@ MIN_PROXY_TIMEOUT_SECONDS = 60
 
 
 def build_ingress(
-    md: ModelDeployment, platform: Platform, plan: RoutePlan, paths: list[str]
+    md: ModelDeployment, platform: Platform, route: RoutePlan, paths: list[str]
 ) -> Object:
     """Return the Ingress. Each model has its own, because rate limits count per Ingress."""
     backend = {"service": {"name": md.name, "port": {"name": HTTP_PORT_NAME}}}
@@ -28,12 +28,12 @@ def build_ingress(
             "paths": [{"path": path, "pathType": "Prefix", "backend": backend} for path in paths]
         }
     }
-    if plan.host:
-        rule["host"] = plan.host
+    if route.host:
+        rule["host"] = route.host
     spec: Object = {"ingressClassName": platform.ingress_class, "rules": [rule]}
-    if plan.tls_secret:
-        hosts = {"hosts": [plan.host]} if plan.host else {}
-        spec["tls"] = [{"secretName": plan.tls_secret, **hosts}]
+    if route.tls_secret:
+        hosts = {"hosts": [route.host]} if route.host else {}
+        spec["tls"] = [{"secretName": route.tls_secret, **hosts}]
     meta = {**build_metadata(md, md.name, INFERENCE), "annotations": _annotations(md)}
     return {
         "apiVersion": "networking.k8s.io/v1",
