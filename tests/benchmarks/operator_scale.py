@@ -1,4 +1,4 @@
-"""How the operator bears many ModelDeployments, against a bare API server.
+"""Speed and memory of the operator with many ModelDeployments, against a bare API server.
 
     KUBEBUILDER_ASSETS=... python -m tests.benchmarks.operator_scale [--count 1000]
 
@@ -32,7 +32,7 @@ NAMESPACE = "default"
 MODEL_DEPLOYMENTS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/modeldeployments"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-LONGEST_SECONDS = 900.0
+MAX_WAIT_SECONDS = 900.0
 
 Object = dict[str, Any]
 
@@ -176,7 +176,7 @@ def _answers(api: Api) -> bool:
     return True
 
 
-def _until(happened: Callable[[], bool], seconds: float = LONGEST_SECONDS) -> None:
+def _until(happened: Callable[[], bool], seconds: float = MAX_WAIT_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > deadline:

@@ -63,8 +63,8 @@ def test_an_autoscaler_without_metrics_has_a_grace_period(
 ) -> None:
     broken = hpa(status="False", reason="FailedGetResourceMetric", message=message)
     broken["status"]["conditions"][0]["lastTransitionTime"] = since
-    seen = ObservedState(inference=deployment(), inference_autoscaler=broken, route=INGRESS)
-    found, conditions = compute(seen, autoscaling={"maxReplicas": 3})
+    state = ObservedState(inference=deployment(), inference_autoscaler=broken, route=INGRESS)
+    found, conditions = compute(state, autoscaling={"maxReplicas": 3})
     assert conditions["AutoscalingReady"]["status"] == status
     assert conditions["AutoscalingReady"]["reason"] == reason
     assert conditions["Ready"]["status"] == ("False" if status == "False" else "True")
@@ -74,8 +74,8 @@ def test_an_autoscaler_without_metrics_has_a_grace_period(
 def test_an_autoscaler_disabled_at_zero_pods_is_a_fault() -> None:
     message = "scaling is disabled since the replica count of the target is zero"
     disabled = hpa(status="False", reason="ScalingDisabled", message=message)
-    seen = ObservedState(inference=deployment(0), inference_autoscaler=disabled, route=INGRESS)
-    _, conditions = compute(seen, autoscaling={"maxReplicas": 3})
+    state = ObservedState(inference=deployment(0), inference_autoscaler=disabled, route=INGRESS)
+    _, conditions = compute(state, autoscaling={"maxReplicas": 3})
     assert conditions["AutoscalingReady"]["status"] == "False"
     assert conditions["AutoscalingReady"]["reason"] == "AutoscalerFailed"
     assert message in conditions["AutoscalingReady"]["message"]
@@ -83,25 +83,25 @@ def test_an_autoscaler_disabled_at_zero_pods_is_a_fault() -> None:
 
 def test_an_unschedulable_extra_worker_is_no_fault() -> None:
     md = model_deployment(batch={})
-    seen = ObservedState(
+    state = ObservedState(
         inference=deployment(),
         batch=deployment(2, 1),
         batch_pods=[PENDING],
         batch_autoscaler=SCALING,
         route=INGRESS,
     )
-    first = _compute(md, seen)
+    first = _compute(md, state)
     lagging = deployment(2, 1)
     lagging["metadata"]["generation"] = 2
-    second = _compute(again(md, first.status), replace(seen, batch=lagging))
+    second = _compute(again(md, first.status), replace(state, batch=lagging))
     assert second.status["conditions"][0]["status"] == "True"
 
 
 def test_without_keda_the_condition_says_so_and_ready_stays() -> None:
-    seen = ObservedState(
+    state = ObservedState(
         inference=deployment(), batch=deployment(), batch_autoscaler=SCALING, route=INGRESS
     )
-    _, conditions = compute(seen, batch={})
+    _, conditions = compute(state, batch={})
     assert conditions["AutoscalingReady"]["reason"] == "KEDANotInstalled"
     assert conditions["BatchReady"]["reason"] == "Working"
     assert conditions["Ready"]["status"] == "True"
@@ -116,21 +116,21 @@ def test_without_keda_the_condition_says_so_and_ready_stays() -> None:
     ],
 )
 def test_keda_reports_on_the_workers(conditions: list[Object], status: str) -> None:
-    seen = ObservedState(
+    state = ObservedState(
         inference=deployment(),
         batch=deployment(0),
         batch_scaled_object={"status": {"conditions": conditions}},
         route=INGRESS,
     )
-    _, found = compute(seen, KEDA, batch={})
+    _, found = compute(state, KEDA, batch={})
     assert found["AutoscalingReady"]["status"] == status
     assert found["BatchReady"]["reason"] == "WaitingForWork"
 
 
 def test_batch_without_a_database_says_so() -> None:
     md = model_deployment(batch={})
-    seen = ObservedState(inference=deployment(), route=INGRESS)
-    found = compute_status(Plan.of(md, platform(redis_secret=""), NGINX), seen, NOW)
+    state = ObservedState(inference=deployment(), route=INGRESS)
+    found = compute_status(Plan.of(md, platform(redis_secret=""), NGINX), state, NOW)
     ready = found.status["conditions"][0]
     assert ready["reason"] == "DatabaseNotConfigured"
 
@@ -153,8 +153,8 @@ def test_the_gateway_reports_on_its_route(
     live: Object | None = None if parents is None else {"status": {"parents": parents}}
     md = model_deployment(route={"rateLimit": {"requestsPerSecond": 5}})
     settings = platform(routing="gateway", default_host="h.example")
-    seen = ObservedState(inference=deployment(), route=live)
-    found = compute_status(Plan.of(md, settings, Capabilities(http_routes=True)), seen, NOW)
+    state = ObservedState(inference=deployment(), route=live)
+    found = compute_status(Plan.of(md, settings, Capabilities(http_routes=True)), state, NOW)
     route = found.status["conditions"][-1]
     assert (route["type"], route["status"], route["reason"]) == ("RouteReady", status, reason)
 
@@ -198,8 +198,8 @@ def test_events_mark_transitions_only() -> None:
 
 
 def test_a_version_missing_in_the_spec_is_what_a_server_reports() -> None:
-    def version(md: ModelDeployment, seen: ObservedState) -> Any:
-        return _compute(md, seen).status["modelVersion"]
+    def version(md: ModelDeployment, state: ObservedState) -> Any:
+        return _compute(md, state).status["modelVersion"]
 
     md = model_deployment(model={"uri": "package://x"})
     silent = ObservedState(inference=deployment(), route=INGRESS)
@@ -212,7 +212,7 @@ def test_a_version_missing_in_the_spec_is_what_a_server_reports() -> None:
     known = again(md, _compute(md, told).status)
     assert version(known, silent) == "3.1", "a new operator has not asked yet"
     rolling = ObservedState(inference=deployment(2, 2, updatedReplicas=1), served_version="4.0")
-    assert version(known, rolling) == "3.1", "the earlier one still answers"
+    assert version(known, rolling) == "3.1", "the previous one still serves"
 
 
 def test_the_version_changes_when_the_new_one_serves() -> None:

@@ -20,7 +20,7 @@ MAX_STABILIZATION_SECONDS = 3600
 
 def build_inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) -> Object:
     """Return the HPA of the inference pods."""
-    return _autoscaler(
+    return _build_autoscaler(
         build_metadata(md, md.name, INFERENCE),
         autoscaling.min_replicas,
         autoscaling.max_replicas,
@@ -32,7 +32,7 @@ def build_inference_autoscaler(md: ModelDeployment, autoscaling: Autoscaling) ->
 def build_batch_autoscaler(md: ModelDeployment, batch: Batch) -> Object:
     """Return the HPA of the workers, for clusters without KEDA. It never scales to zero."""
     min_replicas = max(1, batch.min_replicas)
-    return _autoscaler(
+    return _build_autoscaler(
         build_metadata(md, batch_name(md.name), BATCH),
         min_replicas,
         max(min_replicas, batch.max_replicas),
@@ -41,7 +41,7 @@ def build_batch_autoscaler(md: ModelDeployment, batch: Batch) -> Object:
     )
 
 
-def _autoscaler(
+def _build_autoscaler(
     meta: Object,
     min_replicas: int,
     max_replicas: int,
@@ -62,25 +62,29 @@ def _autoscaler(
             "minReplicas": min_replicas,
             "maxReplicas": max_replicas,
             "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": target}}],
-            "behavior": {
-                # At most double in 15 s, at most halve in a minute.
-                "scaleUp": {
-                    "stabilizationWindowSeconds": 0,
-                    "selectPolicy": "Max",
-                    "policies": [
-                        {"type": "Percent", "value": 100, "periodSeconds": 15},
-                        {"type": "Pods", "value": 2, "periodSeconds": 15},
-                    ],
-                },
-                "scaleDown": {
-                    "stabilizationWindowSeconds": delay_seconds,
-                    "selectPolicy": "Max",
-                    "policies": [
-                        {"type": "Percent", "value": 50, "periodSeconds": 60},
-                        {"type": "Pods", "value": 1, "periodSeconds": 60},
-                    ],
-                },
-            },
+            "behavior": _build_behavior(delay_seconds),
+        },
+    }
+
+
+def _build_behavior(delay_seconds: int) -> Object:
+    """Return policies: up by 100 % or two pods in 15 s, down by half or one pod in a minute."""
+    return {
+        "scaleUp": {
+            "stabilizationWindowSeconds": 0,
+            "selectPolicy": "Max",
+            "policies": [
+                {"type": "Percent", "value": 100, "periodSeconds": 15},
+                {"type": "Pods", "value": 2, "periodSeconds": 15},
+            ],
+        },
+        "scaleDown": {
+            "stabilizationWindowSeconds": delay_seconds,
+            "selectPolicy": "Max",
+            "policies": [
+                {"type": "Percent", "value": 50, "periodSeconds": 60},
+                {"type": "Pods", "value": 1, "periodSeconds": 60},
+            ],
         },
     }
 

@@ -36,7 +36,7 @@ def build_children(plan: Plan) -> list[Object]:
     if md.spec.autoscaling:
         manifests.append(build_inference_autoscaler(md, md.spec.autoscaling))
     if plan.batch:
-        manifests += _batch(plan, plan.batch)
+        manifests += _build_batch(plan, plan.batch)
     if plan.route and plan.creates_route:
         manifests.append(build_route(md, platform, plan.route))
     if plan.is_scraped:
@@ -44,7 +44,7 @@ def build_children(plan: Plan) -> list[Object]:
     return [add_hash(manifest) for manifest in manifests]
 
 
-def _batch(plan: Plan, batch: Batch) -> list[Object]:
+def _build_batch(plan: Plan, batch: Batch) -> list[Object]:
     md, platform = plan.md, plan.platform
     manifests = [build_batch_service(md)]
     if platform.network_policies:
