@@ -71,9 +71,9 @@ fmt: $(VENV)/.tools ## Format the code and mend what can be mended
 .PHONY: generate
 generate: $(VENV)/.tools ## Write what is made from code: API document, CRD, rights, their reference
 	$(BIN)/python -m slipway_inference --openapi > docs/openapi.json
-	$(BIN)/python -m slipway_operator.crd > manifests/crds/modeldeployments.serving.slipway.dev.yaml
-	$(BIN)/python -m slipway_operator.rbac > manifests/rbac/operator.yaml
-	$(BIN)/python -m slipway_operator.reference > docs/model-deployment.md
+	$(BIN)/python -m slipway_operator.generate.crd > manifests/crds/modeldeployments.serving.slipway.dev.yaml
+	$(BIN)/python -m slipway_operator.generate.rbac > manifests/rbac/operator.yaml
+	$(BIN)/python -m slipway_operator.generate.reference > docs/model-deployment.md
 	cp manifests/crds/*.yaml charts/slipway/crds/
 	cp manifests/rbac/operator.yaml charts/slipway/files/operator-role.yaml
 

@@ -1,9 +1,8 @@
-"""What others change or leave behind is put right; what is theirs is left alone."""
+"""Drift of children is corrected; fields and objects of others are left alone."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
 
 import pytest
 from tests.fixtures.modeldeployments import manifest
@@ -17,9 +16,9 @@ from tests.fixtures.operator_process import (
     start,
 )
 
-pytestmark = pytest.mark.apiserver
+from slipway_operator.kubernetes.objects import Object
 
-Object = dict[str, Any]
+pytestmark = pytest.mark.apiserver
 
 DRIFT: list[tuple[str, Object]] = [
     ("deployment", {"spec": {"replicas": 7}}),
@@ -67,11 +66,11 @@ def test_a_deleted_child_comes_back(kube: Kube, operator: RunningOperator, kind:
     kube.wait_for(is_back, seconds=10)
 
 
-async def test_what_was_deleted_before_the_watches_began_comes_back(
+async def test_a_child_deleted_before_the_watches_start_comes_back(
     kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from slipway_operator.cluster import Cluster
-    from slipway_operator.controller import Controller
+    from slipway_operator.control.controller import Controller
+    from slipway_operator.kubernetes.client import Client
 
     monkeypatch.setenv("KUBECONFIG", str(kube.server.operator_kubeconfig))
     kube.apply(manifest(namespace=kube.namespace))
@@ -82,13 +81,13 @@ async def test_what_was_deleted_before_the_watches_began_comes_back(
         kube.run("delete", "service", "minilm")
         kube.wait_for(lambda: kube.get("service", "minilm"), seconds=10)
 
-    async with Cluster(settings.namespaces) as cluster:
-        controller = Controller(cluster, settings)  # nothing watches
+    async with Client(settings.namespaces) as client:
+        controller = Controller(client, settings)  # nothing watches
         async with controller.running():
             await asyncio.to_thread(delete_and_wait)
 
 
-def test_what_is_wished_no_more_is_deleted_and_nothing_else(
+def test_only_objects_that_are_no_longer_desired_are_pruned(
     kube: Kube, operator: RunningOperator
 ) -> None:
     foreign = {

@@ -1,4 +1,4 @@
-"""What the API server takes, refuses and explains, without any webhook."""
+"""What the API server accepts, rejects and explains, without a webhook."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from tests.fixtures.modeldeployments import golden_cases, manifest
 from tests.fixtures.operator_process import Kube
 
-pytestmark = pytest.mark.apiserver
+from slipway_operator.kubernetes.objects import Object
 
-Object = dict[str, Any]
+pytestmark = pytest.mark.apiserver
 
 SAMPLES = sorted((Path(__file__).parents[2] / "manifests" / "samples").glob("*.yaml"))
 
@@ -34,7 +34,7 @@ ACCEPTED: list[Object] = [
     {"podTemplate": {"spec": {"anything": {"at": ["all"]}}}},
 ]
 
-REFUSED: list[tuple[Object, str]] = [
+REJECTED: list[tuple[Object, str]] = [
     ({"model": {}}, "spec.model.uri: Required value"),
     ({"model": {"uri": "ftp://x"}}, "`uri` must start with package://"),
     ({"model": {"uri": "https://user:secret@x/y"}}, "must not carry credentials"),
@@ -92,8 +92,10 @@ def test_accepts(kube: Kube, spec: Object) -> None:
     kube.run(*apply_dry(kube, body), stdin=json.dumps(body))
 
 
-@pytest.mark.parametrize(("spec", "message"), REFUSED, ids=[json.dumps(row[0]) for row in REFUSED])
-def test_refuses_and_says_what_to_do(kube: Kube, spec: Object, message: str) -> None:
+@pytest.mark.parametrize(
+    ("spec", "message"), REJECTED, ids=[json.dumps(row[0]) for row in REJECTED]
+)
+def test_rejects_and_says_what_to_do(kube: Kube, spec: Object, message: str) -> None:
     body = manifest(namespace=kube.namespace, **spec)
     assert message in kube.refusal(*apply_dry(kube, body), stdin=json.dumps(body))
 
@@ -107,7 +109,7 @@ def test_refuses_and_says_what_to_do(kube: Kube, spec: Object, message: str) -> 
         ("minilm-batch", "must not end with '-batch'"),
     ],
 )
-def test_refuses_names_that_children_cannot_carry(kube: Kube, name: str, message: str) -> None:
+def test_rejects_names_that_children_cannot_have(kube: Kube, name: str, message: str) -> None:
     body = manifest(name, kube.namespace)
     assert message in kube.refusal(*apply_dry(kube, body), stdin=json.dumps(body))
 
@@ -156,7 +158,7 @@ def test_prints_the_columns_that_matter(kube: Kube) -> None:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda path: path.name)
-def test_samples_are_taken(kube: Kube, sample: Path) -> None:
+def test_samples_are_accepted(kube: Kube, sample: Path) -> None:
     kube.run("apply", "--dry-run=server", "--validate=strict", "-f", str(sample))
 
 

@@ -1,11 +1,10 @@
-"""The operator at work: what a user does to a ModelDeployment, and what then becomes of it."""
+"""The operator against a real API server: from changes of a ModelDeployment to its objects."""
 
 from __future__ import annotations
 
 import urllib.request
 from functools import partial
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,9 +21,9 @@ from tests.fixtures.operator_process import (
 )
 from tests.fixtures.services import StartInference
 
-pytestmark = pytest.mark.apiserver
+from slipway_operator.kubernetes.objects import Object
 
-Object = dict[str, Any]
+pytestmark = pytest.mark.apiserver
 
 
 def test_a_modeldeployment_becomes_objects_and_then_ready(
@@ -53,8 +52,8 @@ def test_the_version_that_the_spec_leaves_open_is_read_from_a_pod(
     echo_package: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from slipway_operator import controller
-    from slipway_operator.served_versions import ServedVersions
+    from slipway_operator.control import controller
+    from slipway_operator.control.served_versions import ServedVersions
 
     url = urlsplit(start_inference(echo_package).url)
     at_this_port = partial(ServedVersions, port=url.port or 0)
@@ -78,7 +77,9 @@ def test_the_version_that_the_spec_leaves_open_is_read_from_a_pod(
         kube.wait_for(lambda: kube.run("get", "md", "minilm", "-o", version) == "1")
 
 
-def test_nothing_holds_a_modeldeployment_back(kube: Kube, operator: RunningOperator) -> None:
+def test_nothing_delays_the_deletion_of_a_modeldeployment(
+    kube: Kube, operator: RunningOperator
+) -> None:
     start(kube)
     found = kube.get("md", "minilm")
     assert found is not None
@@ -99,9 +100,7 @@ def test_nothing_holds_a_modeldeployment_back(kube: Kube, operator: RunningOpera
     assert kube.get("deployment", "minilm") is None
 
 
-def test_the_autoscaler_keeps_the_replicas_it_decided_on(
-    kube: Kube, operator: RunningOperator
-) -> None:
+def test_the_operator_keeps_the_autoscalers_replicas(kube: Kube, operator: RunningOperator) -> None:
     start(kube, autoscaling={"maxReplicas": 5})
     kube.run("scale", "deployment/minilm", "--replicas=4")
     kube.apply(
@@ -136,7 +135,7 @@ def test_replicas_survive_the_change_to_an_autoscaler_and_back(
     assert kube.wait_for(lambda: kube.get("hpa", "minilm") is None)
 
 
-def test_an_autoscaler_is_never_left_with_no_pod(kube: Kube, operator: RunningOperator) -> None:
+def test_an_autoscaler_is_never_left_at_zero_pods(kube: Kube, operator: RunningOperator) -> None:
     start(kube, replicas=0)
     kube.wait_for(lambda: kube.replicas("minilm") == 0)
     autoscaling = {"minReplicas": 2, "maxReplicas": 5}
@@ -146,9 +145,7 @@ def test_an_autoscaler_is_never_left_with_no_pod(kube: Kube, operator: RunningOp
     kube.wait_for(lambda: kube.replicas("minilm") == 2)
 
 
-def test_the_operator_owns_what_it_states_and_no_more(
-    kube: Kube, operator: RunningOperator
-) -> None:
+def test_the_operator_owns_only_the_fields_it_sets(kube: Kube, operator: RunningOperator) -> None:
     start(kube)
     shown = kube.run("get", "deployment", "minilm", "--show-managed-fields", "-o", "yaml")
     assert "manager: slipway-operator" in shown
@@ -162,7 +159,9 @@ def test_the_operator_owns_what_it_states_and_no_more(
     assert kube.wait_for(is_scaled)["metadata"]["labels"]["team"] == "search"
 
 
-def test_changes_while_no_operator_ran_are_caught_up(kube: Kube, operate_with: Operate) -> None:
+def test_changes_made_without_an_operator_are_reconciled_later(
+    kube: Kube, operate_with: Operate
+) -> None:
     with operate_with():
         start(kube, batch={})
         kube.apply(manifest("gone", kube.namespace))
@@ -175,7 +174,9 @@ def test_changes_while_no_operator_ran_are_caught_up(kube: Kube, operate_with: O
         kube.wait_for(lambda: kube.get("deployment", "minilm-batch") is None)
 
 
-def test_an_object_of_somebody_else_is_not_taken(kube: Kube, operator: RunningOperator) -> None:
+def test_an_object_of_another_owner_is_not_overwritten(
+    kube: Kube, operator: RunningOperator
+) -> None:
     kube.apply(
         {
             "apiVersion": "v1",
@@ -186,7 +187,7 @@ def test_an_object_of_somebody_else_is_not_taken(kube: Kube, operator: RunningOp
     )
     start(kube)
     found = kube.wait_for_reason("minilm", "NameTaken")
-    assert "Service `minilm` exists and is not ours" in found["message"]
+    assert "Service `minilm` exists and is not owned by this ModelDeployment" in found["message"]
     live = kube.get("service", "minilm")
     assert live is not None
     assert live["spec"]["ports"][0]["port"] == 9999
@@ -195,7 +196,7 @@ def test_an_object_of_somebody_else_is_not_taken(kube: Kube, operator: RunningOp
     kube.wait_for(lambda: kube.condition("minilm")["reason"] == "Starting", seconds=30)
 
 
-def test_a_name_that_is_used_again_waits_for_the_collector(
+def test_a_reused_name_waits_for_the_garbage_collector(
     kube: Kube, operator: RunningOperator
 ) -> None:
     start(kube)
@@ -210,9 +211,7 @@ def test_a_name_that_is_used_again_waits_for_the_collector(
             assert owner["uid"] == found["metadata"]["uid"]
 
 
-def test_a_pod_template_that_the_server_refuses_is_named(
-    kube: Kube, operator: RunningOperator
-) -> None:
+def test_a_rejected_pod_template_is_reported(kube: Kube, operator: RunningOperator) -> None:
     container = {"name": "sidecar"}
     start(kube, podTemplate={"spec": {"containers": [container]}})
     found = kube.wait_for_reason("minilm", "ApplyRejected")
@@ -221,7 +220,9 @@ def test_a_pod_template_that_the_server_refuses_is_named(
     kube.wait_for_reason("minilm", "Starting")
 
 
-def test_two_models_at_one_place_are_told_apart(kube: Kube, operator: RunningOperator) -> None:
+def test_the_older_of_two_models_at_one_place_gets_the_route(
+    kube: Kube, operator: RunningOperator
+) -> None:
     start(kube, route={"default": True, "host": "h.example"})
     kube.wait_for_reason("minilm", "Routed", "RouteReady")
     route = {"default": True, "host": "h.example"}
@@ -234,7 +235,7 @@ def test_two_models_at_one_place_are_told_apart(kube: Kube, operator: RunningOpe
     assert kube.get("ingress", "younger")
 
 
-def test_events_tell_each_turn_once(kube: Kube, operator: RunningOperator) -> None:
+def test_each_transition_has_one_event(kube: Kube, operator: RunningOperator) -> None:
     start(kube)
     kube.become_ready("minilm")
     kube.wait_for_reason("minilm", "Serving")

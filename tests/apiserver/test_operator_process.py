@@ -1,4 +1,4 @@
-"""The operator as a process: how it starts, ends, and says why it cannot."""
+"""The operator as a process: start, shutdown, and exit status."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "SLIPWAY_OPERATOR_PORT": "0", **more}
 
 
-def test_sigterm_ends_it_in_order(kube: Kube, free_port: int) -> None:
+def test_sigterm_shuts_it_down_cleanly(kube: Kube, free_port: int) -> None:
     variables = environment(
         KUBECONFIG=str(kube.server.operator_kubeconfig), SLIPWAY_OPERATOR_PORT=str(free_port)
     )
@@ -83,7 +83,7 @@ def test_a_successor_finishes_what_a_killed_operator_began(
         ({"SLIPWAY_OPERATOR_ROUTING": "roads"}, 2, "SLIPWAY_OPERATOR_ROUTING: Input should be"),
     ],
 )
-def test_says_in_a_line_why_it_cannot_start(
+def test_a_failed_start_is_explained_in_one_line(
     variables: dict[str, str], status: int, words: str
 ) -> None:
     done = subprocess.run(
@@ -99,7 +99,7 @@ def test_says_in_a_line_why_it_cannot_start(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_an_unreachable_server_is_named(tmp_path: Path) -> None:
+def test_an_unreachable_api_server_is_reported(tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text(
         """

@@ -1,25 +1,24 @@
-"""A ModelDeployment says why it is not ready as soon as the cluster shows it.
+"""A ModelDeployment that is not ready reports the cause as soon as the cluster shows it.
 
-No kubelet runs here: the tests write what it would.
+No kubelet runs here: the tests write its status updates.
 """
 
 from __future__ import annotations
 
 import time
-from typing import Any
 
 import pytest
 from tests.fixtures.modeldeployments import manifest
 from tests.fixtures.operator_process import Kube, RunningOperator, create_pod
 
-pytestmark = pytest.mark.apiserver
+from slipway_operator.kubernetes.objects import Object
 
-Object = dict[str, Any]
+pytestmark = pytest.mark.apiserver
 
 
 @pytest.fixture
 def model(kube: Kube, operator: RunningOperator) -> str:
-    """A ModelDeployment with its Deployment and no pod yet."""
+    """A ModelDeployment with a Deployment and no pods."""
     autoscaling = {"minReplicas": 1, "maxReplicas": 3}
     kube.apply(manifest(namespace=kube.namespace, autoscaling=autoscaling))
     kube.wait_for_reason("minilm", "Starting")
@@ -85,7 +84,7 @@ FACTS: list[tuple[str, Object, str]] = [
 
 
 @pytest.mark.parametrize(("reason", "status", "words"), FACTS, ids=[row[0] for row in FACTS])
-def test_the_cause_is_told_in_words(
+def test_the_condition_explains_the_cause(
     kube: Kube, model: str, reason: str, status: Object, words: str
 ) -> None:
     create_pod(kube, model, status)
@@ -96,14 +95,14 @@ def test_the_cause_is_told_in_words(
     assert reason in line
 
 
-def test_a_cause_that_is_gone_is_told_no_more(kube: Kube, model: str) -> None:
+def test_a_resolved_cause_is_no_longer_reported(kube: Kube, model: str) -> None:
     pod = create_pod(kube, model, FACTS[0][1])
     kube.wait_for_reason(model, "ImagePullBackOff")
     kube.run("delete", "pod", pod, "--grace-period=0", "--force")
     kube.wait_for_reason(model, "Starting")
 
 
-def test_a_missing_secret_is_known_from_the_kubelets_event(kube: Kube, model: str) -> None:
+def test_a_missing_secret_is_reported_from_the_kubelets_event(kube: Kube, model: str) -> None:
     waiting = {"waiting": {"reason": "ContainerCreating"}}
     pod = create_pod(kube, model, container(waiting))
     kube.apply(
@@ -121,7 +120,7 @@ def test_a_missing_secret_is_known_from_the_kubelets_event(kube: Kube, model: st
     assert 'secret "db" not found: create it in this namespace' in found["message"]
 
 
-def test_quota_is_told_from_the_deployment(kube: Kube, model: str) -> None:
+def test_an_exceeded_quota_is_reported_from_the_deployment(kube: Kube, model: str) -> None:
     message = 'pods "minilm-1" is forbidden: exceeded quota: small, requested: requests.cpu=500m'
     failure = {"type": "ReplicaFailure", "status": "True", "message": message}
     kube.set_status("deployment", model, {"observedGeneration": 1, "conditions": [failure]})
@@ -130,7 +129,7 @@ def test_quota_is_told_from_the_deployment(kube: Kube, model: str) -> None:
     assert "raise the ResourceQuota" in found["message"]
 
 
-def test_an_autoscaler_without_metrics_is_told_though_pods_serve(kube: Kube, model: str) -> None:
+def test_missing_metrics_are_reported_while_pods_serve(kube: Kube, model: str) -> None:
     kube.become_ready(model)
     kube.wait_for_reason(model, "Serving")
     now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())

@@ -1,4 +1,4 @@
-"""How the operator bears many ModelDeployments, against a bare API server.
+"""Speed and memory of the operator with many ModelDeployments, against a bare API server.
 
     KUBEBUILDER_ASSETS=... python -m tests.benchmarks.operator_scale [--count 1000]
 
@@ -26,13 +26,13 @@ from tests.fixtures.apiserver import ADMIN_TOKEN, ApiServer, start_api_server
 from tests.fixtures.modeldeployments import manifest
 
 from slipway_operator.api.v1alpha1 import API_VERSION
-from slipway_operator.crd import custom_resource_definition
+from slipway_operator.generate.crd import build_crd
 
 NAMESPACE = "default"
 MODEL_DEPLOYMENTS = f"/apis/{API_VERSION}/namespaces/{NAMESPACE}/modeldeployments"
 DEPLOYMENTS = f"/apis/apps/v1/namespaces/{NAMESPACE}/deployments"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-LONGEST_SECONDS = 900.0
+MAX_WAIT_SECONDS = 900.0
 
 Object = dict[str, Any]
 
@@ -107,9 +107,7 @@ class Operator:
 def measure(server: ApiServer, count: int) -> Object:
     """All figures, in the order in which they are taken."""
     api = Api(server)
-    api.create(
-        "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", custom_resource_definition()
-    )
+    api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", build_crd())
     _until(lambda: _answers(api), 30)
     for number in range(count):
         api.create(MODEL_DEPLOYMENTS, _model(number))
@@ -178,7 +176,7 @@ def _answers(api: Api) -> bool:
     return True
 
 
-def _until(happened: Callable[[], bool], seconds: float = LONGEST_SECONDS) -> None:
+def _until(happened: Callable[[], bool], seconds: float = MAX_WAIT_SECONDS) -> None:
     deadline = time.monotonic() + seconds
     while not happened():
         if time.monotonic() > deadline:

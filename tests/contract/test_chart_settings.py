@@ -1,4 +1,4 @@
-"""The chart and the operator mean the same: settings, port, probes."""
+"""The chart and the operator agree on settings, port and probes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from slipway_operator import serving
+from slipway_operator import http_port
 from slipway_operator.configuration import OperatorSettings
 
 PREFIX = "SLIPWAY_OPERATOR_"
@@ -38,6 +38,6 @@ def test_the_operator_reads_every_variable_that_the_chart_sets(
 def test_probes_ask_where_the_operator_answers(container: dict[str, Any]) -> None:
     port = OperatorSettings.model_fields["port"].default
     assert container["ports"] == [{"name": "metrics", "containerPort": port}]
-    paths = set(re.findall(r'web\.get\("(/\w+)"', Path(serving.__file__).read_text()))
+    paths = set(re.findall(r'web\.get\("(/\w+)"', Path(http_port.__file__).read_text()))
     for probe in ("readinessProbe", "livenessProbe"):
         assert container[probe]["httpGet"]["path"] in paths

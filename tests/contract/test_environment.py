@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.fixtures.modeldeployments import GoldenCase, golden_cases, model_deployment, platform
@@ -14,15 +13,14 @@ from slipway_core.package.address import PVC_ROOT_VARIABLE
 from slipway_core.settings import ServiceSettings
 from slipway_inference.settings import InferenceSettings
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.desired.environment import inference_environment
-from slipway_operator.desired.volumes import volumes
+from slipway_operator.desired.environment import build_inference_environment
+from slipway_operator.desired.volumes import build_volumes
+from slipway_operator.kubernetes.objects import Object
 
 ELSEWHERE = {"SLIPWAY_SECRETS_DIR", PVC_ROOT_VARIABLE}
 """Variables that are read before or beside the settings."""
 
 SETTINGS: dict[str, type[ServiceSettings]] = {"server": InferenceSettings, "worker": BatchSettings}
-
-Object = dict[str, Any]
 
 
 def _containers(case: GoldenCase) -> list[Object]:
@@ -63,7 +61,7 @@ def test_every_variable_is_a_setting_and_every_value_is_taken(
 
 
 def test_mounted_secrets_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = volumes(model_deployment(), platform(webhook_secret="webhooks"))
+    found = build_volumes(model_deployment(), platform(webhook_secret="webhooks"))
     (projected,) = [each["projected"] for each in found if each["name"] == "secrets"]
     for source in projected["sources"]:
         for item in source["secret"]["items"]:
@@ -81,7 +79,7 @@ def test_claims_are_mounted_where_the_package_reader_looks(
     from slipway_core.package.address import parse_address
 
     md = model_deployment(model={"uri": "pvc://models/sentiment/v3"})
-    environment = inference_environment(md, platform())
+    environment = build_inference_environment(md, platform())
     monkeypatch.setenv(PVC_ROOT_VARIABLE, environment[PVC_ROOT_VARIABLE])
     path = parse_address(md.spec.model.uri).local_path()
     assert path == Path("/pvc/models/sentiment/v3")

@@ -1,4 +1,4 @@
-"""Services and autoscaler count the same queue."""
+"""Services and KEDA use the same queue."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from tests.fixtures.modeldeployments import model_deployment, platform
 
 from slipway_core.settings import ServiceSettings
 from slipway_operator.api.v1alpha1.scaling import Batch
-from slipway_operator.desired.autoscaling import scaled_object
-from slipway_operator.desired.environment import batch_environment
+from slipway_operator.desired.autoscaling import build_scaled_object
+from slipway_operator.desired.environment import build_batch_environment
 
 
 def test_keda_counts_the_set_that_the_services_use() -> None:
     md = model_deployment(batch={})
-    environment = batch_environment(md, platform())
+    environment = build_batch_environment(md, platform())
     settings = ServiceSettings(
         namespace=environment["SLIPWAY_NAMESPACE"], deployment=environment["SLIPWAY_DEPLOYMENT"]
     )
-    (trigger,) = scaled_object(md, platform(), Batch())["spec"]["triggers"]
+    (trigger,) = build_scaled_object(md, platform(), Batch())["spec"]["triggers"]
     assert trigger["metadata"]["listName"] == settings.queue_name

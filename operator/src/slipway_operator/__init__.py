@@ -1,3 +1,3 @@
-"""Slipway's operator: keeps the objects of each ModelDeployment as it declares them."""
+"""Slipway's operator: reconciles ModelDeployments with the objects of a cluster."""
 
 __version__ = "0.1.0"

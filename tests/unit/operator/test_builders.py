@@ -1,4 +1,4 @@
-"""Rules that hold for every object that the operator builds, whatever the ModelDeployment says."""
+"""Rules for every object that the operator builds, whatever the ModelDeployment."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fixtures.modeldeployments import (
     GoldenCase,
+    build_objects,
     golden_cases,
     model_deployment,
     platform,
 )
 
-from slipway_operator.api.v1alpha1.model_deployment import LONGEST_NAME
-from slipway_operator.configuration import Capabilities
-from slipway_operator.desired import build
-from slipway_operator.desired.routing import url_of
+from slipway_operator.api.v1alpha1.model_deployment import MAX_NAME_LENGTH
+from slipway_operator.kubernetes.capabilities import Capabilities
+from slipway_operator.plan import Plan
 
 EVERYTHING = Capabilities(keda=True, service_monitors=True, http_routes=True)
-NAMES = st.from_regex(rf"[a-z]([-a-z0-9]{{0,{LONGEST_NAME - 2}}}[a-z0-9])?", fullmatch=True)
+NAMES = st.from_regex(rf"[a-z]([-a-z0-9]{{0,{MAX_NAME_LENGTH - 2}}}[a-z0-9])?", fullmatch=True)
 
 
 def _objects(**spec: Any) -> dict[tuple[str, str], dict[str, Any]]:
-    built = build(model_deployment(**spec), platform(), EVERYTHING)
+    built = build_objects(model_deployment(**spec), platform(), EVERYTHING)
     return {(each["kind"], each["metadata"]["name"]): each for each in built}
 
 
@@ -40,7 +40,7 @@ CASES = pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.fo
 
 @given(NAMES)
 def test_names_and_labels_fit_whatever_the_name(name: str) -> None:
-    for each in build(model_deployment(name, batch={}), platform(), EVERYTHING):
+    for each in build_objects(model_deployment(name, batch={}), platform(), EVERYTHING):
         assert len(each["metadata"]["name"]) <= 63
         assert all(len(value) <= 63 for value in each["metadata"]["labels"].values())
 
@@ -51,8 +51,8 @@ def test_building_is_deterministic_and_changes_no_input(name: str) -> None:
         name, batch={}, podTemplate={"spec": {"containers": [{"name": "server"}]}}
     )
     before = copy.deepcopy(md)
-    first = build(md, platform(), EVERYTHING)
-    assert build(md, platform(), EVERYTHING) == first
+    first = build_objects(md, platform(), EVERYTHING)
+    assert build_objects(md, platform(), EVERYTHING) == first
     assert md == before
 
 
@@ -98,7 +98,7 @@ def test_no_secret_is_in_the_environment(case: GoldenCase) -> None:
 
 
 def test_no_pod_keeps_a_deleted_namespace_for_half_a_minute() -> None:
-    """Kubernetes looks at it again after half of the grace of a pod that is left."""
+    """Kubernetes checks the namespace again after half the grace period of a remaining pod."""
     objects = _objects(batch={}, runtime={"requestTimeoutSeconds": 10})
     deployments = [each for (kind, _), each in objects.items() if kind == "Deployment"]
     assert len(deployments) == 2
@@ -119,9 +119,9 @@ def test_user_labels_do_not_change_what_selects_the_pods() -> None:
     labels = {"serving.slipway.dev/model": "other", "team": "search"}
     deployment = _objects(podTemplate={"metadata": {"labels": labels}})["Deployment", "minilm"]
     selector = deployment["spec"]["selector"]["matchLabels"]
-    found = deployment["spec"]["template"]["metadata"]["labels"]
-    assert selector.items() <= found.items()
-    assert found["team"] == "search"
+    pod_labels = deployment["spec"]["template"]["metadata"]["labels"]
+    assert selector.items() <= pod_labels.items()
+    assert pod_labels["team"] == "search"
 
 
 def test_selectors_do_not_depend_on_the_spec() -> None:
@@ -133,7 +133,7 @@ def test_selectors_do_not_depend_on_the_spec() -> None:
         assert plain[key]["spec"]["selector"] == changed[key]["spec"]["selector"]
 
 
-def test_an_unchanged_wish_has_the_same_hash_and_a_changed_one_another() -> None:
+def test_the_hash_changes_with_the_desired_state_only() -> None:
     def digest(**spec: Any) -> str:
         annotations = _objects(**spec)["Deployment", "minilm"]["metadata"]["annotations"]
         return str(annotations["serving.slipway.dev/applied"])
@@ -180,28 +180,29 @@ def test_public_routes_lead_to_no_probe_metric_or_log() -> None:
         ),
     ],
 )
-def test_url_says_where_the_model_answers(
+def test_the_url_is_that_of_the_route_or_the_service(
     route: dict[str, Any], settings: dict[str, Any], url: str
 ) -> None:
-    assert url_of(model_deployment(route=route), platform(**settings)) == url
+    plan = Plan.of(model_deployment(route=route), platform(**settings), Capabilities())
+    assert plan.url == url
 
 
 def test_without_gateway_api_there_is_no_route() -> None:
-    built = build(model_deployment(), platform(routing="gateway"), Capabilities())
+    built = build_objects(model_deployment(), platform(routing="gateway"), Capabilities())
     assert not {"Ingress", "HTTPRoute"} & {each["kind"] for each in built}
 
 
 def test_without_a_database_there_are_no_workers() -> None:
     md = model_deployment(batch={})
-    built = build(md, platform(database_secret=""), EVERYTHING)
+    built = build_objects(md, platform(database_secret=""), EVERYTHING)
     assert [each for each in built if each["metadata"]["name"].endswith("-batch")] == []
 
 
 @pytest.mark.parametrize("routing", ["nginx", "gateway"])
-def test_where_a_rival_answers_there_is_no_route(routing: str) -> None:
+def test_there_is_no_route_beside_an_older_claimant(routing: str) -> None:
     md, settings = model_deployment(), platform(routing=routing)
     routes = {"Ingress", "HTTPRoute"}
-    alone = build(md, settings, EVERYTHING)
+    alone = build_objects(md, settings, EVERYTHING)
     assert routes & {each["kind"] for each in alone}
-    beside = build(md, settings, EVERYTHING, rival="models/older")
+    beside = build_objects(md, settings, EVERYTHING, older_claimant="models/older")
     assert not routes & {each["kind"] for each in beside}

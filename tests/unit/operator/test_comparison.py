@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from slipway_operator.comparison import contains
+from slipway_operator.kubernetes.comparison import contains
 
 
 @pytest.mark.parametrize(
-    ("live", "wished", "same"),
+    ("live", "desired", "same"),
     [
         ({"a": 1, "b": 2}, {"a": 1}, True),
         ({"a": 2}, {"a": 1}, False),
@@ -26,5 +26,7 @@ from slipway_operator.comparison import contains
         ({"name": "1e999999999999"}, {"name": "2"}, False),
     ],
 )
-def test_live_contains_the_wish(live: Any, wished: Any, same: bool) -> None:
-    assert contains(live, wished) is same
+def test_a_live_object_contains_its_desired_state_or_not(
+    live: Any, desired: Any, same: bool
+) -> None:
+    assert contains(live, desired) is same

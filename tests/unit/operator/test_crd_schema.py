@@ -1,4 +1,4 @@
-"""The CRD is generated, structural, and says of every field what it is."""
+"""The CRD is generated and structural, and describes every field."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from slipway_operator import crd, rbac
-from slipway_operator.crd import custom_resource_definition, structural
-from slipway_operator.plain_yaml import plain_yaml
-from slipway_operator.reference import reference
+from slipway_operator.generate import crd, rbac
+from slipway_operator.generate.crd import build_crd, build_schema
+from slipway_operator.generate.plain_yaml import to_yaml
+from slipway_operator.generate.reference import build_reference
 
 ROOT = Path(__file__).parents[3]
 
@@ -27,25 +27,25 @@ def _fields(schema: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[
 
 
 def _all_fields() -> list[tuple[str, dict[str, Any]]]:
-    version = custom_resource_definition()["spec"]["versions"][0]
+    version = build_crd()["spec"]["versions"][0]
     return list(_fields(version["schema"]["openAPIV3Schema"]))
 
 
 @pytest.mark.parametrize(
     ("file", "make"),
     [
-        ("manifests/crds/modeldeployments.serving.slipway.dev.yaml", custom_resource_definition),
-        ("manifests/rbac/operator.yaml", rbac.cluster_role),
+        ("manifests/crds/modeldeployments.serving.slipway.dev.yaml", build_crd),
+        ("manifests/rbac/operator.yaml", rbac.build_cluster_role),
     ],
 )
-def test_committed_manifest_is_what_the_code_makes(file: str, make: Any) -> None:
+def test_the_committed_manifest_is_up_to_date(file: str, make: Any) -> None:
     text = (ROOT / file).read_text().split("\n", 1)[1]
-    assert text == plain_yaml(make()), "run `make generate`"
+    assert text == to_yaml(make()), "run `make generate`"
 
 
-def test_committed_reference_is_what_the_code_makes() -> None:
+def test_the_committed_reference_is_up_to_date() -> None:
     text = (ROOT / "docs/model-deployment.md").read_text()
-    assert text == reference(), "run `make generate`"
+    assert text == build_reference(), "run `make generate`"
 
 
 def test_every_field_has_a_description() -> None:
@@ -105,12 +105,12 @@ def test_pod_template_keeps_fields_that_the_schema_does_not_know() -> None:
     assert template["x-kubernetes-preserve-unknown-fields"] is True
 
 
-def test_a_choice_of_types_is_refused_when_the_crd_is_made() -> None:
+def test_a_choice_of_types_is_rejected_by_the_generator() -> None:
     class Unclear(BaseModel):
         value: int | bool
 
     with pytest.raises(ValueError, match="cannot choose between types"):
-        structural(Unclear)
+        build_schema(Unclear)
 
 
 def test_prints_the_crd(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from slipway_operator.desired.merge import merged
+from slipway_operator.desired.merge import merge
 
 
 @pytest.mark.parametrize(
@@ -39,5 +39,5 @@ from slipway_operator.desired.merge import merged
 )
 def test_merges_by_name_and_replaces_the_rest(original: Any, patch: Any, expected: Any) -> None:
     before = repr(original)
-    assert merged(original, patch) == expected
+    assert merge(original, patch) == expected
     assert repr(original) == before

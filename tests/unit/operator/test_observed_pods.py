@@ -1,4 +1,4 @@
-"""What a person reads when a pod does not run: one row for each way in which it can fail."""
+"""Faults and progress of pods: one row for each way in which a pod can fail."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 
 from slipway_operator.api.v1alpha1.reasons import EXPLANATIONS, Reason
-from slipway_operator.observed.pods import pods_fault, pods_progress
-
-Object = dict[str, Any]
+from slipway_operator.kubernetes.objects import Object
+from slipway_operator.observed.pods import describe_progress, find_fault
 
 
 def pod(status: Object, name: str = "minilm-1", **spec: Any) -> Object:
@@ -147,7 +146,7 @@ FAULTS = [
 def test_a_fault_has_its_reason_the_fact_and_the_remedy(
     status: Object, reason: Reason, words: str
 ) -> None:
-    found = pods_fault([pod(status)], {})
+    found = find_fault([pod(status)], {})
     assert found is not None
     assert found.status == "False"
     assert found.reason is reason
@@ -173,7 +172,7 @@ def test_a_fault_has_its_reason_the_fact_and_the_remedy(
 )
 def test_a_volume_that_cannot_be_mounted(message: str, reason: Reason, words: str) -> None:
     broken = pod(server(waits("ContainerCreating")))
-    found = pods_fault([broken], {"minilm-1": message})
+    found = find_fault([broken], {"minilm-1": message})
     assert found is not None
     assert found.reason is reason
     assert words in found.message
@@ -190,24 +189,24 @@ def test_a_volume_that_cannot_be_mounted(message: str, reason: Reason, words: st
         fetch({"terminated": {"exitCode": 0}}),
     ],
 )
-def test_a_pod_on_its_way_has_no_fault(status: Object) -> None:
-    assert pods_fault([pod(status)], {}) is None
+def test_a_starting_pod_has_no_fault(status: Object) -> None:
+    assert find_fault([pod(status)], {}) is None
 
 
-def test_a_mount_failure_of_the_past_is_no_fault_of_a_running_pod() -> None:
-    assert pods_fault([pod(server({"running": {}}))], {"minilm-1": "secret missing"}) is None
+def test_an_earlier_mount_failure_is_no_fault_of_a_running_pod() -> None:
+    assert find_fault([pod(server({"running": {}}))], {"minilm-1": "secret missing"}) is None
 
 
-def test_a_pod_that_is_being_deleted_counts_no_more() -> None:
+def test_a_terminating_pod_is_ignored() -> None:
     going = pod(server(BACK_OFF, ended(1)))
     going["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z"
-    assert pods_fault([going], {}) is None
+    assert find_fault([going], {}) is None
 
 
-def test_the_newest_pod_is_asked_first() -> None:
+def test_the_newest_pod_is_examined_first() -> None:
     old, new = pod(server(BACK_OFF, ended(1)), "old"), pod(unschedulable("no node"), "new")
     new["metadata"]["creationTimestamp"] = "2026-02-01T00:00:00Z"
-    found = pods_fault([old, new], {})
+    found = find_fault([old, new], {})
     assert found is not None
     assert found.reason is Reason.UNSCHEDULABLE
 
@@ -221,14 +220,12 @@ def test_the_newest_pod_is_asked_first() -> None:
         ([fetch({"running": {}}), server({"running": {}})], Reason.MODEL_LOADING),
     ],
 )
-def test_progress_is_that_of_the_pod_that_has_come_furthest(
-    statuses: list[Object], reason: Reason
-) -> None:
-    assert pods_progress([pod(status) for status in statuses]).reason is reason
+def test_progress_is_that_of_the_most_advanced_pod(statuses: list[Object], reason: Reason) -> None:
+    assert describe_progress([pod(status) for status in statuses]).reason is reason
 
 
-def test_long_messages_are_cut() -> None:
-    found = pods_fault([pod(server(ended(1, "x" * 5000)))], {})
+def test_long_messages_are_truncated() -> None:
+    found = find_fault([pod(server(ended(1, "x" * 5000)))], {})
     assert found is not None
     assert len(found.message) < 1000
 

@@ -1,21 +1,20 @@
-"""The condition Ready: one row for each way in which a ModelDeployment can be or not be ready."""
+"""The condition Ready: one row for each cause."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from tests.fixtures.observations import CRASHED, INGRESS, PENDING, SCALING, deployment, look
+from tests.fixtures.observations import CRASHED, INGRESS, PENDING, SCALING, compute, deployment
 
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.observed import Observed
+from slipway_operator.kubernetes.objects import Object
+from slipway_operator.observed import ObservedState
 from slipway_operator.observed.finding import fault
-
-Object = dict[str, Any]
 
 
 def _finished(**status: Any) -> Object:
-    """A pod that ended and will not be started again."""
+    """A pod that has terminated for good."""
     return {
         "metadata": {"name": "minilm-0", "labels": {}},
         "spec": {"containers": [{"name": "server"}]},
@@ -29,8 +28,8 @@ SHUT_DOWN = _finished(
 )
 
 
-def test_all_is_well() -> None:
-    found, conditions = look(Observed(inference=deployment(), route=INGRESS))
+def test_a_serving_modeldeployment_is_ready() -> None:
+    found, conditions = compute(ObservedState(inference=deployment(), route=INGRESS))
     assert {kind: c["status"] for kind, c in conditions.items()} == {
         "Ready": "True",
         "Reconciled": "True",
@@ -44,27 +43,27 @@ def test_all_is_well() -> None:
     assert found.status["selector"] == (
         "app.kubernetes.io/component=inference,serving.slipway.dev/model=minilm"
     )
-    assert found.recheck_seconds is None
+    assert found.requeue_after_seconds is None
 
 
 READINESS = [
-    ("nothing exists yet", Observed(), {}, Reason.STARTING),
-    ("pods start", Observed(inference=deployment(1, 0)), {}, Reason.STARTING),
+    ("nothing exists yet", ObservedState(), {}, Reason.STARTING),
+    ("pods start", ObservedState(inference=deployment(1, 0)), {}, Reason.STARTING),
     (
         "a pod crashes",
-        Observed(inference=deployment(1, 0), inference_pods=[CRASHED]),
+        ObservedState(inference=deployment(1, 0), inference_pods=[CRASHED]),
         {},
         Reason.CRASH_LOOP_BACK_OFF,
     ),
     (
         "one of two pods crashes while the other serves",
-        Observed(inference=deployment(2, 1), inference_pods=[CRASHED]),
+        ObservedState(inference=deployment(2, 1), inference_pods=[CRASHED]),
         {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}},
         Reason.CRASH_LOOP_BACK_OFF,
     ),
     (
         "an extra pod of the autoscaler has no room",
-        Observed(
+        ObservedState(
             inference=deployment(2, 1),
             inference_pods=[PENDING],
             inference_autoscaler=SCALING,
@@ -75,43 +74,43 @@ READINESS = [
     ),
     (
         "a declared pod has no room",
-        Observed(inference=deployment(2, 1), inference_pods=[PENDING]),
+        ObservedState(inference=deployment(2, 1), inference_pods=[PENDING]),
         {"replicas": 2},
         Reason.UNSCHEDULABLE,
     ),
     (
         "a pod crashes that was added, and a newer one has no room",
-        Observed(inference=deployment(3, 1), inference_pods=[PENDING, CRASHED]),
+        ObservedState(inference=deployment(3, 1), inference_pods=[PENDING, CRASHED]),
         {"autoscaling": {"minReplicas": 1, "maxReplicas": 3}},
         Reason.CRASH_LOOP_BACK_OFF,
     ),
     (
         "a pod was evicted and has no successor yet",
-        Observed(inference=deployment(1, 0), inference_pods=[EVICTED]),
+        ObservedState(inference=deployment(1, 0), inference_pods=[EVICTED]),
         {},
         Reason.EVICTED,
     ),
     (
         "the successors of pods that ended serve",
-        Observed(inference=deployment(), inference_pods=[EVICTED, SHUT_DOWN], route=INGRESS),
+        ObservedState(inference=deployment(), inference_pods=[EVICTED, SHUT_DOWN], route=INGRESS),
         {},
         Reason.SERVING,
     ),
     (
         "the new version rolls out",
-        Observed(inference=deployment(2, 2, updatedReplicas=1)),
+        ObservedState(inference=deployment(2, 2, updatedReplicas=1)),
         {"replicas": 2},
         Reason.ROLLING_OUT,
     ),
     (
         "the Deployment has not seen its new spec",
-        Observed(inference=deployment(observedGeneration=0)),
+        ObservedState(inference=deployment(observedGeneration=0)),
         {},
         Reason.ROLLING_OUT,
     ),
     (
         "quota leaves no room",
-        Observed(
+        ObservedState(
             inference=deployment(
                 0,
                 conditions=[
@@ -128,7 +127,7 @@ READINESS = [
     ),
     (
         "the namespace's policy refuses the pods",
-        Observed(
+        ObservedState(
             inference=deployment(
                 0,
                 conditions=[
@@ -141,7 +140,7 @@ READINESS = [
     ),
     (
         "the rollout takes too long",
-        Observed(
+        ObservedState(
             inference=deployment(
                 1, 0, conditions=[{"type": "Progressing", "reason": "ProgressDeadlineExceeded"}]
             )
@@ -149,22 +148,21 @@ READINESS = [
         {},
         Reason.ROLLOUT_DEADLINE_EXCEEDED,
     ),
-    ("stopped by the user", Observed(inference=deployment(0)), {"replicas": 0}, Reason.STOPPED),
+    (
+        "stopped by the user",
+        ObservedState(inference=deployment(0)),
+        {"replicas": 0},
+        Reason.STOPPED,
+    ),
     (
         "an object was refused",
-        Observed(inference=deployment(), problem=fault(Reason.APPLY_REJECTED, "no")),
+        ObservedState(inference=deployment(), problem=fault(Reason.APPLY_REJECTED, "no")),
         {},
         Reason.APPLY_REJECTED,
     ),
     (
-        "another has the route",
-        Observed(inference=deployment(), route=INGRESS, rival="models/older"),
-        {},
-        Reason.ROUTE_CONFLICT,
-    ),
-    (
         "batch workers crash",
-        Observed(
+        ObservedState(
             inference=deployment(), batch=deployment(1, 0), batch_pods=[CRASHED], route=INGRESS
         ),
         {"batch": {}},
@@ -172,7 +170,7 @@ READINESS = [
     ),
     (
         "a further batch worker has no room",
-        Observed(
+        ObservedState(
             inference=deployment(),
             batch=deployment(2, 1),
             batch_pods=[PENDING],
@@ -184,7 +182,7 @@ READINESS = [
     ),
     (
         "the only batch worker has no room",
-        Observed(
+        ObservedState(
             inference=deployment(), batch=deployment(1, 0), batch_pods=[PENDING], route=INGRESS
         ),
         {"batch": {}},
@@ -192,7 +190,7 @@ READINESS = [
     ),
     (
         "one of the fewest batch workers has no room",
-        Observed(
+        ObservedState(
             inference=deployment(), batch=deployment(2, 1), batch_pods=[PENDING], route=INGRESS
         ),
         {"batch": {"minReplicas": 2}},
@@ -200,7 +198,7 @@ READINESS = [
     ),
     (
         "a batch worker was evicted and the rest of them stopped",
-        Observed(
+        ObservedState(
             inference=deployment(),
             batch=deployment(0),
             batch_pods=[EVICTED],
@@ -212,7 +210,7 @@ READINESS = [
     ),
     (
         "the autoscaler cannot scale",
-        Observed(
+        ObservedState(
             inference=deployment(),
             inference_autoscaler={
                 "spec": {},
@@ -226,13 +224,21 @@ READINESS = [
 
 
 @pytest.mark.parametrize(
-    ("seen", "spec", "reason"),
+    ("state", "spec", "reason"),
     [row[1:] for row in READINESS],
     ids=[str(row[0]) for row in READINESS],
 )
-def test_ready_says_why(seen: Observed, spec: Object, reason: Reason) -> None:
-    _, conditions = look(seen, **spec)
+def test_ready_says_why(state: ObservedState, spec: Object, reason: Reason) -> None:
+    _, conditions = compute(state, **spec)
     ready = conditions["Ready"]
     assert ready["reason"] == reason
     assert ready["status"] == ("True" if reason is Reason.SERVING else "False")
+    assert ready["message"]
+
+
+def test_ready_says_that_an_older_modeldeployment_has_the_route() -> None:
+    state = ObservedState(inference=deployment(), route=INGRESS)
+    _, conditions = compute(state, older_claimant="models/older")
+    ready = conditions["Ready"]
+    assert (ready["reason"], ready["status"]) == (Reason.ROUTE_CONFLICT, "False")
     assert ready["message"]

@@ -1,9 +1,9 @@
-"""The other conditions, and what becomes of them over time."""
+"""The other conditions, and transitions over time."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,21 +16,29 @@ from tests.fixtures.observations import (
     NOW,
     PENDING,
     SCALING,
+    compute,
     deployment,
     hpa,
-    look,
 )
 
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment, ModelDeploymentStatus
-from slipway_operator.configuration import Capabilities
-from slipway_operator.events import ready_event
-from slipway_operator.observed import Observed, observe
+from slipway_operator.kubernetes.capabilities import Capabilities
+from slipway_operator.kubernetes.objects import Object
+from slipway_operator.observed import ComputedStatus, ObservedState, compute_status
+from slipway_operator.observed.events import build_ready_event
+from slipway_operator.plan import Plan
 
-Object = dict[str, Any]
+
+def _compute(md: ModelDeployment, state: ObservedState, now: datetime = NOW) -> ComputedStatus:
+    return compute_status(Plan.of(md, platform(), NGINX), state, now)
+
+
+def again(md: ModelDeployment, status: Object) -> ModelDeployment:
+    return md.model_copy(update={"status": ModelDeploymentStatus.model_validate(status)})
 
 
 def test_the_route_needs_its_ingress_class() -> None:
-    _, conditions = look(Observed(inference=deployment(), route=INGRESS), Capabilities())
+    _, conditions = compute(ObservedState(inference=deployment(), route=INGRESS), Capabilities())
     assert conditions["RouteReady"]["reason"] == "IngressClassNotFound"
     assert "`nginx`" in conditions["RouteReady"]["message"]
     assert conditions["Ready"]["status"] == "False"
@@ -50,50 +58,50 @@ def test_the_route_needs_its_ingress_class() -> None:
         ),
     ],
 )
-def test_an_autoscaler_without_metrics_has_a_while(
+def test_an_autoscaler_without_metrics_has_a_grace_period(
     message: str, since: str, status: str, reason: str, recheck: float | None
 ) -> None:
     broken = hpa(status="False", reason="FailedGetResourceMetric", message=message)
     broken["status"]["conditions"][0]["lastTransitionTime"] = since
-    seen = Observed(inference=deployment(), inference_autoscaler=broken, route=INGRESS)
-    found, conditions = look(seen, autoscaling={"maxReplicas": 3})
+    state = ObservedState(inference=deployment(), inference_autoscaler=broken, route=INGRESS)
+    found, conditions = compute(state, autoscaling={"maxReplicas": 3})
     assert conditions["AutoscalingReady"]["status"] == status
     assert conditions["AutoscalingReady"]["reason"] == reason
     assert conditions["Ready"]["status"] == ("False" if status == "False" else "True")
-    assert found.recheck_seconds == recheck
+    assert found.requeue_after_seconds == recheck
 
 
-def test_an_autoscaler_that_does_nothing_for_lack_of_pods_is_at_fault() -> None:
+def test_an_autoscaler_disabled_at_zero_pods_is_a_fault() -> None:
     message = "scaling is disabled since the replica count of the target is zero"
     disabled = hpa(status="False", reason="ScalingDisabled", message=message)
-    seen = Observed(inference=deployment(0), inference_autoscaler=disabled, route=INGRESS)
-    _, conditions = look(seen, autoscaling={"maxReplicas": 3})
+    state = ObservedState(inference=deployment(0), inference_autoscaler=disabled, route=INGRESS)
+    _, conditions = compute(state, autoscaling={"maxReplicas": 3})
     assert conditions["AutoscalingReady"]["status"] == "False"
     assert conditions["AutoscalingReady"]["reason"] == "AutoscalerFailed"
     assert message in conditions["AutoscalingReady"]["message"]
 
 
-def test_a_worker_without_room_is_forgiven_while_its_autoscaler_adds_another() -> None:
+def test_an_unschedulable_extra_worker_is_no_fault() -> None:
     md = model_deployment(batch={})
-    seen = Observed(
+    state = ObservedState(
         inference=deployment(),
         batch=deployment(2, 1),
         batch_pods=[PENDING],
         batch_autoscaler=SCALING,
         route=INGRESS,
     )
-    first = observe(md, platform(), NGINX, seen, NOW)
+    first = _compute(md, state)
     lagging = deployment(2, 1)
     lagging["metadata"]["generation"] = 2
-    second = observe(again(md, first.status), platform(), NGINX, replace(seen, batch=lagging), NOW)
+    second = _compute(again(md, first.status), replace(state, batch=lagging))
     assert second.status["conditions"][0]["status"] == "True"
 
 
 def test_without_keda_the_condition_says_so_and_ready_stays() -> None:
-    seen = Observed(
+    state = ObservedState(
         inference=deployment(), batch=deployment(), batch_autoscaler=SCALING, route=INGRESS
     )
-    _, conditions = look(seen, batch={})
+    _, conditions = compute(state, batch={})
     assert conditions["AutoscalingReady"]["reason"] == "KEDANotInstalled"
     assert conditions["BatchReady"]["reason"] == "Working"
     assert conditions["Ready"]["status"] == "True"
@@ -108,21 +116,21 @@ def test_without_keda_the_condition_says_so_and_ready_stays() -> None:
     ],
 )
 def test_keda_reports_on_the_workers(conditions: list[Object], status: str) -> None:
-    seen = Observed(
+    state = ObservedState(
         inference=deployment(),
         batch=deployment(0),
         batch_scaled_object={"status": {"conditions": conditions}},
         route=INGRESS,
     )
-    _, found = look(seen, KEDA, batch={})
+    _, found = compute(state, KEDA, batch={})
     assert found["AutoscalingReady"]["status"] == status
     assert found["BatchReady"]["reason"] == "WaitingForWork"
 
 
 def test_batch_without_a_database_says_so() -> None:
     md = model_deployment(batch={})
-    seen = Observed(inference=deployment(), route=INGRESS)
-    found = observe(md, platform(redis_secret=""), NGINX, seen, NOW)
+    state = ObservedState(inference=deployment(), route=INGRESS)
+    found = compute_status(Plan.of(md, platform(redis_secret=""), NGINX), state, NOW)
     ready = found.status["conditions"][0]
     assert ready["reason"] == "DatabaseNotConfigured"
 
@@ -139,30 +147,26 @@ def test_batch_without_a_database_says_so() -> None:
         ),
     ],
 )
-def test_a_gateway_answers_for_its_route(
+def test_the_gateway_reports_on_its_route(
     parents: list[Object] | None, status: str, reason: str
 ) -> None:
     live: Object | None = None if parents is None else {"status": {"parents": parents}}
     md = model_deployment(route={"rateLimit": {"requestsPerSecond": 5}})
     settings = platform(routing="gateway", default_host="h.example")
-    seen = Observed(inference=deployment(), route=live)
-    found = observe(md, settings, Capabilities(http_routes=True), seen, NOW)
+    state = ObservedState(inference=deployment(), route=live)
+    found = compute_status(Plan.of(md, settings, Capabilities(http_routes=True)), state, NOW)
     route = found.status["conditions"][-1]
     assert (route["type"], route["status"], route["reason"]) == ("RouteReady", status, reason)
 
 
-def again(md: ModelDeployment, status: Object) -> ModelDeployment:
-    return md.model_copy(update={"status": ModelDeploymentStatus.model_validate(status)})
-
-
-def test_transition_times_move_only_with_the_status() -> None:
+def test_transition_times_change_only_with_the_status() -> None:
     md = model_deployment()
-    well = Observed(inference=deployment(), route=INGRESS)
-    first = observe(md, platform(), NGINX, well, NOW)
+    well = ObservedState(inference=deployment(), route=INGRESS)
+    first = _compute(md, well)
     later = NOW + timedelta(minutes=5)
-    second = observe(again(md, first.status), platform(), NGINX, well, later)
+    second = _compute(again(md, first.status), well, later)
     assert second.status == first.status
-    third = observe(again(md, second.status), platform(), NGINX, replace(well, route=None), later)
+    third = _compute(again(md, second.status), replace(well, route=None), later)
     times = {c["type"]: c["lastTransitionTime"] for c in third.status["conditions"]}
     assert times["RouteReady"] == "2026-01-01T12:05:00Z"
     assert times["Available"] == "2026-01-01T12:00:00Z"
@@ -170,56 +174,52 @@ def test_transition_times_move_only_with_the_status() -> None:
 
 def test_an_autoscaler_that_adds_pods_is_no_rollout() -> None:
     md = model_deployment(autoscaling={"maxReplicas": 3})
-    well = Observed(inference=deployment(), inference_autoscaler=SCALING, route=INGRESS)
-    first = observe(md, platform(), NGINX, well, NOW)
+    well = ObservedState(inference=deployment(), inference_autoscaler=SCALING, route=INGRESS)
+    first = _compute(md, well)
     lagging = deployment()
     lagging["metadata"]["generation"] = 2
-    second = observe(
-        again(md, first.status), platform(), NGINX, replace(well, inference=lagging), NOW
-    )
+    second = _compute(again(md, first.status), replace(well, inference=lagging))
     assert second.status["conditions"][0]["status"] == "True"
 
 
 def test_events_mark_transitions_only() -> None:
     md = model_deployment()
-    starting = observe(md, platform(), NGINX, Observed(), NOW).status
-    event = ready_event(md, starting, NOW)
+    starting = _compute(md, ObservedState()).status
+    event = build_ready_event(md, starting, NOW)
     assert event is not None
     assert (event["type"], event["reason"]) == ("Normal", "Starting")
-    assert ready_event(again(md, starting), starting, NOW) is None
+    assert build_ready_event(again(md, starting), starting, NOW) is None
 
-    crashed = Observed(inference=deployment(1, 0), inference_pods=[CRASHED])
-    broken = observe(again(md, starting), platform(), NGINX, crashed, NOW).status
-    event = ready_event(again(md, starting), broken, NOW)
+    crashed = ObservedState(inference=deployment(1, 0), inference_pods=[CRASHED])
+    broken = _compute(again(md, starting), crashed).status
+    event = build_ready_event(again(md, starting), broken, NOW)
     assert event is not None
     assert (event["type"], event["reason"]) == ("Warning", "CrashLoopBackOff")
 
 
-def test_a_version_that_the_spec_leaves_open_is_what_the_server_tells() -> None:
-    def version(md: ModelDeployment, seen: Observed) -> Any:
-        return observe(md, platform(), NGINX, seen, NOW).status["modelVersion"]
+def test_a_version_missing_in_the_spec_is_what_a_server_reports() -> None:
+    def version(md: ModelDeployment, state: ObservedState) -> Any:
+        return _compute(md, state).status["modelVersion"]
 
     md = model_deployment(model={"uri": "package://x"})
-    silent = Observed(inference=deployment(), route=INGRESS)
+    silent = ObservedState(inference=deployment(), route=INGRESS)
     assert version(md, silent) == ""
     pinned = model_deployment(model={"uri": "package://x", "sha256": "ab" * 32})
     assert version(pinned, silent) == "ab" * 6
 
     told = replace(silent, served_version="3.1")
     assert version(md, told) == version(pinned, told) == "3.1"
-    known = again(md, observe(md, platform(), NGINX, told, NOW).status)
+    known = again(md, _compute(md, told).status)
     assert version(known, silent) == "3.1", "a new operator has not asked yet"
-    rolling = Observed(inference=deployment(2, 2, updatedReplicas=1), served_version="4.0")
-    assert version(known, rolling) == "3.1", "the earlier one still answers"
+    rolling = ObservedState(inference=deployment(2, 2, updatedReplicas=1), served_version="4.0")
+    assert version(known, rolling) == "3.1", "the previous one still serves"
 
 
 def test_the_version_changes_when_the_new_one_serves() -> None:
-    served = observe(
-        model_deployment(), platform(), NGINX, Observed(inference=deployment()), NOW
-    ).status
+    served = _compute(model_deployment(), ObservedState(inference=deployment())).status
     assert served["modelVersion"] == "1.0"
     md = again(model_deployment(model={"uri": "package://x", "version": "2.0"}), served)
-    rolling = Observed(inference=deployment(2, 2, updatedReplicas=1))
-    assert observe(md, platform(), NGINX, rolling, NOW).status["modelVersion"] == "1.0"
-    done = Observed(inference=deployment())
-    assert observe(md, platform(), NGINX, done, NOW).status["modelVersion"] == "2.0"
+    rolling = ObservedState(inference=deployment(2, 2, updatedReplicas=1))
+    assert _compute(md, rolling).status["modelVersion"] == "1.0"
+    done = ObservedState(inference=deployment())
+    assert _compute(md, done).status["modelVersion"] == "2.0"

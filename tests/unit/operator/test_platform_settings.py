@@ -1,38 +1,37 @@
-"""What the platform's settings make of a ModelDeployment with batch workers."""
+"""Effects of the platform's settings on a ModelDeployment with batch workers."""
 
 from __future__ import annotations
 
 from typing import Any
 
 import pytest
-from tests.fixtures.modeldeployments import model_deployment, platform
+from tests.fixtures.modeldeployments import build_objects, model_deployment, platform
 
-from slipway_operator.configuration import Capabilities, Platform
-from slipway_operator.desired import build
+from slipway_operator.configuration import Platform
+from slipway_operator.kubernetes.capabilities import Capabilities
+from slipway_operator.kubernetes.objects import Object
 
 EVERYTHING = Capabilities(keda=True, service_monitors=True)
 
-Object = dict[str, Any]
-
 
 def _objects(settings: Platform) -> dict[tuple[str, str], Object]:
-    built = build(model_deployment(batch={}), settings, EVERYTHING)
+    built = build_objects(model_deployment(batch={}), settings, EVERYTHING)
     return {(each["kind"], each["metadata"]["name"]): each for each in built}
 
 
-def test_monitors_carry_the_labels_that_prometheus_asks_for_beside_their_own() -> None:
+def test_monitors_have_the_platforms_labels_and_their_own() -> None:
     asked = {"release": "prometheus", "serving.slipway.dev/model": "other"}
     found = _objects(platform(monitor_labels=asked))["ServiceMonitor", "minilm"]
     own = _objects(platform())["ServiceMonitor", "minilm"]["metadata"]["labels"]
     assert found["metadata"]["labels"] == {"release": "prometheus", **own}
 
 
-def test_a_platform_without_monitors_has_none() -> None:
+def test_service_monitors_can_be_disabled() -> None:
     assert ("ServiceMonitor", "minilm") in _objects(platform())
     assert ("ServiceMonitor", "minilm") not in _objects(platform(service_monitors=False))
 
 
-def test_the_environment_says_what_monitors_there_shall_be(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_monitors_are_configured_by_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLIPWAY_OPERATOR_SERVICE_MONITORS", "false")
     monkeypatch.setenv("SLIPWAY_OPERATOR_MONITOR_LABELS", '{"release": "prometheus"}')
     read = Platform()
@@ -49,7 +48,7 @@ def test_the_environment_says_what_monitors_there_shall_be(monkeypatch: pytest.M
         ({"redis_password_key": ""}, {}),
     ],
 )
-def test_keda_gets_the_credentials_that_the_queue_asks_for(
+def test_keda_gets_the_credentials_of_the_queue(
     keys: dict[str, Any], parameters: dict[str, str]
 ) -> None:
     found = _objects(platform(**keys))
@@ -61,7 +60,7 @@ def test_keda_gets_the_credentials_that_the_queue_asks_for(
     assert ("authenticationRef" in trigger) == bool(parameters)
 
 
-def test_keda_speaks_tls_where_redis_does() -> None:
+def test_keda_uses_tls_where_redis_does() -> None:
     def metadata(**settings: Any) -> dict[str, str]:
         found = _objects(platform(**settings))["ScaledObject", "minilm-batch"]
         return dict(found["spec"]["triggers"][0]["metadata"])
@@ -70,7 +69,7 @@ def test_keda_speaks_tls_where_redis_does() -> None:
     assert metadata(redis_tls=True)["enableTLS"] == "true"
 
 
-def test_pods_reach_the_web_only_where_webhooks_can_be_sent() -> None:
+def test_egress_to_the_internet_is_allowed_for_webhooks_only() -> None:
     def open_ports(settings: Platform, name: str) -> set[int]:
         egress = _objects(settings)["NetworkPolicy", name]["spec"]["egress"]
         return {each["port"] for rule in egress for each in rule["ports"]}
@@ -80,7 +79,7 @@ def test_pods_reach_the_web_only_where_webhooks_can_be_sent() -> None:
         assert {80, 443} <= open_ports(platform(webhook_secret="hooks"), name)
 
 
-def test_the_key_of_webhooks_is_mounted_where_the_services_look() -> None:
+def test_the_webhook_key_is_mounted_where_the_services_read_it() -> None:
     settings = platform(webhook_secret="hooks", webhook_secret_key="key")
     for name in ("minilm", "minilm-batch"):
         spec = _objects(settings)["Deployment", name]["spec"]["template"]["spec"]
@@ -91,7 +90,7 @@ def test_the_key_of_webhooks_is_mounted_where_the_services_look() -> None:
         assert {"secret": {"name": "hooks", "items": items}} in sources
 
 
-def test_servers_log_what_the_platform_says_and_all_keep_it_as_long() -> None:
+def test_payload_logging_and_retention_reach_the_containers() -> None:
     settings = platform(payload_logging="input", retention_days=7)
     found = _objects(settings)
 

@@ -5,31 +5,31 @@ from decimal import Decimal
 import pytest
 
 from slipway_operator.api.v1alpha1.model_runtime import Resources
-from slipway_operator.api.v1alpha1.quantities import amount, double
-from slipway_operator.desired.resources import resolved
+from slipway_operator.api.v1alpha1.quantities import double_quantity, parse_quantity
+from slipway_operator.desired.resources import resolve_resources
 
 
 @pytest.mark.parametrize(
     ("quantity", "value"),
     [("1", 1), ("250m", "0.25"), ("2Gi", 2**31), ("1.5k", 1500), ("1e3", 1000), ("5E", 5 * 10**18)],
 )
-def test_amount_of_a_quantity(quantity: str, value: int | str) -> None:
-    assert amount(quantity) == Decimal(value)
+def test_parses_quantities(quantity: str, value: int | str) -> None:
+    assert parse_quantity(quantity) == Decimal(value)
 
 
 @pytest.mark.parametrize("text", ["", "Gi", "1Xi", "one", "1 Gi"])
-def test_what_is_no_quantity_is_refused(text: str) -> None:
+def test_text_that_is_no_quantity_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match="is not a quantity"):
-        amount(text)
+        parse_quantity(text)
 
 
 @pytest.mark.parametrize("quantity", ["1Gi", "500m", "3"])
-def test_double_keeps_the_unit(quantity: str) -> None:
-    assert amount(double(quantity)) == 2 * amount(quantity)
+def test_doubling_keeps_the_unit(quantity: str) -> None:
+    assert parse_quantity(double_quantity(quantity)) == 2 * parse_quantity(quantity)
 
 
-def test_double_of_a_fraction() -> None:
-    assert double("1.5Gi") == str(3 * 2**30)
+def test_doubles_a_fraction() -> None:
+    assert double_quantity("1.5Gi") == str(3 * 2**30)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_double_of_a_fraction() -> None:
 def test_requests_never_exceed_limits_by_default(
     requests: dict[str, str], limits: dict[str, str], expected: dict[str, str]
 ) -> None:
-    found = resolved(Resources(requests=requests, limits=limits))
+    found = resolve_resources(Resources(requests=requests, limits=limits))
     assert found["requests"]["cpu"] == expected["cpu"]
     assert found["requests"]["memory"] == expected["memory"]
     assert found["limits"]["memory"] == expected["limit"]

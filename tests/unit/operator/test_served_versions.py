@@ -1,4 +1,4 @@
-"""Which server is asked for its version, and what is taken from strangers."""
+"""Versions that model servers report: which server is asked, and what is accepted from it."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from slipway_operator.live import Key
-from slipway_operator.served_versions import ServedVersions, ask, newest_start
+from slipway_operator.control.served_versions import ServedVersions, fetch_version, newest_start
+from slipway_operator.kubernetes.objects import Key, Object
 
 KEY = Key("models", "minilm")
-Object = dict[str, Any]
 
 
 def pod(
@@ -38,7 +37,7 @@ def pod(
 
 @asynccontextmanager
 async def answering(body: str) -> AsyncIterator[tuple[int, asyncio.Queue[str]]]:
-    """A server on 127.0.0.1 that answers anything with `body`: its port and what was asked."""
+    """A server on 127.0.0.1 with one response for all requests. Yields its port and the paths."""
     asked: asyncio.Queue[str] = asyncio.Queue()
 
     async def answer(request: web.Request) -> web.Response:
@@ -56,7 +55,7 @@ async def answering(body: str) -> AsyncIterator[tuple[int, asyncio.Queue[str]]]:
         await runner.cleanup()
 
 
-def test_the_newest_ready_server_is_asked() -> None:
+def test_the_newest_ready_server_is_selected() -> None:
     old, new = pod("a"), pod("b", started="2026-01-02T00:00:00Z")
     late = "2026-01-03T00:00:00Z"
     leaving = pod("c", started=late, deletionTimestamp=late)
@@ -66,21 +65,21 @@ def test_the_newest_ready_server_is_asked() -> None:
     assert newest_start([leaving, {"metadata": {"name": "pending"}}]) is None
 
 
-async def test_each_start_is_asked_once() -> None:
+async def test_a_server_is_asked_once_per_start() -> None:
     learned: asyncio.Queue[Key] = asyncio.Queue()
     async with answering('{"version": "1.0"}') as (port, asked):
         versions = ServedVersions(learned.put_nowait, port)
-        assert versions.of(KEY, [pod()]) == versions.of(KEY, [pod()]) == ""
+        assert versions.get(KEY, [pod()]) == versions.get(KEY, [pod()]) == ""
         assert await asyncio.wait_for(learned.get(), 10) == KEY
-        assert versions.of(KEY, [pod()]) == versions.of(KEY, [pod()]) == "1.0"
+        assert versions.get(KEY, [pod()]) == versions.get(KEY, [pod()]) == "1.0"
         assert (asked.get_nowait(), asked.qsize()) == ("/health", 0)
         restarted = pod(started="2026-01-02T00:00:00Z")
-        assert versions.of(KEY, [restarted]) == ""
+        assert versions.get(KEY, [restarted]) == ""
         await asyncio.wait_for(learned.get(), 10)
-        assert versions.of(KEY, [restarted]) == "1.0"
+        assert versions.get(KEY, [restarted]) == "1.0"
         assert asked.qsize() == 1
         versions.drop(KEY)
-        assert versions.of(KEY, []) == ""
+        assert versions.get(KEY, []) == ""
         await versions.close()
 
 
@@ -92,24 +91,24 @@ async def test_each_start_is_asked_once() -> None:
         "[" * 60_000,
     ],
 )  # fmt: skip
-async def test_nonsense_is_no_version(body: str) -> None:
+async def test_invalid_summaries_have_no_version(body: str) -> None:
     async with answering(body) as (port, _):
-        assert await ask("127.0.0.1", port) == ""
+        assert await fetch_version("127.0.0.1", port) == ""
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-async def test_a_server_that_cannot_be_reached_is_no_error(address: str) -> None:
+async def test_an_unreachable_server_is_no_error(address: str) -> None:
     with socket.socket() as nobody:
         nobody.bind(("127.0.0.1", 0))
-        assert await ask(address, nobody.getsockname()[1]) == ""
+        assert await fetch_version(address, nobody.getsockname()[1]) == ""
 
 
-async def test_a_server_without_a_version_is_left_alone_for_a_while() -> None:
+async def test_a_server_without_a_version_is_not_asked_again_at_once() -> None:
     learned: list[Key] = []
     async with answering("{}") as (port, asked):
         versions = ServedVersions(learned.append, port)
-        versions.of(KEY, [pod()])
+        versions.get(KEY, [pod()])
         await asyncio.wait_for(asked.get(), 10)
-        assert versions.of(KEY, [pod()]) == ""
+        assert versions.get(KEY, [pod()]) == ""
         await versions.close()
         assert (asked.qsize(), learned) == (0, [])

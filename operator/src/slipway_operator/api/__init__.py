@@ -1,1 +1,1 @@
-"""The Kubernetes API that Slipway adds, one module for each version."""
+"""The Kubernetes API of Slipway, one package for each version."""

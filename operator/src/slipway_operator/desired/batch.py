@@ -2,66 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from slipway_operator.api.v1alpha1.labels import BATCH, build_selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.environment import (
-    FAREWELL_SECONDS,
+    SHUTDOWN_MARGIN_SECONDS,
     WORKER_DRAIN_SECONDS,
-    batch_environment,
+    build_batch_environment,
 )
-from slipway_operator.desired.inference import DOWNLOAD_SECONDS
-from slipway_operator.desired.labels import BATCH, metadata, selector
+from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import (
     METRICS_PORT,
     METRICS_PORT_NAME,
     WORKER_CONTAINER,
     batch_name,
 )
-from slipway_operator.desired.pod import Workload, pod_template
-from slipway_operator.desired.probes import liveness, startup
-from slipway_operator.desired.resources import batch_resources, uses_gpu
+from slipway_operator.desired.pod import (
+    ComponentSpec,
+    build_pod_template,
+    progress_deadline_seconds,
+)
+from slipway_operator.desired.probes import build_liveness_probe, build_startup_probe
+from slipway_operator.desired.resources import get_batch_resources, uses_gpu
+from slipway_operator.kubernetes.objects import Object
 
 
-def wants_batch(md: ModelDeployment, platform: Platform) -> bool:
-    """Whether workers are declared, and the platform has the database and queue they need."""
-    enabled = md.spec.batch is not None and md.spec.batch.enabled
-    return enabled and bool(platform.database_secret and platform.redis_secret)
-
-
-def batch_deployment(md: ModelDeployment, platform: Platform, batch: Batch) -> dict[str, Any]:
-    """An autoscaler always owns the number of workers, so `spec.replicas` is left out."""
+def build_batch_deployment(md: ModelDeployment, platform: Platform, batch: Batch) -> Object:
+    """Return the Deployment without `spec.replicas`, which an autoscaler always owns."""
     spec = {
         "revisionHistoryLimit": 3,
-        "progressDeadlineSeconds": md.spec.runtime.startup_timeout_seconds + DOWNLOAD_SECONDS,
-        "selector": {"matchLabels": selector(md, BATCH)},
-        "template": pod_template(md, platform, _workload(md, platform, batch)),
+        "progressDeadlineSeconds": progress_deadline_seconds(md),
+        "selector": {"matchLabels": build_selector(md, BATCH)},
+        "template": build_pod_template(md, platform, _component(md, platform, batch)),
     }
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
-        "metadata": metadata(md, batch_name(md.name), BATCH),
+        "metadata": build_metadata(md, batch_name(md.name), BATCH),
         "spec": spec,
     }
 
 
-def _workload(md: ModelDeployment, platform: Platform, batch: Batch) -> Workload:
-    gpu = uses_gpu(batch_resources(md))
+def _component(md: ModelDeployment, platform: Platform, batch: Batch) -> ComponentSpec:
+    gpu = uses_gpu(get_batch_resources(md))
     default_image = (gpu and platform.batch_cuda_image) or platform.batch_image
-    return Workload(
-        component=BATCH,
+    return ComponentSpec(
+        name=BATCH,
         container=WORKER_CONTAINER,
         image=batch.image or default_image,
-        environment=batch_environment(md, platform),
+        environment=build_batch_environment(md, platform),
         port_name=METRICS_PORT_NAME,
         port=METRICS_PORT,
         probes={
-            "startupProbe": startup(METRICS_PORT_NAME, md.spec.runtime.startup_timeout_seconds),
-            "livenessProbe": liveness(METRICS_PORT_NAME, period_seconds=15, failures=4),
+            "startupProbe": build_startup_probe(
+                METRICS_PORT_NAME, md.spec.runtime.startup_timeout_seconds
+            ),
+            "livenessProbe": build_liveness_probe(METRICS_PORT_NAME, period_seconds=15, failures=4),
         },
-        resources=batch_resources(md),
-        grace_seconds=WORKER_DRAIN_SECONDS + FAREWELL_SECONDS,
+        resources=get_batch_resources(md),
+        grace_seconds=WORKER_DRAIN_SECONDS + SHUTDOWN_MARGIN_SECONDS,
         pod_template=batch.pod_template,
     )

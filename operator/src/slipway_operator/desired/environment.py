@@ -1,5 +1,6 @@
-"""The environment of a ModelDeployment's containers. A contract test holds these names against the
-settings of the services, which the operator does not import.
+"""Environment variables of a ModelDeployment's containers.
+
+A contract test compares them with the settings of the services, which the operator does not import.
 """
 
 from __future__ import annotations
@@ -15,29 +16,30 @@ from slipway_operator.desired.names import (
     METRICS_PORT,
     SECRETS_FOLDER,
 )
-from slipway_operator.desired.resources import batch_resources, uses_gpu
+from slipway_operator.desired.resources import get_batch_resources, uses_gpu
 
 DOWNLOADED_SCHEMES = frozenset({"http", "https", "s3", "hf"})
 DRAIN_DELAY_SECONDS = 5
-"""How long a stopping pod still answers new requests, while the route learns that it goes."""
+"""Time for which a terminating pod accepts new requests, until its endpoint leaves the route."""
 WORKER_DRAIN_SECONDS = 15
-"""How long a stopping worker may take to end its chunk of work before it gives it back."""
-FAREWELL_SECONDS = 2
-"""How long a pod may take after that until it is killed. No pod of a plain installation has more
-than 20 s in all: Kubernetes looks at a deleted namespace every 5 s, but where a pod is left only
-after half of its grace, and the namespace shall go within 30 s.
+"""Time for which a terminating worker continues its chunk before it releases the lease."""
+SHUTDOWN_MARGIN_SECONDS = 2
+"""Time for which a pod may still shut down after draining, until it is killed.
+
+The whole grace period is at most 20 s by default. Kubernetes checks a deleted namespace again after
+half the grace period of a remaining pod, and the namespace should be gone within 30 s.
 """
 
 Environment = dict[str, str]
 
 
-def needs_download(md: ModelDeployment) -> bool:
-    """Whether the package comes over the network, and not with the image or a volume."""
+def is_downloaded(md: ModelDeployment) -> bool:
+    """Return whether the package is downloaded, rather than part of the image or a volume."""
     return md.spec.model.uri.partition("://")[0] in DOWNLOADED_SCHEMES
 
 
-def model_environment(md: ModelDeployment, platform: Platform) -> Environment:
-    """What finding and verifying the model needs: all that the download container gets."""
+def build_model_environment(md: ModelDeployment, platform: Platform) -> Environment:
+    """Return what a container needs to find and verify the model."""
     model = md.spec.model
     return {
         "SLIPWAY_NAMESPACE": md.namespace,
@@ -53,28 +55,28 @@ def model_environment(md: ModelDeployment, platform: Platform) -> Environment:
     }
 
 
-def download_environment(md: ModelDeployment, platform: Platform) -> Environment:
-    """`model_environment`, and where the credentials for the download are, as files."""
-    environment = model_environment(md, platform)
+def build_download_environment(md: ModelDeployment, platform: Platform) -> Environment:
+    """Return the environment of the container that downloads the model."""
+    environment = build_model_environment(md, platform)
     if md.spec.model.credentials_secret_ref:
         environment["AWS_SHARED_CREDENTIALS_FILE"] = f"{CREDENTIALS_FOLDER}/credentials"
         environment["HF_TOKEN_PATH"] = f"{CREDENTIALS_FOLDER}/token"
     return environment
 
 
-def _engine_environment(
+def _build_engine_environment(
     md: ModelDeployment, platform: Platform, resources: Resources
 ) -> Environment:
     runtime = md.spec.runtime
     device: str = "auto" if runtime.device == "cuda" else runtime.device
     if uses_gpu(resources):
-        # With a GPU reserved, computing on the CPU instead would be a fault that nobody sees.
+        # Fail at startup if the reserved GPU is missing, rather than compute on the CPU unnoticed.
         device = "cuda"
     has_secrets = platform.database_secret or platform.redis_secret or platform.webhook_secret
     return {
-        **model_environment(md, platform),
-        # The init container has fetched it, and has credentials that the server has not.
-        **({"SLIPWAY_MODEL_OFFLINE": "true"} if needs_download(md) else {}),
+        **build_model_environment(md, platform),
+        # The init container downloads the package. The server does not have its credentials.
+        **({"SLIPWAY_MODEL_OFFLINE": "true"} if is_downloaded(md) else {}),
         **({"SLIPWAY_SECRETS_DIR": SECRETS_FOLDER} if has_secrets else {}),
         "SLIPWAY_DEVICE": device,
         "SLIPWAY_PRECISION": runtime.precision,
@@ -82,22 +84,21 @@ def _engine_environment(
         "SLIPWAY_THREADS": str(runtime.threads),
         "SLIPWAY_MAX_BATCH_TOKENS": str(runtime.max_batch_tokens),
         "SLIPWAY_RETENTION_DAYS": str(platform.retention_days),
-        **_webhook_environment(platform),
+        **_build_webhook_environment(platform),
     }
 
 
-def _webhook_environment(platform: Platform) -> Environment:
-    """Of servers and workers alike: both deliver webhooks."""
+def _build_webhook_environment(platform: Platform) -> Environment:
     hosts = platform.webhook_allowed_hosts
     return {"SLIPWAY_WEBHOOK_ALLOWED_HOSTS": ",".join(hosts)} if hosts else {}
 
 
-def inference_environment(md: ModelDeployment, platform: Platform) -> Environment:
-    """Of the inference server."""
+def build_inference_environment(md: ModelDeployment, platform: Platform) -> Environment:
+    """Return the environment of the inference server."""
     runtime = md.spec.runtime
     timeout = runtime.request_timeout_seconds
     return {
-        **_engine_environment(md, platform, runtime.resources),
+        **_build_engine_environment(md, platform, runtime.resources),
         "SLIPWAY_HOST": "0.0.0.0",  # noqa: S104 - a pod's own network
         "SLIPWAY_PORT": str(HTTP_PORT),
         "SLIPWAY_PAYLOAD_LOGGING": platform.payload_logging,
@@ -110,10 +111,10 @@ def inference_environment(md: ModelDeployment, platform: Platform) -> Environmen
     }
 
 
-def batch_environment(md: ModelDeployment, platform: Platform) -> Environment:
-    """Of a batch worker."""
+def build_batch_environment(md: ModelDeployment, platform: Platform) -> Environment:
+    """Return the environment of a batch worker."""
     return {
-        **_engine_environment(md, platform, batch_resources(md)),
+        **_build_engine_environment(md, platform, get_batch_resources(md)),
         "SLIPWAY_DRAIN_SECONDS": str(WORKER_DRAIN_SECONDS),
         "SLIPWAY_METRICS_HOST": "0.0.0.0",  # noqa: S104 - a pod's own network
         "SLIPWAY_METRICS_PORT": str(METRICS_PORT),

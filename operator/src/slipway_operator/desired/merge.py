@@ -1,4 +1,4 @@
-"""Merges a `podTemplate` over a pod template, the way `kubectl patch` merges strategically."""
+"""Strategic merge of a `podTemplate` into a pod template, as `kubectl patch` does it."""
 
 from __future__ import annotations
 
@@ -16,31 +16,34 @@ MERGE_KEYS = {
     "hostAliases": "ip",
     "topologySpreadConstraints": "topologyKey",
 }
-"""Lists that are merged item by item, and what tells their items apart; other lists replace."""
+"""Lists that are merged item by item, with the key of their items. Other lists are replaced."""
 
 
-def merged(original: Any, patch: Any, field: str = "") -> Any:
-    """`patch` over `original`, as new values; a null in `patch` removes the key."""
+def merge(original: Any, patch: Any, field: str = "") -> Any:
+    """Return `original` with `patch` merged into it. A null in `patch` removes the key.
+
+    `field` is the name of the field that holds the values.
+    """
     if isinstance(original, dict) and isinstance(patch, dict):
         result = dict(original)
         for key, value in patch.items():
             if value is None:
                 result.pop(key, None)
             else:
-                result[key] = merged(original.get(key), value, key)
+                result[key] = merge(original.get(key), value, key)
         return result
     if isinstance(original, list) and isinstance(patch, list) and field in MERGE_KEYS:
-        return _merged_items(original, patch, MERGE_KEYS[field])
+        return _merge_items(original, patch, MERGE_KEYS[field])
     return _without_nulls(patch)
 
 
-def _merged_items(original: list[Any], patch: list[Any], key: str) -> list[Any]:
+def _merge_items(original: list[Any], patch: list[Any], key: str) -> list[Any]:
     result = list(original)
     for item in patch:
         identity = item.get(key) if isinstance(item, dict) else None
         for index, existing in enumerate(result):
             if identity is not None and existing.get(key) == identity:
-                result[index] = merged(existing, item)
+                result[index] = merge(existing, item)
                 break
         else:
             result.append(_without_nulls(item))

@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from slipway_operator.api.v1alpha1.labels import COMPONENT_LABEL, INFERENCE, MODEL_LABEL
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.labels import (
-    COMPONENT_LABEL,
-    INFERENCE,
-    MODEL_LABEL,
-    metadata,
-)
+from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import HTTP_PORT_NAME, METRICS_PATH, METRICS_PORT_NAME
+from slipway_operator.kubernetes.objects import Object
 
 
-def service_monitor(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
-    """Scrapes inference pods and batch workers; each series says whose it is by the labels
-    `modeldeployment` and `component`. It has the platform's labels beside its own, since a
-    Prometheus may take only what carries them.
+def build_service_monitor(md: ModelDeployment, platform: Platform) -> Object:
+    """Return the ServiceMonitor of inference pods and batch workers.
+
+    Each series gets the labels `modeldeployment` and `component`. The object gets the platform's
+    labels too, by which a Prometheus may select its ServiceMonitors.
     """
-    meta = metadata(md, md.name, INFERENCE)
+    meta = build_metadata(md, md.name, INFERENCE)
     relabelings = [
         {"targetLabel": "modeldeployment", "replacement": md.name},
         {
-            "sourceLabels": [_discovered(COMPONENT_LABEL)],
+            "sourceLabels": [_meta_label(COMPONENT_LABEL)],
             "targetLabel": "component",
         },
     ]
@@ -47,8 +43,8 @@ def service_monitor(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
     }
 
 
-def _discovered(label: str) -> str:
-    """How Prometheus calls a Service's label while it finds targets."""
+def _meta_label(label: str) -> str:
+    """Return the name of a Service's label during the service discovery of Prometheus."""
     return "__meta_kubernetes_service_label_" + "".join(
         character if character.isalnum() else "_" for character in label
     )

@@ -1,4 +1,4 @@
-"""Names that a ModelDeployment's objects and containers have, all in one place."""
+"""Names, ports and paths of a ModelDeployment's objects and containers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LIVENESS_PATH = "/livez"
 READINESS_PATH = "/readyz"
 METRICS_PATH = "/metrics"
 SUMMARY_PATH = "/health"
-"""Says, among other things, which `version` is served."""
+"""Path of a summary that includes the `version` of the served model."""
 
 CACHE_FOLDER = "/var/cache/slipway/models"
 SECRETS_FOLDER = "/var/run/slipway/secrets"
@@ -23,19 +23,14 @@ CREDENTIALS_FOLDER = "/var/run/slipway/credentials"
 CLAIMS_FOLDER = "/pvc"
 
 PUBLIC_PATHS = ("/predict", "/v1", "/v2", "/health", "/docs", "/openapi.json")
-"""What a route lets through: the prediction log, probes and metrics stay inside the cluster."""
+"""Path prefixes that routes expose. The prediction log, probes and metrics stay internal."""
 
 
 def batch_name(name: str) -> str:
-    """Name of the batch workers' objects; a rule of the API keeps it free."""
+    """Return the name of the workers' objects. No ModelDeployment can have such a name."""
     return f"{name}-batch"
 
 
 def queue_name(namespace: str, name: str) -> str:
-    """The sorted set of Redis on which batch work of this ModelDeployment is announced."""
+    """Return the name of the sorted set in Redis that is the queue of a ModelDeployment."""
     return f"slipway:{namespace}:{name}"
-
-
-def model_path(name: str) -> str:
-    """Path under which a model answers beside others on the same host."""
-    return f"/models/{name}"

@@ -1,39 +1,40 @@
-"""NetworkPolicies: what may reach model pods, and what they may reach."""
+"""NetworkPolicies: the ingress and egress of model pods."""
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import urlsplit
 
+from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, build_selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.environment import needs_download
-from slipway_operator.desired.labels import BATCH, INFERENCE, metadata, selector
+from slipway_operator.desired.environment import is_downloaded
+from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import HTTP_PORT, METRICS_PORT, batch_name
+from slipway_operator.kubernetes.objects import Object
 
 METADATA_SERVICE = "169.254.169.254/32"
-"""Where clouds hand out the node's own credentials: no model has business there."""
+"""Metadata service of clouds, which would give a model the credentials of its node."""
 
 
-def inference_policy(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
-    """Inference pods: in by the HTTP port."""
+def build_inference_policy(md: ModelDeployment, platform: Platform) -> Object:
+    """Return the policy of the inference pods."""
     return _policy(md, md.name, INFERENCE, HTTP_PORT, _egress(md, platform))
 
 
-def batch_policy(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
-    """Workers: in by the metrics port."""
+def build_batch_policy(md: ModelDeployment, platform: Platform) -> Object:
+    """Return the policy of the batch workers."""
     return _policy(md, batch_name(md.name), BATCH, METRICS_PORT, _egress(md, platform))
 
 
 def _policy(
-    md: ModelDeployment, name: str, component: str, port: int, egress: list[dict[str, Any]]
-) -> dict[str, Any]:
+    md: ModelDeployment, name: str, component: str, port: int, egress: list[Object]
+) -> Object:
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "NetworkPolicy",
-        "metadata": metadata(md, name, component),
+        "metadata": build_metadata(md, name, component),
         "spec": {
-            "podSelector": {"matchLabels": selector(md, component)},
+            "podSelector": {"matchLabels": build_selector(md, component)},
             "policyTypes": ["Ingress", "Egress"],
             "ingress": [{"ports": [{"port": port, "protocol": "TCP"}]}],
             "egress": egress,
@@ -41,13 +42,9 @@ def _policy(
     }
 
 
-def _egress(md: ModelDeployment, platform: Platform) -> list[dict[str, Any]]:
-    """Out to DNS, the platform's servers, the model, and receivers of webhooks, which servers and
-    workers alike deliver.
-    """
-    rules: list[dict[str, Any]] = [
-        {"ports": [{"port": 53, "protocol": name} for name in ("UDP", "TCP")]}
-    ]
+def _egress(md: ModelDeployment, platform: Platform) -> list[Object]:
+    """Return rules for DNS, the platform's stores, the model download and webhooks."""
+    rules: list[Object] = [{"ports": [{"port": 53, "protocol": name} for name in ("UDP", "TCP")]}]
     servers = []
     if platform.database_secret:
         servers.append(platform.database_port)
@@ -70,7 +67,7 @@ def _egress(md: ModelDeployment, platform: Platform) -> list[dict[str, Any]]:
 
 
 def _download_ports(md: ModelDeployment) -> set[int]:
-    if not needs_download(md):
+    if not is_downloaded(md):
         return set()
     try:
         port = urlsplit(md.spec.model.uri).port

@@ -1,129 +1,140 @@
-"""The pod template that inference pods and batch workers have in common."""
+"""The pod template of inference pods and batch workers."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
+from slipway_operator.api.v1alpha1.labels import VERSION_ANNOTATION, build_labels, build_selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.model_runtime import Resources
 from slipway_operator.api.v1alpha1.pod_template import PodTemplate
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.environment import Environment, download_environment, needs_download
-from slipway_operator.desired.labels import VERSION_ANNOTATION, labels, selector
-from slipway_operator.desired.merge import merged
+from slipway_operator.desired.environment import (
+    Environment,
+    build_download_environment,
+    is_downloaded,
+)
+from slipway_operator.desired.merge import merge
 from slipway_operator.desired.names import FETCH_CONTAINER
-from slipway_operator.desired.resources import gpu_tolerations, resolved
-from slipway_operator.desired.security import container_security, pod_security
-from slipway_operator.desired.volumes import download_mounts, server_mounts, volumes
+from slipway_operator.desired.resources import build_gpu_tolerations, resolve_resources
+from slipway_operator.desired.security import build_container_security, build_pod_security
+from slipway_operator.desired.volumes import (
+    build_download_mounts,
+    build_server_mounts,
+    build_volumes,
+)
+from slipway_operator.kubernetes.objects import Object
 
 FETCH_COMMAND = ["python", "-m", "slipway_core.package", "fetch"]
-"""Fetches and verifies the package that SLIPWAY_MODEL_URI names into SLIPWAY_MODEL_CACHE."""
+"""Command that downloads SLIPWAY_MODEL_URI into SLIPWAY_MODEL_CACHE and verifies it."""
 
-LARGEST_LOG_TAIL = "FallbackToLogsOnError"
-"""What a container wrote last becomes its termination message, from which conditions quote."""
+DOWNLOAD_DEADLINE_SECONDS = 1800
+"""Maximum time for the download of a package."""
+
+TERMINATION_MESSAGE_POLICY = "FallbackToLogsOnError"
+"""Makes the end of a container's log its termination message, which conditions quote."""
 
 
 @dataclass(frozen=True)
-class Workload:
-    """What distinguishes one component's pods from another's."""
+class ComponentSpec:
+    """What the pods of one component have that those of another do not."""
 
-    component: str
+    name: str
     container: str
     image: str
     environment: Environment
     port_name: str
     port: int
-    probes: dict[str, Any]
+    probes: Object
     resources: Resources
     grace_seconds: int
     pod_template: PodTemplate | None
 
 
-def pod_template(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
-    """`spec.template` of a Deployment, the user's `podTemplate` merged over it."""
+def build_pod_template(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
+    """Return `spec.template` of a Deployment, with the user's `podTemplate` merged into it."""
     template = {
         "metadata": {
-            "labels": labels(md, workload.component),
-            "annotations": {VERSION_ANNOTATION: model_version(md)},
+            "labels": build_labels(md, component.name),
+            "annotations": {VERSION_ANNOTATION: md.declared_version},
         },
-        "spec": _pod_spec(md, platform, workload),
+        "spec": _pod_spec(md, platform, component),
     }
-    if workload.pod_template is None:
+    if component.pod_template is None:
         return template
     patch = {
-        "metadata": workload.pod_template.metadata.model_dump(by_alias=True),
-        "spec": workload.pod_template.spec,
+        "metadata": component.pod_template.metadata.model_dump(by_alias=True),
+        "spec": component.pod_template.spec,
     }
-    result: dict[str, Any] = merged(template, patch)
-    # Whatever the user adds, the Deployment must find its pods.
-    fixed = {**result["metadata"]["labels"], **labels(md, workload.component)}
+    result: Object = merge(template, patch)
+    # The user must not override the labels by which the Deployment selects its pods.
+    fixed = {**result["metadata"]["labels"], **build_labels(md, component.name)}
     return {**result, "metadata": {**result["metadata"], "labels": fixed}}
 
 
-def model_version(md: ModelDeployment) -> str:
-    """How the declared model is told from others: its version, else the start of its sha256."""
-    return md.spec.model.version or (md.spec.model.sha256 or "")[:12]
+def progress_deadline_seconds(md: ModelDeployment) -> int:
+    """Return the time after which a rollout without progress counts as stuck."""
+    return md.spec.runtime.startup_timeout_seconds + DOWNLOAD_DEADLINE_SECONDS
 
 
-def _pod_spec(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
-    spec: dict[str, Any] = {
+def _pod_spec(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
+    spec: Object = {
         "serviceAccountName": md.name,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "securityContext": pod_security(),
-        "terminationGracePeriodSeconds": workload.grace_seconds,
+        "securityContext": build_pod_security(),
+        "terminationGracePeriodSeconds": component.grace_seconds,
         "topologySpreadConstraints": [
             {
                 "maxSkew": 1,
                 "topologyKey": "kubernetes.io/hostname",
                 "whenUnsatisfiable": "ScheduleAnyway",
-                "labelSelector": {"matchLabels": selector(md, workload.component)},
+                "labelSelector": {"matchLabels": build_selector(md, component.name)},
             }
         ],
-        "containers": [_main_container(md, platform, workload)],
-        "volumes": volumes(md, platform),
+        "containers": [_main_container(md, platform, component)],
+        "volumes": build_volumes(md, platform),
     }
-    if needs_download(md):
-        spec["initContainers"] = [_fetch_container(md, platform, workload)]
-    if tolerations := gpu_tolerations(workload.resources):
+    if is_downloaded(md):
+        spec["initContainers"] = [_fetch_container(md, platform, component)]
+    if tolerations := build_gpu_tolerations(component.resources):
         spec["tolerations"] = tolerations
     return spec
 
 
-def _main_container(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
+def _main_container(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
     return {
-        "name": workload.container,
-        "image": workload.image,
+        "name": component.container,
+        "image": component.image,
         "imagePullPolicy": platform.image_pull_policy,
-        "env": _variables(workload.environment),
-        "ports": [{"name": workload.port_name, "containerPort": workload.port}],
-        "resources": resolved(workload.resources),
-        "securityContext": container_security(),
-        "terminationMessagePolicy": LARGEST_LOG_TAIL,
-        "volumeMounts": server_mounts(md, platform),
-        **workload.probes,
+        "env": _variables(component.environment),
+        "ports": [{"name": component.port_name, "containerPort": component.port}],
+        "resources": resolve_resources(component.resources),
+        "securityContext": build_container_security(),
+        "terminationMessagePolicy": TERMINATION_MESSAGE_POLICY,
+        "volumeMounts": build_server_mounts(md, platform),
+        **component.probes,
     }
 
 
-def _fetch_container(md: ModelDeployment, platform: Platform, workload: Workload) -> dict[str, Any]:
-    memory = resolved(workload.resources)["limits"]["memory"]
+def _fetch_container(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
+    memory = resolve_resources(component.resources)["limits"]["memory"]
     return {
         "name": FETCH_CONTAINER,
-        "image": workload.image,
+        "image": component.image,
         "imagePullPolicy": platform.image_pull_policy,
         "command": FETCH_COMMAND,
-        "env": _variables(download_environment(md, platform)),
+        "env": _variables(build_download_environment(md, platform)),
         "resources": {
             "requests": {"cpu": "100m", "memory": "128Mi"},
             "limits": {"memory": memory},
         },
-        "securityContext": container_security(),
-        "terminationMessagePolicy": LARGEST_LOG_TAIL,
-        "volumeMounts": download_mounts(md),
+        "securityContext": build_container_security(),
+        "terminationMessagePolicy": TERMINATION_MESSAGE_POLICY,
+        "volumeMounts": build_download_mounts(md),
     }
 
 
 def _variables(environment: Environment) -> list[dict[str, str]]:
-    # An empty value is the default of every setting, and the API server would drop it.
+    # The API server drops empty values, which are the default of every setting.
     return [{"name": name, "value": value} for name, value in sorted(environment.items()) if value]

@@ -1,34 +1,32 @@
-"""What the kubelet asks model pods, both kinds of which answer at the same paths."""
+"""Probes of inference pods and batch workers, which respond at the same paths."""
 
 from __future__ import annotations
 
 from math import ceil
-from typing import Any
 
 from slipway_operator.desired.names import LIVENESS_PATH, READINESS_PATH
+from slipway_operator.kubernetes.objects import Object
 
 STARTUP_PERIOD_SECONDS = 2
 
-Probe = dict[str, Any]
 
-
-def startup(port_name: str, seconds: int) -> Probe:
-    """Waits for the model to be loaded, for about so many seconds."""
+def build_startup_probe(port_name: str, seconds: int) -> Object:
+    """Return a probe that gives the model a number of seconds to load."""
     failures = ceil(seconds / STARTUP_PERIOD_SECONDS)
     return _probe(READINESS_PATH, port_name, STARTUP_PERIOD_SECONDS, 5, failures)
 
 
-def readiness(port_name: str) -> Probe:
-    """Takes a pod that stops out of its Service within seconds."""
+def build_readiness_probe(port_name: str) -> Object:
+    """Return a probe that removes a terminating pod from its Service within seconds."""
     return _probe(READINESS_PATH, port_name, 2, 5, 2)
 
 
-def liveness(port_name: str, period_seconds: int, failures: int) -> Probe:
-    """Restarts a process that does not answer at all any more."""
+def build_liveness_probe(port_name: str, period_seconds: int, failures: int) -> Object:
+    """Return a probe that restarts a container which no longer responds."""
     return _probe(LIVENESS_PATH, port_name, period_seconds, 10, failures)
 
 
-def _probe(path: str, port_name: str, period: int, timeout: int, failures: int) -> Probe:
+def _probe(path: str, port_name: str, period: int, timeout: int, failures: int) -> Object:
     return {
         "httpGet": {"path": path, "port": port_name},
         "periodSeconds": period,

@@ -1,14 +1,14 @@
-"""The Pod Security Standard `restricted`, which every pod of ours meets."""
+"""Security contexts that meet the Pod Security Standard `restricted`."""
 
 from __future__ import annotations
 
-from typing import Any
+from slipway_operator.kubernetes.objects import Object
 
 USER_ID = 65532
 
 
-def pod_security() -> dict[str, Any]:
-    """`securityContext` of a pod."""
+def build_pod_security() -> Object:
+    """Return the `securityContext` of a pod."""
     return {
         "runAsNonRoot": True,
         "runAsUser": USER_ID,
@@ -19,8 +19,8 @@ def pod_security() -> dict[str, Any]:
     }
 
 
-def container_security() -> dict[str, Any]:
-    """`securityContext` of a container."""
+def build_container_security() -> Object:
+    """Return the `securityContext` of a container."""
     return {
         "allowPrivilegeEscalation": False,
         "readOnlyRootFilesystem": True,

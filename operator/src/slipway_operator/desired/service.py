@@ -2,54 +2,54 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from slipway_operator.api.v1alpha1.labels import BATCH, INFERENCE, build_selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.labels import BATCH, INFERENCE, metadata, selector
+from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import (
     HTTP_PORT_NAME,
     METRICS_PORT,
     METRICS_PORT_NAME,
     batch_name,
 )
+from slipway_operator.kubernetes.objects import Object
 
 SERVICE_PORT = 80
 
 
-def inference_service(md: ModelDeployment) -> dict[str, Any]:
-    """Where the model answers inside the cluster: http://NAME.NAMESPACE.svc."""
+def build_inference_service(md: ModelDeployment) -> Object:
+    """Return the Service of the model, http://NAME.NAMESPACE.svc inside the cluster."""
     port = {"name": HTTP_PORT_NAME, "port": SERVICE_PORT, "targetPort": HTTP_PORT_NAME}
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata(md, md.name, INFERENCE),
-        "spec": {"selector": selector(md, INFERENCE), "ports": [{**port, "protocol": "TCP"}]},
+        "metadata": build_metadata(md, md.name, INFERENCE),
+        "spec": {"selector": build_selector(md, INFERENCE), "ports": [{**port, "protocol": "TCP"}]},
     }
 
 
-def batch_service(md: ModelDeployment) -> dict[str, Any]:
-    """Carries the workers' metrics to Prometheus; nobody else calls it."""
+def build_batch_service(md: ModelDeployment) -> Object:
+    """Return the headless Service through which Prometheus finds the workers."""
     port = {"name": METRICS_PORT_NAME, "port": METRICS_PORT, "targetPort": METRICS_PORT_NAME}
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": metadata(md, batch_name(md.name), BATCH),
+        "metadata": build_metadata(md, batch_name(md.name), BATCH),
         "spec": {
             "clusterIP": "None",
-            "selector": selector(md, BATCH),
+            "selector": build_selector(md, BATCH),
             "ports": [{**port, "protocol": "TCP"}],
         },
     }
 
 
-def service_account(md: ModelDeployment, platform: Platform) -> dict[str, Any]:
-    """An identity without any right and without a token: model pods do not talk to the API."""
+def build_service_account(md: ModelDeployment, platform: Platform) -> Object:
+    """Return a ServiceAccount without rights or token: model pods do not use the API server."""
     pull_secrets = [{"name": name} for name in platform.image_pull_secrets]
     return {
         "apiVersion": "v1",
         "kind": "ServiceAccount",
-        "metadata": metadata(md, md.name, INFERENCE),
+        "metadata": build_metadata(md, md.name, INFERENCE),
         "automountServiceAccountToken": False,
         **({"imagePullSecrets": pull_secrets} if pull_secrets else {}),
     }

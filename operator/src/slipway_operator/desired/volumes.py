@@ -1,8 +1,6 @@
-"""Volumes of model pods and where containers see them: the model, its cache, secrets as files."""
+"""Volumes and mounts of model pods: the model, its cache, and secrets as files."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
@@ -12,15 +10,14 @@ from slipway_operator.desired.names import (
     CREDENTIALS_FOLDER,
     SECRETS_FOLDER,
 )
+from slipway_operator.kubernetes.objects import Object
 
 READ_BY_GROUP = 0o440
 
-Volume = dict[str, Any]
 
-
-def volumes(md: ModelDeployment, platform: Platform) -> list[Volume]:
-    """All volumes of a pod."""
-    result: list[Volume] = [{"name": "tmp", "emptyDir": {}}, _cache(md)]
+def build_volumes(md: ModelDeployment, platform: Platform) -> list[Object]:
+    """Return the volumes of a pod."""
+    result: list[Object] = [{"name": "tmp", "emptyDir": {}}, _cache(md)]
     if claim := claim_of(md):
         result.append(
             {"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
@@ -34,16 +31,16 @@ def volumes(md: ModelDeployment, platform: Platform) -> list[Volume]:
     return result
 
 
-def server_mounts(md: ModelDeployment, platform: Platform) -> list[Volume]:
-    """What the server or worker sees: everything but the credentials of the download."""
+def build_server_mounts(md: ModelDeployment, platform: Platform) -> list[Object]:
+    """Return the mounts of a server or worker: all but the credentials for the download."""
     result = _model_mounts(md)
     if _secret_sources(platform):
         result.append({"name": "secrets", "mountPath": SECRETS_FOLDER, "readOnly": True})
     return result
 
 
-def download_mounts(md: ModelDeployment) -> list[Volume]:
-    """What the download sees: everything but the platform's secrets."""
+def build_download_mounts(md: ModelDeployment) -> list[Object]:
+    """Return the mounts of the download container: all but the platform's secrets."""
     result = _model_mounts(md)
     if md.spec.model.credentials_secret_ref:
         result.append({"name": "credentials", "mountPath": CREDENTIALS_FOLDER, "readOnly": True})
@@ -51,13 +48,13 @@ def download_mounts(md: ModelDeployment) -> list[Volume]:
 
 
 def claim_of(md: ModelDeployment) -> str:
-    """The claim that a pvc:// URI names, else empty."""
+    """Return the claim in a pvc:// URI; empty for other URIs."""
     scheme, _, rest = md.spec.model.uri.partition("://")
     return rest.partition("/")[0] if scheme == "pvc" else ""
 
 
-def _model_mounts(md: ModelDeployment) -> list[Volume]:
-    result: list[Volume] = [
+def _model_mounts(md: ModelDeployment) -> list[Object]:
+    result: list[Object] = [
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
         {"name": "cache", "mountPath": CACHE_FOLDER},
     ]
@@ -66,7 +63,7 @@ def _model_mounts(md: ModelDeployment) -> list[Volume]:
     return result
 
 
-def _cache(md: ModelDeployment) -> Volume:
+def _cache(md: ModelDeployment) -> Object:
     cache = md.spec.model.cache
     if cache.claim_name:
         return {"name": "cache", "persistentVolumeClaim": {"claimName": cache.claim_name}}
@@ -74,14 +71,14 @@ def _cache(md: ModelDeployment) -> Volume:
     return {"name": "cache", "emptyDir": empty}
 
 
-def _secret_sources(platform: Platform) -> list[Volume]:
-    wanted = (
+def _secret_sources(platform: Platform) -> list[Object]:
+    secrets = (
         (platform.database_secret, platform.database_secret_key, "slipway_database_url"),
         (platform.redis_secret, platform.redis_secret_key, "slipway_redis_url"),
         (platform.webhook_secret, platform.webhook_secret_key, "slipway_webhook_secret"),
     )
     return [
         {"secret": {"name": secret, "items": [{"key": key, "path": path}]}}
-        for secret, key, path in wanted
+        for secret, key, path in secrets
         if secret
     ]

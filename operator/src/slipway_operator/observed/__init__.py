@@ -1,5 +1,6 @@
-"""What the cluster shows, in words: pure functions from live objects to conditions and status."""
+"""The observed state: pure functions from live objects to the conditions of a ModelDeployment."""
 
-from slipway_operator.observed.status import Observation, Observed, observe
+from slipway_operator.observed.state import ObservedState
+from slipway_operator.observed.status import ComputedStatus, compute_status
 
-__all__ = ["Observation", "Observed", "observe"]
+__all__ = ["ComputedStatus", "ObservedState", "compute_status"]

@@ -1,76 +1,73 @@
-"""Whether the autoscalers can do their work."""
+"""The condition AutoscalingReady: whether the autoscalers work."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.observed.finding import (
-    Finding,
-    Object,
-    condition,
-    fault,
-    holds,
-    waiting,
-)
+from slipway_operator.kubernetes.objects import Object, get_condition
+from slipway_operator.observed.finding import Finding, fault, holds, waiting
 
-FIRST_METRICS_SECONDS = 90
-"""How long the first figures of new pods may take: metrics-server needs one or two rounds."""
+METRICS_GRACE_SECONDS = 90
+"""Time that the first metrics of new pods may take: metrics-server scrapes them once or twice."""
 
-NEVER_COMING = (
+PERMANENT_FAILURES = (
     "could not find the requested resource",
     "unable to handle the request",
     "no matches for kind",
     "missing request for",
 )
-"""What an HPA says when waiting is no use: no metrics-server, or pods without a CPU request."""
+"""Messages of an HPA that waiting does not help: no metrics-server, or pods without CPU request."""
 
 
-def autoscaler(hpa: Object | None, ready_since: str, now: datetime) -> Finding:
-    """What an HPA says. `ready_since` is when its pods became ready, empty while they are not."""
+def check_hpa(hpa: Object | None, ready_since: str, now: datetime) -> Finding:
+    """Return the state of an HPA.
+
+    `ready_since` is the time since when its pods have been ready, empty while they are not.
+    """
     if hpa is None:
         return waiting(Reason.WAITING_FOR_CONTROLLER, "the autoscaler is being created")
-    able = condition(hpa, "AbleToScale")
+    able = get_condition(hpa, "AbleToScale")
     if able.get("status") == "False":
         return fault(Reason.AUTOSCALER_FAILED, str(able.get("message", able.get("reason", ""))))
-    active = condition(hpa, "ScalingActive")
+    active = get_condition(hpa, "ScalingActive")
     if not active:
         return waiting(
-            Reason.WAITING_FOR_CONTROLLER, "the autoscaler has not looked at its target yet"
+            Reason.WAITING_FOR_CONTROLLER, "the autoscaler has not evaluated its target yet"
         )
     if active.get("status") == "True":
         return holds(Reason.SCALING, _range(hpa))
     if active.get("reason") == "ScalingDisabled":
-        # It does nothing until somebody starts a pod. The operator does; it shall be seen if not.
+        # The target has no pods. The operator starts one, so this is a fault if it lasts.
         return fault(Reason.AUTOSCALER_FAILED, str(active.get("message", "the target has no pod")))
     return _without_metrics(active, ready_since, now)
 
 
+def check_scaled_object(live: Object | None) -> Finding:
+    """Return the state of a ScaledObject of KEDA."""
+    ready = get_condition(live or {}, "Ready")
+    if ready.get("status") == "True":
+        return holds(Reason.SCALING, "KEDA scales the workers by the length of the queue")
+    if ready.get("status") == "False":
+        return fault(Reason.AUTOSCALER_FAILED, f"KEDA: {ready.get('message', '')}")
+    return waiting(Reason.WAITING_FOR_CONTROLLER, "KEDA has not processed the ScaledObject yet")
+
+
 def _without_metrics(active: Object, ready_since: str, now: datetime) -> Finding:
     message = str(active.get("message", ""))
-    if any(text in message for text in NEVER_COMING):
+    if any(text in message for text in PERMANENT_FAILURES):
         return fault(Reason.METRICS_UNAVAILABLE, message)
     if not ready_since:
         return waiting(
             Reason.WAITING_FOR_METRICS, "no pod is ready whose CPU use could be measured"
         )
     since = max(_time(ready_since), _time(str(active["lastTransitionTime"])))
-    left = FIRST_METRICS_SECONDS - (now - since).total_seconds()
-    if left > 0:
+    remaining = METRICS_GRACE_SECONDS - (now - since).total_seconds()
+    if remaining > 0:
         return waiting(
-            Reason.WAITING_FOR_METRICS, "the first CPU figures of the pods are awaited", left
+            Reason.WAITING_FOR_METRICS, "waiting for the first CPU metrics of the pods", remaining
         )
     return fault(Reason.METRICS_UNAVAILABLE, message)
-
-
-def scaled_object(live: Object | None) -> Finding:
-    """What KEDA says of a ScaledObject."""
-    ready = condition(live or {}, "Ready")
-    if ready.get("status") == "True":
-        return holds(Reason.SCALING, "KEDA scales the workers by the length of the queue")
-    if ready.get("status") == "False":
-        return fault(Reason.AUTOSCALER_FAILED, f"KEDA: {ready.get('message', '')}")
-    return waiting(Reason.WAITING_FOR_CONTROLLER, "KEDA has not looked at the workers yet")
 
 
 def _range(hpa: Object) -> str:

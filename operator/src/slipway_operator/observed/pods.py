@@ -1,4 +1,4 @@
-"""What the pods of one component say: what is wrong with them, or how far they have come."""
+"""The pods of one component: what is wrong with them, or how far they have come."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import re
 from collections.abc import Container, Mapping
 
 from slipway_operator.api.v1alpha1.reasons import Reason
-from slipway_operator.observed.containers import container_fault, is_initial, missing_secret
-from slipway_operator.observed.finding import Finding, Object, condition, fault, waiting
+from slipway_operator.kubernetes.objects import Object, get_condition
+from slipway_operator.observed.containers import (
+    find_container_fault,
+    find_missing_secret,
+    is_init_container,
+)
+from slipway_operator.observed.finding import Finding, fault, waiting
 
 _MISSING_CLAIM = re.compile(r"persistentvolumeclaim \"([^\"]+)\" not found")
 _PENDING_CLAIM = re.compile(r"unbound immediate PersistentVolumeClaims")
@@ -16,17 +21,20 @@ _MISSING_OBJECT = re.compile(r"(configmap|persistentvolumeclaim) \"[^\"]+\" not 
 
 
 def is_finished(pod: Object) -> bool:
-    """Whether it will never run again, such as after an eviction: another one takes its place, and
-    it stays until somebody or the garbage collector deletes it.
+    """Return whether a pod will never run again, for example after an eviction.
+
+    It is replaced by another pod, and stays until it is deleted or garbage collected.
     """
     return pod.get("status", {}).get("phase") in ("Failed", "Succeeded")
 
 
-def pods_fault(
-    pods: list[Object], mount_failures: Mapping[str, str], forgiven: Container[Reason] = ()
+def find_fault(
+    pods: list[Object], mount_failures: Mapping[str, str], ignored: Container[Reason] = ()
 ) -> Finding | None:
-    """The first thing that is wrong with any of the pods and not `forgiven`, the newest pod first:
-    it is what the spec declares now. `mount_failures` has the kubelet's words by name of the pod.
+    """Return the first fault whose reason is not ignored, or None.
+
+    The newest pod is examined first, since it runs what the spec declares now. `mount_failures` has
+    the kubelet's messages by the name of the pod.
     """
     newest_first = sorted(
         pods, key=lambda pod: pod["metadata"].get("creationTimestamp", ""), reverse=True
@@ -34,60 +42,60 @@ def pods_fault(
     for pod in newest_first:
         if pod["metadata"].get("deletionTimestamp"):
             continue
-        found = _pod_fault(pod, mount_failures.get(pod["metadata"]["name"], ""))
-        if found is not None and found.reason not in forgiven:
-            return found
+        cause = _pod_fault(pod, mount_failures.get(pod["metadata"]["name"], ""))
+        if cause is not None and cause.reason not in ignored:
+            return cause
     return None
 
 
-def pods_progress(pods: list[Object]) -> Finding:
-    """How far pods have come that are not ready and have no fault."""
+def describe_progress(pods: list[Object]) -> Finding:
+    """Return how far pods have come that are neither ready nor faulty."""
     stages = [_stage(pod) for pod in pods if not pod["metadata"].get("deletionTimestamp")]
     for reason, message in (
         (Reason.MODEL_LOADING, "the server runs and loads the model"),
-        (Reason.MODEL_DOWNLOADING, "the model package is being fetched"),
+        (Reason.MODEL_DOWNLOADING, "the model package is being downloaded"),
     ):
         if reason in stages:
             return waiting(reason, message)
-    return waiting(Reason.STARTING, "pods are being placed and images fetched")
+    return waiting(Reason.STARTING, "pods are being scheduled and images pulled")
 
 
 def _pod_fault(pod: Object, mount_failure: str) -> Finding | None:
     status = pod.get("status", {})
     name = pod["metadata"]["name"]
-    scheduled = condition(pod, "PodScheduled")
+    scheduled = get_condition(pod, "PodScheduled")
     if scheduled.get("status") == "False" and scheduled.get("reason") == "Unschedulable":
-        return _placement_fault(pod, str(scheduled.get("message", "")))
+        return _scheduling_fault(pod, str(scheduled.get("message", "")))
     if status.get("phase") == "Failed" and status.get("reason") == "Evicted":
         return fault(Reason.EVICTED, f"pod `{name}` was evicted: {status.get('message', '')}")
     for each in _container_statuses(pod):
-        found = container_fault(pod, each)
-        if found is not None:
-            return found
+        cause = find_container_fault(pod, each)
+        if cause is not None:
+            return cause
     if mount_failure and _waits_for_volumes(pod):
         return _mount_fault(name, mount_failure)
     return None
 
 
-def _placement_fault(pod: Object, message: str) -> Finding:
+def _scheduling_fault(pod: Object, message: str) -> Finding:
     if claim := _MISSING_CLAIM.search(message):
         return fault(Reason.VOLUME_CLAIM_NOT_FOUND, f"PersistentVolumeClaim `{claim[1]}` not found")
     if _PENDING_CLAIM.search(message):
         claims = ", ".join(f"`{name}`" for name in _claims(pod))
         return fault(Reason.VOLUME_CLAIM_PENDING, f"PersistentVolumeClaim {claims} is not bound")
-    asked = [
+    requests = [
         f"{container['resources']['requests'][resource]} {resource}"
         for resource in dict.fromkeys(_INSUFFICIENT.findall(message))
         for container in pod["spec"]["containers"]
         if resource in container.get("resources", {}).get("requests", {})
     ]
-    needs = f" (each pod asks for {', '.join(asked)})" if asked else ""
+    needs = f" (each pod asks for {', '.join(requests)})" if requests else ""
     fact = message.partition(" preemption:")[0].rstrip(". ")
     return fault(Reason.UNSCHEDULABLE, f"no node has room for a pod{needs}: {fact}")
 
 
 def _mount_fault(name: str, message: str) -> Finding:
-    missing = missing_secret(message)
+    missing = find_missing_secret(message)
     if missing is not None:
         return missing
     fact = (
@@ -113,17 +121,16 @@ def _container_statuses(pod: Object) -> list[Object]:
 
 
 def _waits_for_volumes(pod: Object) -> bool:
-    statuses = _container_statuses(pod)
     return all(
         each.get("state", {}).get("waiting", {}).get("reason")
         in ("ContainerCreating", "PodInitializing")
-        for each in statuses
+        for each in _container_statuses(pod)
     )
 
 
 def _stage(pod: Object) -> Reason:
     for each in _container_statuses(pod):
         if "running" in each.get("state", {}):
-            initial = is_initial(pod, each["name"])
-            return Reason.MODEL_DOWNLOADING if initial else Reason.MODEL_LOADING
+            is_download = is_init_container(pod, each["name"])
+            return Reason.MODEL_DOWNLOADING if is_download else Reason.MODEL_LOADING
     return Reason.STARTING

@@ -1,213 +1,176 @@
-"""Puts the findings together: conditions, the summary Ready, and the rest of the status."""
+"""The status of a ModelDeployment: its conditions, their summary Ready, and its figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
+from slipway_operator.api.v1alpha1.labels import INFERENCE, build_selector
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.reasons import Reason
 from slipway_operator.api.v1alpha1.scaling import Batch
-from slipway_operator.configuration import Capabilities, Platform
-from slipway_operator.desired.batch import wants_batch
-from slipway_operator.desired.inference import fixed_replicas
-from slipway_operator.desired.labels import INFERENCE, selector
-from slipway_operator.desired.pod import model_version
-from slipway_operator.desired.routing import service_url, url_of
-from slipway_operator.observed.autoscalers import autoscaler, scaled_object
-from slipway_operator.observed.finding import (
-    Finding,
-    Object,
-    as_condition,
-    fault,
-    holds,
-    waiting,
-)
-from slipway_operator.observed.routes import route
-from slipway_operator.observed.workloads import Workload
+from slipway_operator.kubernetes.objects import Object
+from slipway_operator.observed.autoscalers import check_hpa, check_scaled_object
+from slipway_operator.observed.finding import Finding, fault, holds, to_condition, waiting
+from slipway_operator.observed.routes import check_route
+from slipway_operator.observed.state import ObservedState
+from slipway_operator.observed.workload import Workload
+from slipway_operator.plan import Plan
 
-NOT_BLOCKING = frozenset({Reason.KEDA_NOT_INSTALLED})
-"""Faults that are worth a condition and do not make the ModelDeployment unready."""
+NON_BLOCKING = frozenset({Reason.KEDA_NOT_INSTALLED})
+"""Faults that appear in their own condition and do not make the ModelDeployment unready."""
+WORST_FIRST = ("False", "Unknown", "True")
 
 
 @dataclass(frozen=True)
-class Observed:
-    """All that is known of one ModelDeployment in the cluster."""
+class ComputedStatus:
+    """The status to write, and the time after which to compute it again without an event."""
 
-    inference: Object | None = None
-    batch: Object | None = None
-    inference_pods: list[Object] = field(default_factory=list)
-    batch_pods: list[Object] = field(default_factory=list)
-    mount_failures: Mapping[str, str] = field(default_factory=dict)
-    inference_autoscaler: Object | None = None
-    batch_autoscaler: Object | None = None
-    batch_scaled_object: Object | None = None
-    route: Object | None = None
-    rival: str = ""
-    served_version: str = ""
-    """What the newest ready server said that it serves, if it was asked and has answered."""
-    problem: Finding | None = None
-    """What the operator met when it applied the objects."""
+    status: Object
+    requeue_after_seconds: float | None
 
 
-@dataclass(frozen=True)
-class Observation:
-    """The status to write, and in how many seconds to look again though nothing happened."""
-
-    status: dict[str, Any]
-    recheck_seconds: float | None
-
-
-def observe(
-    md: ModelDeployment,
-    platform: Platform,
-    capabilities: Capabilities,
-    seen: Observed,
-    now: datetime,
-) -> Observation:
-    """The status of a ModelDeployment; `lastTransitionTime` is kept where nothing changed."""
-    workload = Workload(
-        seen.inference, seen.inference_pods, seen.mount_failures, _needed(md), _was_rolled_out(md)
+def compute_status(plan: Plan, state: ObservedState, now: datetime) -> ComputedStatus:
+    """Return the status of a ModelDeployment."""
+    md = plan.md
+    inference = Workload(
+        state.inference,
+        state.inference_pods,
+        state.mount_failures,
+        md.min_available_replicas,
+        _was_rolled_out(md),
     )
-    findings: dict[str, Finding] = {
-        "Reconciled": seen.problem or holds(Reason.APPLIED, "every object is as declared"),
-        "Available": _available(workload),
-        "Progressing": workload.progress(),
-    }
-    if md.spec.batch and md.spec.batch.enabled:
-        findings["BatchReady"] = _batch(md, platform, seen, md.spec.batch)
-    if md.spec.autoscaling or wants_batch(md, platform):
-        findings["AutoscalingReady"] = _autoscaling(md, platform, capabilities, seen, workload, now)
-    if md.spec.route.enabled and platform.routing != "none":
-        findings["RouteReady"] = route(md, platform, capabilities, seen.route, seen.rival)
-    findings = {"Ready": _ready(findings, workload), **findings}
-    rechecks = [each.recheck_seconds for each in findings.values() if each.recheck_seconds]
+    findings = _findings(plan, state, inference, now)
+    requeues = [each.requeue_after_seconds for each in findings.values()]
     status = {
         "observedGeneration": md.generation,
-        "url": service_url(md) if seen.rival else url_of(md, platform),
-        "replicas": workload.replicas,
-        "readyReplicas": workload.ready,
-        "selector": ",".join(f"{k}={v}" for k, v in sorted(selector(md, INFERENCE).items())),
-        "modelVersion": _served_version(md, workload, seen.served_version),
+        "url": plan.url,
+        "replicas": inference.replicas,
+        "readyReplicas": inference.ready,
+        "selector": ",".join(f"{k}={v}" for k, v in sorted(build_selector(md, INFERENCE).items())),
+        "modelVersion": _model_version(md, inference, state.served_version),
         "conditions": _conditions(md, findings, now),
     }
-    return Observation(status, min(rechecks, default=None))
+    return ComputedStatus(status, min((each for each in requeues if each), default=None))
 
 
-def _served_version(md: ModelDeployment, workload: Workload, told: str) -> str:
-    """Of the model that answers: during a rollout the earlier one; after it what the spec says,
-    else what a server told. Until one did, what was reported of this rollout before.
+def _findings(
+    plan: Plan, state: ObservedState, inference: Workload, now: datetime
+) -> dict[str, Finding]:
+    """Return the finding for each condition, Ready first."""
+    md = plan.md
+    findings = {
+        "Reconciled": state.problem or holds(Reason.APPLIED, "every object is as declared"),
+        "Available": _available(inference),
+        "Progressing": inference.progress(),
+    }
+    if md.enabled_batch:
+        findings["BatchReady"] = _batch_ready(plan, state)
+    if md.spec.autoscaling or plan.batch:
+        findings["AutoscalingReady"] = _autoscaling_ready(plan, state, inference, now)
+    if plan.route:
+        findings["RouteReady"] = check_route(plan, state.route)
+    return {"Ready": _ready(findings, inference), **findings}
+
+
+def _model_version(md: ModelDeployment, inference: Workload, served: str) -> str:
+    """Return the version that pods serve.
+
+    During a rollout it is the previous one. After a rollout it is the version in the spec, or else
+    the one that a server reports, or until then the one reported earlier.
     """
-    if not workload.is_rolled_out() or workload.ready == 0:
+    if not inference.is_rolled_out() or inference.ready == 0:
         return md.status.model_version
     reported = md.status.model_version if _was_rolled_out(md) else ""
-    return md.spec.model.version or told or reported or model_version(md)
-
-
-def _needed(md: ModelDeployment) -> int:
-    return md.spec.autoscaling.min_replicas if md.spec.autoscaling else fixed_replicas(md)
-
-
-def _needed_workers(batch: Batch, live: Object | None) -> int:
-    """Workers without which no work is done; none while their autoscaler wants none."""
-    wanted = int((live or {}).get("spec", {}).get("replicas", 1))
-    return min(wanted, max(1, batch.min_replicas))
+    return md.spec.model.version or served or reported or md.declared_version
 
 
 def _was_rolled_out(md: ModelDeployment) -> bool:
-    return _said(md, "Progressing", Reason.ROLLED_OUT)
+    return _had_reason(md, "Progressing", Reason.ROLLED_OUT)
 
 
-def _said(md: ModelDeployment, kind: str, reason: Reason) -> bool:
-    """Whether a condition had this reason, for the present spec, when last written."""
+def _had_reason(md: ModelDeployment, condition_type: str, reason: Reason) -> bool:
+    """Return whether the last status had this reason for the current spec."""
     return any(
-        each.type == kind and each.reason == reason and each.observed_generation == md.generation
+        each.type == condition_type
+        and each.reason == reason
+        and each.observed_generation == md.generation
         for each in md.status.conditions
     )
 
 
-def _available(workload: Workload) -> Finding:
-    count = f"{workload.ready}/{workload.needed} replicas ready"
-    if workload.needed == 0:
-        return fault(Reason.STOPPED, "no replica is wanted")
-    if workload.ready >= workload.needed:
-        return holds(Reason.SERVING, f"{workload.ready}/{workload.replicas} replicas ready")
-    found = workload.fault()
-    if found is not None:
-        return Finding("False", found.reason, f"{count}; {found.message}")
-    if workload.ready:
+def _available(inference: Workload) -> Finding:
+    count = f"{inference.ready}/{inference.needed} replicas ready"
+    if inference.needed == 0:
+        return fault(Reason.STOPPED, "the model is stopped")
+    if inference.ready >= inference.needed:
+        return holds(Reason.SERVING, f"{inference.ready}/{inference.replicas} replicas ready")
+    cause = inference.fault()
+    if cause is None and inference.ready:
         return fault(Reason.NOT_AVAILABLE, count)
-    progress = workload.progress()
-    return Finding("False", progress.reason, f"{count}; {progress.message}")
+    cause = cause or inference.progress()
+    return Finding("False", cause.reason, f"{count}; {cause.message}")
 
 
-def _ready(findings: dict[str, Finding], workload: Workload) -> Finding:
-    """True when the declared model serves and nothing is wrong; else the first cause."""
+def _ready(findings: dict[str, Finding], inference: Workload) -> Finding:
+    """Return True when the declared model serves and nothing is wrong, or else the first cause."""
     for name in ("Reconciled", "Available", "Progressing"):
-        found = findings[name]
-        if found.status != "True":
-            return Finding("False", found.reason, found.message)
+        finding = findings[name]
+        if finding.status != "True":
+            return Finding("False", finding.reason, finding.message)
     for name in ("BatchReady", "AutoscalingReady", "RouteReady"):
-        found = findings.get(name, findings["Reconciled"])
-        if found.is_fault and found.reason not in NOT_BLOCKING:
-            return Finding("False", found.reason, found.message)
-    return holds(Reason.SERVING, f"{workload.ready}/{workload.replicas} replicas ready")
+        finding = findings.get(name, findings["Reconciled"])
+        if finding.is_fault and finding.reason not in NON_BLOCKING:
+            return Finding("False", finding.reason, finding.message)
+    return holds(Reason.SERVING, f"{inference.ready}/{inference.replicas} replicas ready")
 
 
-def _batch(md: ModelDeployment, platform: Platform, seen: Observed, batch: Batch) -> Finding:
-    if not wants_batch(md, platform):
+def _batch_ready(plan: Plan, state: ObservedState) -> Finding:
+    if plan.batch is None:
         return fault(Reason.DATABASE_NOT_CONFIGURED, "batch workers have no database or queue")
-    workload = Workload(
-        seen.batch,
-        seen.batch_pods,
-        seen.mount_failures,
-        _needed_workers(batch, seen.batch),
-        _said(md, "BatchReady", Reason.WORKING),
+    workers = Workload(
+        state.batch,
+        state.batch_pods,
+        state.mount_failures,
+        _min_available_workers(plan.batch, state.batch),
+        _had_reason(plan.md, "BatchReady", Reason.WORKING),
     )
-    found = workload.fault()
-    if found is not None:
-        return Finding("False", found.reason, f"batch workers: {found.message}")
-    if workload.ready:
-        return holds(Reason.WORKING, f"{workload.ready}/{workload.replicas} workers ready")
-    wanted = (seen.batch or {}).get("spec", {}).get("replicas")
-    if seen.batch is None or wanted or workload.replicas:
+    cause = workers.fault()
+    if cause is not None:
+        return Finding("False", cause.reason, f"batch workers: {cause.message}")
+    if workers.ready:
+        return holds(Reason.WORKING, f"{workers.ready}/{workers.replicas} workers ready")
+    desired = (state.batch or {}).get("spec", {}).get("replicas")
+    if state.batch is None or desired or workers.replicas:
         return waiting(Reason.STARTING, "workers are being started")
-    return holds(Reason.WAITING_FOR_WORK, "no work waits, so no worker runs")
+    return holds(Reason.WAITING_FOR_WORK, "the queue is empty, so no worker runs")
 
 
-def _autoscaling(
-    md: ModelDeployment,
-    platform: Platform,
-    capabilities: Capabilities,
-    seen: Observed,
-    workload: Workload,
-    now: datetime,
+def _min_available_workers(batch: Batch, deployment: Object | None) -> int:
+    """Return the number of workers without which no work is done; 0 while scaled to zero."""
+    desired = int((deployment or {}).get("spec", {}).get("replicas", 1))
+    return min(desired, max(1, batch.min_replicas))
+
+
+def _autoscaling_ready(
+    plan: Plan, state: ObservedState, inference: Workload, now: datetime
 ) -> Finding:
     findings = []
-    if md.spec.autoscaling:
-        findings.append(autoscaler(seen.inference_autoscaler, workload.ready_since, now))
-    if md.spec.batch and wants_batch(md, platform):
-        if capabilities.keda and platform.redis_address:
-            findings.append(scaled_object(seen.batch_scaled_object))
-        else:
-            since = Workload(seen.batch, seen.batch_pods, {}, 1).ready_since
-            findings.append(autoscaler(seen.batch_autoscaler, since, now))
-            if md.spec.batch.min_replicas == 0:
-                findings.append(
-                    fault(Reason.KEDA_NOT_INSTALLED, "batch workers cannot stop when idle")
-                )
-    for wanted in ("False", "Unknown"):
-        for found in findings:
-            if found.status == wanted:
-                return found
-    return findings[0]
+    if plan.md.spec.autoscaling:
+        findings.append(check_hpa(state.inference_autoscaler, inference.ready_since, now))
+    if plan.batch and plan.keda_scales_batch:
+        findings.append(check_scaled_object(state.batch_scaled_object))
+    elif plan.batch:
+        ready_since = Workload(state.batch, state.batch_pods, {}, 1).ready_since
+        findings.append(check_hpa(state.batch_autoscaler, ready_since, now))
+        if plan.batch.min_replicas == 0:
+            findings.append(fault(Reason.KEDA_NOT_INSTALLED, "batch workers cannot stop when idle"))
+    return min(findings, key=lambda finding: WORST_FIRST.index(finding.status))
 
 
 def _conditions(md: ModelDeployment, findings: dict[str, Finding], now: datetime) -> list[Object]:
-    before = {each.type: each.model_dump(by_alias=True) for each in md.status.conditions}
+    previous = {each.type: each.model_dump(by_alias=True) for each in md.status.conditions}
     return [
-        as_condition(kind, found, before.get(kind, {}), md.generation, now)
-        for kind, found in findings.items()
+        to_condition(name, finding, previous.get(name, {}), md.generation, now)
+        for name, finding in findings.items()
     ]

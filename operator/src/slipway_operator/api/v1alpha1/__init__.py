@@ -1,4 +1,4 @@
-"""`serving.slipway.dev/v1alpha1`: names of the API, and the models its schema is generated from."""
+"""`serving.slipway.dev/v1alpha1`: its names, and the models from which its CRD is generated."""
 
 GROUP = "serving.slipway.dev"
 VERSION = "v1alpha1"

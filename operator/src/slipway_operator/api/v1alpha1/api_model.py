@@ -1,6 +1,6 @@
-"""What every part of the API has in common: camelCase names, no unknown keys, no change in place.
+"""The common ground of all API models: camelCase names, no unknown keys, immutable instances.
 
-A rule that one field's type cannot say is written in CEL, so that the API server refuses a bad
+Rules that a field's type cannot express are written in CEL. The API server then rejects an invalid
 object when it is applied and says what to do; there is no webhook.
 """
 
@@ -13,15 +13,15 @@ from pydantic.alias_generators import to_camel
 
 
 class ApiModel(BaseModel):
-    """Root of the models that the schema is made from. Docstrings become descriptions."""
+    """Base class of the API models. Their docstrings become descriptions in the CRD."""
 
     model_config = ConfigDict(
         frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True
     )
 
 
-def refuse_unless(*rules: tuple[str, str]) -> dict[str, Any]:
-    """Extra schema for `json_schema_extra`: pairs of a CEL rule and its message when false."""
+def reject_unless(*rules: tuple[str, str]) -> dict[str, Any]:
+    """Return a `json_schema_extra` with CEL rules, each with its message when it is false."""
     return {
         "x-kubernetes-validations": [{"rule": rule, "message": message} for rule, message in rules]
     }

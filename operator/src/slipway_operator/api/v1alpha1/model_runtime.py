@@ -1,4 +1,4 @@
-"""`spec.runtime`: how the model computes and what its pods may use."""
+"""`spec.runtime`: how the model is computed, and the resources of its pods."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from slipway_operator.api.v1alpha1.api_model import ApiModel, refuse_unless
+from slipway_operator.api.v1alpha1.api_model import ApiModel, reject_unless
 from slipway_operator.api.v1alpha1.quantities import Quantity
 
 GPU_RESOURCE = "nvidia.com/gpu"
@@ -21,10 +21,10 @@ _LIMIT_BELOW_REQUEST = (
 
 
 class Resources(ApiModel):
-    """What each pod reserves and may use at most."""
+    """Resource requests and limits of each pod."""
 
     model_config = ConfigDict(
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             *(
                 (
                     _LIMIT_BELOW_REQUEST.format(resource),
@@ -38,21 +38,23 @@ class Resources(ApiModel):
 
     requests: ResourceAmounts | None = Field(
         None,
-        description="Reserved amounts by resource. When absent: cpu 500m, and memory 1Gi or the "
-        "limit if that is smaller. Autoscaling measures CPU against the request.",
+        description="Requested amounts by resource. Default: cpu 500m, and memory 1Gi or the limit "
+        "if that is smaller. Autoscaling measures CPU utilization against the request.",
     )
     limits: ResourceAmounts | None = Field(
         None,
-        description="Most amounts by resource. When absent: memory twice the request, and no bound "
-        "for cpu. `nvidia.com/gpu` puts the model on a GPU.",
+        description="Maximum amounts by resource. Default: memory twice the request, and cpu "
+        "without limit. `nvidia.com/gpu` puts the model on a GPU.",
     )
 
 
 class ModelRuntime(ApiModel):
-    """How the model computes. The same for realtime and batch, which has resources of its own."""
+    """How the model is computed, for realtime requests and batch jobs alike. Batch workers may have
+    resources of their own.
+    """
 
     model_config = ConfigDict(
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 "!has(self.device) || self.device != 'cuda' || (has(self.resources) && "
                 "has(self.resources.limits) && "
@@ -74,49 +76,52 @@ class ModelRuntime(ApiModel):
         None,
         min_length=1,
         max_length=512,
-        description="Image of the inference pods; the platform's own when absent.",
+        description="Image of the inference pods; the platform's image by default.",
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto",
-        description="Where the model computes; auto takes the GPU that `resources` asks for.",
+        description="Device that computes the model; auto uses the GPU if `resources` has one, and "
+        "otherwise the CPU.",
     )
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
-        description="Number format; auto takes bf16 where that is faster and answers stay exact.",
+        description="Number format; auto uses bf16 where it is faster and accurate enough, and "
+        "otherwise fp32.",
     )
     engines: int = Field(
-        1, ge=1, le=64, description="Engine processes of each pod, each with a copy of the model."
+        1, ge=1, le=64, description="Engine processes per pod, each with its own copy of the model."
     )
     threads: int = Field(
         0,
         ge=0,
         le=256,
-        description="Threads of each engine; 0 takes one for each core that the pod may use, eight "
-        "at most for an engine.",
+        description="Threads per engine; 0 means one for each core that the pod may use, at most "
+        "eight.",
     )
     max_batch_tokens: int = Field(
         2048,
         ge=1,
         le=1_000_000,
-        description="Most tokens (tensors: rows) of one batch; batch workers take four times as "
-        "many.",
+        description="Maximum number of tokens (of rows, for tensors) in a batch; batch workers use "
+        "four times as many.",
     )
     max_queue_tokens: int = Field(
         65536,
         ge=1,
         le=100_000_000,
-        description="Tokens (tensors: rows) that may wait in a pod; above it callers get 429.",
+        description="Maximum number of tokens (of rows, for tensors) that wait in a pod; further "
+        "requests get 429.",
     )
     request_timeout_seconds: int = Field(
-        30, ge=1, le=3600, description="Deadline of a request that brings none of its own, seconds."
+        30, ge=1, le=3600, description="Timeout of a request that sets none of its own, seconds."
     )
     startup_timeout_seconds: int = Field(
         600,
         ge=10,
         le=7200,
-        description="Longest time from the start of a server to the model being loaded, seconds; "
-        "the download comes before and is not counted.",
+        description="Maximum time from the start of the server until the model is loaded, seconds. "
+        "The download comes before that and is not included.",
     )
     resources: Resources = Field(
-        Resources(), description="What each inference pod reserves and may use."
+        Resources(), description="Resource requests and limits of each inference pod."
     )

@@ -1,4 +1,4 @@
-"""`spec.model`: which model, how it is recognised, and where its files are kept."""
+"""`spec.model`: the model package, its verification, and its cache."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import ConfigDict, Field
 
-from slipway_operator.api.v1alpha1.api_model import ApiModel, refuse_unless
+from slipway_operator.api.v1alpha1.api_model import ApiModel, reject_unless
 from slipway_operator.api.v1alpha1.quantities import Quantity
 
 ObjectName = Annotated[str, Field(min_length=1, max_length=253)]
@@ -19,10 +19,10 @@ class SecretReference(ApiModel):
 
 
 class ModelCache(ApiModel):
-    """Where a downloaded package is kept."""
+    """Cache of the downloaded package."""
 
     model_config = ConfigDict(
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 "!(has(self.claimName) && has(self.sizeLimit))",
                 "`sizeLimit` bounds the pods' own cache and has no effect on a claim: give either "
@@ -33,12 +33,12 @@ class ModelCache(ApiModel):
 
     claim_name: ObjectName | None = Field(
         None,
-        description="PersistentVolumeClaim that keeps packages, so that only the first pod "
+        description="PersistentVolumeClaim that stores packages, so that only the first pod "
         "downloads; it must be ReadWriteMany when pods run on several nodes. Without it each pod "
         "downloads into a volume of its own.",
     )
     size_limit: Quantity | None = Field(
-        None, description="Most bytes of a pod's own cache, such as 10Gi; unlimited when absent."
+        None, description="Maximum size of a pod's own cache, such as 10Gi; unlimited by default."
     )
 
 
@@ -48,9 +48,9 @@ class ModelSource(ApiModel):
     uri: str = Field(
         min_length=1,
         max_length=2048,
-        description="Address of the package: package:// (carried by the image), pvc://claim/path, "
+        description="Address of the package: package:// (part of the image), pvc://claim/path, "
         "file:// (a path inside the container), http://, https://, s3:// or hf://.",
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 "self.matches('^(file|pvc|https?|s3|hf|package)://.+')",
                 "`uri` must start with package://, pvc://, file://, http://, https://, s3:// or "
@@ -76,7 +76,7 @@ class ModelSource(ApiModel):
         max_length=64,
         description="sha256 that the package must have, 64 lower-case hexadecimal digits. A pod "
         "refuses to serve anything else. Without it any content of `uri` is served.",
-        json_schema_extra=refuse_unless(
+        json_schema_extra=reject_unless(
             (
                 "self.matches('^[0-9a-f]{64}$')",
                 "`sha256` must be 64 lower-case hexadecimal digits, as `sha256sum` prints them",
@@ -87,16 +87,16 @@ class ModelSource(ApiModel):
         None,
         min_length=1,
         max_length=63,
-        description="Version that answers report; the package's own version when absent.",
+        description="Version that responses report; the package's own version by default.",
     )
     credentials_secret_ref: SecretReference | None = Field(
         None,
-        description="Secret for the download, mounted as files where only the download sees it: "
+        description="Secret for the download, mounted as files into the download container only: "
         "key `token` for hf://, key `credentials` (an AWS credentials file) for s3://.",
     )
-    cache: ModelCache = Field(ModelCache(), description="Where a downloaded package is kept.")
+    cache: ModelCache = Field(ModelCache(), description="Cache of the downloaded package.")
     allow_pickle: bool = Field(
         False,
         description="Load pickled weights (.bin, .pth). Loading them runs code from the package: "
-        "allow it for packages you trust like an image.",
+        "allow it for packages that you trust as much as an image.",
     )

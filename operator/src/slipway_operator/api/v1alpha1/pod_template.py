@@ -1,4 +1,4 @@
-"""`podTemplate`: the way out when the API has no field for what a pod needs."""
+"""`podTemplate`: pod settings for which the API has no field."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ class PodTemplateMetadata(ApiModel):
     """Labels and annotations to add to the pods."""
 
     labels: dict[str, str] = Field(
-        {}, max_length=64, description="Labels to add; those that select the pods stay as they are."
+        {},
+        max_length=64,
+        description="Labels to add. The labels that select the pods cannot be changed.",
     )
     annotations: dict[str, str] = Field({}, max_length=64, description="Annotations to add.")
 
 
 class PodTemplate(ApiModel):
-    """Part of a pod template. Lists of named things (containers, volumes, env) are merged by name,
-    a null removes what was there, everything else replaces.
+    """Part of a pod template. Lists of named items (containers, volumes, env) are merged by name, a
+    null removes a field, any other value replaces it.
     """
 
     metadata: PodTemplateMetadata = Field(

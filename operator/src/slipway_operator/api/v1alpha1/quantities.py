@@ -32,11 +32,14 @@ Quantity = Annotated[
         json_schema_extra={"x-kubernetes-int-or-string": True, "pattern": QUANTITY_PATTERN},
     ),
 ]
-"""A quantity as text; an integer in YAML is taken as its text."""
+"""A quantity as text. An integer in YAML is converted to text."""
 
 
-def amount(quantity: str) -> Decimal:
-    """The number that a quantity stands for: cores, bytes or pieces."""
+def parse_quantity(quantity: str) -> Decimal:
+    """Return the number that a quantity stands for: cores, bytes or a count.
+
+    Raises ValueError when the text is not a quantity.
+    """
     match = re.fullmatch(r"([0-9.]+)(?:([eE][+-]?[0-9]+)|([A-Za-z]*))", quantity)
     if match is None or (match[3] or "") not in _SCALES:
         raise ValueError(f"{quantity!r} is not a quantity")
@@ -46,9 +49,9 @@ def amount(quantity: str) -> Decimal:
         raise ValueError(f"{quantity!r} is not a quantity") from None
 
 
-def double(quantity: str) -> str:
-    """Twice the quantity in the same unit; what has a fraction is written without unit."""
+def double_quantity(quantity: str) -> str:
+    """Return twice the quantity, in the same unit if it is an integer of that unit."""
     match = re.fullmatch(r"([0-9]+)([A-Za-z]*)", quantity)
     if match:
         return f"{2 * int(match[1])}{match[2]}"
-    return str(int(2 * amount(quantity)))
+    return str(int(2 * parse_quantity(quantity)))

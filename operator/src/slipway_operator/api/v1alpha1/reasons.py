@@ -1,7 +1,7 @@
-"""Why a condition is what it is: a closed list, each reason with what to do about it.
+"""Reasons of conditions: a closed list, each with its meaning and its remedy.
 
-The same words stand in conditions, events, metrics and the documentation. Where a pod told us the
-code of its own error (`ModelIntegrityError`), the reason is that code.
+Conditions, events, metrics and the documentation use the same reasons. When a pod reports the code
+of an error, such as `ModelIntegrityError`, the reason is that code.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import NamedTuple
 class Reason(StrEnum):
     """The `reason` of a condition and of an event."""
 
-    # things are well, or on their way
+    # no fault
     SERVING = "Serving"
     ROLLED_OUT = "RolledOut"
     ROLLING_OUT = "RollingOut"
@@ -63,38 +63,38 @@ class Reason(StrEnum):
     AUTOSCALER_FAILED = "AutoscalerFailed"
     KEDA_NOT_INSTALLED = "KEDANotInstalled"
     DATABASE_NOT_CONFIGURED = "DatabaseNotConfigured"
-    # what the operator itself met
+    # the operator itself
     NAME_TAKEN = "NameTaken"
     APPLY_REJECTED = "ApplyRejected"
     INVALID_SPEC = "InvalidSpec"
 
 
 class Explanation(NamedTuple):
-    """What a reason means, and what a person does about it (empty: nothing)."""
+    """Meaning of a reason, and its remedy; empty when no action is needed."""
 
     meaning: str
     remedy: str = ""
 
 
 EXPLANATIONS: dict[Reason, Explanation] = {
-    Reason.SERVING: Explanation("The declared model answers requests."),
+    Reason.SERVING: Explanation("The declared model serves requests."),
     Reason.ROLLED_OUT: Explanation("All pods run what the spec declares."),
-    Reason.ROLLING_OUT: Explanation("Pods are being replaced; the earlier ones still answer."),
-    Reason.STARTING: Explanation("Pods are being placed and their images fetched."),
-    Reason.MODEL_DOWNLOADING: Explanation("The model package is being fetched and verified."),
+    Reason.ROLLING_OUT: Explanation("Pods are being replaced; the previous ones still serve."),
+    Reason.STARTING: Explanation("Pods are being scheduled and their images pulled."),
+    Reason.MODEL_DOWNLOADING: Explanation("The model package is being downloaded and verified."),
     Reason.MODEL_LOADING: Explanation("The server runs and loads the model."),
     Reason.STOPPED: Explanation("`spec.replicas` is 0.", "set `spec.replicas` to serve again"),
     Reason.APPLIED: Explanation("Every object is as the spec declares it."),
     Reason.ROUTED: Explanation("Requests from outside reach the model."),
-    Reason.SCALING: Explanation("The autoscaler has its figures and decides."),
-    Reason.WAITING_FOR_METRICS: Explanation("The first figures of new pods take up to a minute."),
+    Reason.SCALING: Explanation("The autoscaler has its metrics and is active."),
+    Reason.WAITING_FOR_METRICS: Explanation("The first metrics of new pods take up to a minute."),
     Reason.WAITING_FOR_CONTROLLER: Explanation(
-        "The controller of this object has not looked at it yet."
+        "The controller of this object has not processed it yet."
     ),
     Reason.WORKING: Explanation("Batch workers are running."),
-    Reason.WAITING_FOR_WORK: Explanation("No batch work waits, so no worker runs."),
+    Reason.WAITING_FOR_WORK: Explanation("The queue is empty, so no worker runs."),
     Reason.MODEL_DOWNLOAD_FAILED: Explanation(
-        "The package could not be fetched.",
+        "The package could not be downloaded.",
         "check that the address in `spec.model.uri` can be reached from the cluster",
     ),
     Reason.MODEL_INTEGRITY_ERROR: Explanation(
@@ -108,12 +108,12 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "There is no package at the model's URI.", "correct `spec.model.uri`"
     ),
     Reason.MODEL_ACCESS_DENIED: Explanation(
-        "The package may not be read with the credentials there are.",
-        "name a Secret that may in `spec.model.credentialsSecretRef`",
+        "The credentials do not give access to the package.",
+        "name a Secret that gives access in `spec.model.credentialsSecretRef`",
     ),
     Reason.MODEL_INVALID: Explanation(
         "The package or its slipway.yaml cannot be served.",
-        "correct the package and publish it anew",
+        "correct the package and publish it again",
     ),
     Reason.PICKLE_REFUSED: Explanation(
         "The weights are pickled, and loading them would run code.",
@@ -124,10 +124,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "run the package on your machine with `slipway local --model`",
     ),
     Reason.INVALID_SETTINGS: Explanation(
-        "The server refused a setting.", "correct the field or `podTemplate` entry that is named"
+        "The server rejected a setting.", "correct the named field or `podTemplate` entry"
     ),
     Reason.IMAGE_PULL_BACK_OFF: Explanation(
-        "The node cannot fetch an image.",
+        "The node cannot pull an image.",
         "check the image's name and tag, and the pull secret if the registry is private",
     ),
     Reason.OOM_KILLED: Explanation(
@@ -135,7 +135,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "raise `resources.limits.memory`, or lower `spec.runtime.engines` or `maxBatchTokens`",
     ),
     Reason.CRASH_LOOP_BACK_OFF: Explanation(
-        "A container ends again and again.", "read its log with `kubectl logs --previous`"
+        "A container keeps terminating.", "read its log with `kubectl logs --previous`"
     ),
     Reason.UNSCHEDULABLE: Explanation(
         "No node has room for a pod.",
@@ -150,7 +150,7 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "look at `kubectl describe pvc`: its storage class may be missing or full",
     ),
     Reason.SECRET_NOT_FOUND: Explanation(
-        "A Secret or a key of it does not exist.", "create it in this namespace"
+        "A Secret, or a key in it, does not exist.", "create it in this namespace"
     ),
     Reason.VOLUME_MOUNT_FAILED: Explanation(
         "A volume cannot be mounted.", "look at the events of the pod"
@@ -163,56 +163,57 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "raise the ResourceQuota, or lower `resources` or the number of replicas",
     ),
     Reason.POD_REFUSED: Explanation(
-        "The API server refuses the pods.", "correct `podTemplate` or the namespace's policy"
+        "The API server rejects the pods.", "correct `podTemplate` or the namespace's policy"
     ),
     Reason.EVICTED: Explanation(
-        "The node removed a pod to save its own resources.",
+        "The node evicted a pod because it ran short of resources.",
         "set requests that match what the model uses",
     ),
     Reason.ROLLOUT_DEADLINE_EXCEEDED: Explanation(
-        "A rollout made no progress in the time it has.", "look at the events of the pods"
+        "A rollout made no progress within its deadline.", "look at the events of the pods"
     ),
     Reason.NOT_AVAILABLE: Explanation(
         "Fewer pods are ready than are needed.", "look at the events and logs of the pods"
     ),
     Reason.INGRESS_CLASS_NOT_FOUND: Explanation(
         "No ingress controller serves the configured class.",
-        "install one, or set the platform's routing to the class that there is, or to none",
+        "install one, set the platform's ingress class to an existing one, or disable routing",
     ),
     Reason.ROUTE_CONFLICT: Explanation(
-        "An older ModelDeployment answers at this host and path, so this one has no route.",
+        "An older ModelDeployment has this host and path, so this one has no route.",
         "give `spec.route.host` another name, or set `spec.route.default` to false",
     ),
     Reason.ROUTE_NOT_ACCEPTED: Explanation(
-        "The gateway does not take the route.", "check the Gateway's listeners and allowed routes"
+        "The gateway does not accept the route.", "check the Gateway's listeners and allowed routes"
     ),
     Reason.GATEWAY_API_NOT_INSTALLED: Explanation(
-        "The cluster has no HTTPRoutes.", "install the Gateway API, or route by ingress"
+        "The cluster does not have the Gateway API.",
+        "install the Gateway API, or use ingress routing",
     ),
     Reason.METRICS_UNAVAILABLE: Explanation(
-        "The autoscaler gets no CPU figures, so it does nothing.",
+        "The autoscaler gets no CPU metrics, so it does not scale.",
         "install metrics-server, or use `spec.replicas` instead of `spec.autoscaling`",
     ),
     Reason.AUTOSCALER_FAILED: Explanation(
-        "The autoscaler reports an error.", "see the message; it is the autoscaler's own"
+        "The autoscaler reports an error.", "look at the events of the autoscaler"
     ),
     Reason.KEDA_NOT_INSTALLED: Explanation(
-        "Without KEDA batch workers scale by CPU and do not stop when idle.",
-        "install KEDA to scale by queue length, also to none",
+        "Without KEDA, batch workers scale by CPU and do not stop when idle.",
+        "install KEDA to scale by queue length, down to zero",
     ),
     Reason.DATABASE_NOT_CONFIGURED: Explanation(
         "Batch needs PostgreSQL and Redis, and the platform has none configured.",
         "configure them for the platform, or remove `spec.batch`",
     ),
     Reason.NAME_TAKEN: Explanation(
-        "An object of the needed name exists and belongs to somebody else.",
+        "An object with the required name exists and has another owner.",
         "remove or rename it, or rename the ModelDeployment",
     ),
     Reason.APPLY_REJECTED: Explanation(
-        "The API server refuses an object.", "correct what the message names"
+        "The API server rejects an object.", "correct what the message names"
     ),
     Reason.INVALID_SPEC: Explanation(
-        "The object cannot be understood by this operator.",
-        "apply it again after the operator and its CRD are of the same version",
+        "This operator cannot read the ModelDeployment.",
+        "apply it again once the operator and its CRD have the same version",
     ),
 }

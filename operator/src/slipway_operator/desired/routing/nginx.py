@@ -1,37 +1,40 @@
-"""Routes as plain Ingress. Only annotations that both ingress-nginx and Traefik's ingress-nginx
-provider honour are written, and none that carries text of the user's.
+"""The Ingress of a model.
+
+Its annotations are understood by ingress-nginx and by Traefik's ingress-nginx provider. None of
+them contains text from the user.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
+from slipway_operator.api.v1alpha1.labels import INFERENCE
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
-from slipway_operator.desired.labels import INFERENCE, metadata
+from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import HTTP_PORT_NAME
+from slipway_operator.kubernetes.objects import Object
+from slipway_operator.plan import RoutePlan
 
 PREFIX = "nginx.ingress.kubernetes.io"
-LEAST_PROXY_SECONDS = 60
+MIN_PROXY_TIMEOUT_SECONDS = 60
 
 
-def ingress(md: ModelDeployment, platform: Platform, paths: list[str], host: str) -> dict[str, Any]:
-    """One Ingress for each model: the controller counts its limits by Ingress."""
+def build_ingress(
+    md: ModelDeployment, platform: Platform, route: RoutePlan, paths: list[str]
+) -> Object:
+    """Return the Ingress. Each model has its own, because rate limits count per Ingress."""
     backend = {"service": {"name": md.name, "port": {"name": HTTP_PORT_NAME}}}
-    rule: dict[str, Any] = {
+    rule: Object = {
         "http": {
             "paths": [{"path": path, "pathType": "Prefix", "backend": backend} for path in paths]
         }
     }
-    if host:
-        rule["host"] = host
-    spec: dict[str, Any] = {"ingressClassName": platform.ingress_class, "rules": [rule]}
-    secret = md.spec.route.tls_secret_name
-    if not secret and not md.spec.route.host:
-        secret = platform.default_tls_secret
-    if secret:
-        spec["tls"] = [{"secretName": secret, **({"hosts": [host]} if host else {})}]
-    meta = {**metadata(md, md.name, INFERENCE), "annotations": _annotations(md)}
+    if route.host:
+        rule["host"] = route.host
+    spec: Object = {"ingressClassName": platform.ingress_class, "rules": [rule]}
+    if route.tls_secret:
+        hosts = {"hosts": [route.host]} if route.host else {}
+        spec["tls"] = [{"secretName": route.tls_secret, **hosts}]
+    meta = {**build_metadata(md, md.name, INFERENCE), "annotations": _annotations(md)}
     return {
         "apiVersion": "networking.k8s.io/v1",
         "kind": "Ingress",
@@ -42,7 +45,7 @@ def ingress(md: ModelDeployment, platform: Platform, paths: list[str], host: str
 
 def _annotations(md: ModelDeployment) -> dict[str, str]:
     route = md.spec.route
-    seconds = max(LEAST_PROXY_SECONDS, md.spec.runtime.request_timeout_seconds + 5)
+    seconds = max(MIN_PROXY_TIMEOUT_SECONDS, md.spec.runtime.request_timeout_seconds + 5)
     values = {
         "proxy-body-size": f"{route.max_request_mebibytes}m",
         "proxy-read-timeout": str(seconds),

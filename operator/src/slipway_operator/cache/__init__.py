@@ -1,0 +1,1 @@
+"""What the watches have reported, kept in memory so that a reconciliation costs no requests."""
