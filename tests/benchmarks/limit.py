@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from tests.benchmarks.load import BenchmarkFailed
 
-from slipway_core.engines.client import computing_environment
-from slipway_core.engines.cpu_quota import available_cpus
+from slipway_core.engines.cores import available_cpus
+from slipway_core.engines.environment import computing_environment
 from slipway_core.errors import ModelLoadFailed
 
 TEXTS = 1000
@@ -131,7 +131,7 @@ def _compute_when_told(threads: int) -> None:
     from tests.benchmarks.encoder import load, measure
     from tests.benchmarks.texts import lognormal_texts
 
-    from slipway_core.models.model import Item
+    from slipway_core.inputs.items import Item
 
     try:
         model = load("bf16", threads)

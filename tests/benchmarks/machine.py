@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from slipway_core.engines.cpu_quota import available_cpus
+from slipway_core.engines.cores import available_cpus
 
 CPU_FACTS = Path("/proc/cpuinfo")
 TELLING_FLAGS = {

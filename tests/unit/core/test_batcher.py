@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from slipway_core.batching.batcher import Batcher, BatchReport
-from slipway_core.batching.waiting import DEAD_ENTRIES_KEPT
+from slipway_core.batching.request_queue import DEAD_ENTRIES_KEPT
 from slipway_core.errors import DeadlineExceeded, Draining, PayloadTooLarge, QueueFull
-from slipway_core.models.model import Item, Outcome
+from slipway_core.inputs.items import Item, Outcome
 
 
 class Engines:

@@ -9,8 +9,8 @@ import pytest
 from tests.fixtures.bert_packages import load_bert
 from tests.fixtures.demo_model import demo_model, demo_model_folder
 
+from slipway_core.inputs.items import Item
 from slipway_core.models.bert.zero_shot import LabelVectors
-from slipway_core.models.model import Item
 
 TEXT = "The team scored twice in the last minute of the match."
 LABELS = ("politics", "sports", "cooking")

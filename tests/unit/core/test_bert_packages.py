@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from slipway_core.errors import ModelInvalid, ModelLoadFailed
+from slipway_core.inputs.items import Item
 from slipway_core.models.bert import BertModel
-from slipway_core.models.model import Item
 
 TEXTS = ["a", "hello world", "the quick brown fox", "zz zz zz zz", "x" * 60]
 ACTIVATIONS = {

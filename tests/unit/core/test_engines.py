@@ -21,7 +21,7 @@ from tests.fixtures.tiers import needs_two_cores
 
 from slipway_core.engines.pool import EnginePool
 from slipway_core.errors import ModelError, ModelIntegrityError, ModelLoadFailed
-from slipway_core.models.model import Item, Outcome
+from slipway_core.inputs.items import Item, Outcome
 from slipway_core.settings import ServiceSettings
 
 
@@ -216,7 +216,7 @@ async def test_a_pool_that_ends_lets_nobody_wait(misbehaving_package: Path) -> N
 def test_engines_share_the_cores_and_take_eight_at_most(
     monkeypatch: pytest.MonkeyPatch, engines: int, cores: int, threads: int
 ) -> None:
-    monkeypatch.setattr("slipway_core.engines.pool.available_cpus", lambda: cores)
+    monkeypatch.setattr("slipway_core.engines.cores.available_cpus", lambda: cores)
     assert EnginePool(ServiceSettings(engines=engines)).options.threads == threads
 
 

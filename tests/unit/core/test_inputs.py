@@ -10,15 +10,10 @@ from typing import Any
 import pytest
 
 from slipway_core.errors import InvalidInput, UnknownModality
-from slipway_core.inputs.parsing import (
-    LARGEST_IMAGE_BYTES,
-    estimate_tokens,
-    from_stored,
-    parse_input,
-    parse_rows,
-    to_stored,
-)
-from slipway_core.models.model import Item
+from slipway_core.inputs.cost import estimate_tokens
+from slipway_core.inputs.items import Item
+from slipway_core.inputs.parsing import LARGEST_IMAGE_BYTES, parse_input, parse_rows
+from slipway_core.inputs.stored_form import from_stored, to_stored
 from slipway_core.package.manifest import ImageInput, Manifest, TensorSpec
 
 EMBEDDER = Manifest(name="e", task="text-embedding", runtime="bert", max_input_tokens=256)

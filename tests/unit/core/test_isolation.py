@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway_core.engines.isolation import run_isolated
-from slipway_core.models.model import Item, Model
+from slipway_core.inputs.items import Item
+from slipway_core.models.model import Model
 
 
 class Squares(Model):

@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from slipway_core.errors import ModelInvalid
-from slipway_core.package.manifest import MANIFEST_NAME, read_manifest
+from slipway_core.package.manifest import MANIFEST_NAME
+from slipway_core.package.manifest_file import read_manifest
 
 TENSOR: dict[str, Any] = {
     "name": "mine",

@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from tests.fixtures.tiers import needs_two_cores
 
-from slipway_core.engines.neighbours import FIRST_PAUSE, STRIKES
 from slipway_core.engines.placement import OwnCore, cores_of_threads
+from slipway_core.engines.yielding import FIRST_PAUSE, STRIKES
 
 T = TypeVar("T")
 

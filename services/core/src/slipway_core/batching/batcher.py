@@ -19,11 +19,12 @@ from typing import Protocol
 
 import msgspec
 
-from slipway_core.batching.gathering import Gathering
-from slipway_core.batching.pace import Computing, Pace, joint_speed
-from slipway_core.batching.waiting import Entry, Request, Waiting, items_answered_by
+from slipway_core.batching.linger import Gathering
+from slipway_core.batching.pace import Computing, Pace
+from slipway_core.batching.request_queue import Entry, Request, Waiting, items_answered_by
+from slipway_core.engines.cores import joint_speed
 from slipway_core.errors import DeadlineExceeded, Draining, PayloadTooLarge, QueueFull
-from slipway_core.models.model import Item, Outcome
+from slipway_core.inputs.items import Item, Outcome
 
 LONGEST_RETRY_AFTER_SECONDS = 60
 ADMITTED_SHARE_OF_DEADLINE = 0.7

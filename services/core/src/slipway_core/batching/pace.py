@@ -3,18 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import msgspec
 
-TOGETHER_EXPONENT = 0.6
-
-
-@cache
-def joint_speed(cores: int) -> float:
-    """How many times as fast as one core so many compute one batch: 1.5 for two."""
-    speed: float = cores**TOGETHER_EXPONENT
-    return speed
+from slipway_core.engines.cores import joint_speed
 
 
 class Computing(msgspec.Struct, frozen=True, eq=False):

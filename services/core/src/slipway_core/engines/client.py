@@ -9,60 +9,18 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Self, cast
 
 import msgspec
 
 from slipway_core import errors
-from slipway_core.engines import wire
+from slipway_core.engines import messages
+from slipway_core.engines.environment import SECRET_VARIABLES, computing_environment
+from slipway_core.engines.messages import Done, FromEngine, Load, Loaded, LoadFailed
 from slipway_core.errors import ModelError, ModelLoadFailed
-from slipway_core.models.model import (
-    Done,
-    FromEngine,
-    Load,
-    Loaded,
-    LoadFailed,
-    LoadOptions,
-    ModelInfo,
-)
+from slipway_core.models.model import LoadOptions, ModelInfo
 from slipway_core.package import Package
-
-# What the server needs for its own work; an address of a package may carry a password.
-SECRET_VARIABLES = frozenset(
-    {
-        "SLIPWAY_DATABASE_URL",
-        "SLIPWAY_REDIS_URL",
-        "SLIPWAY_WEBHOOK_SECRET",
-        "SLIPWAY_SECRETS_DIR",
-        "SLIPWAY_MODEL_URI",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "HF_TOKEN",
-    }
-)
-
-
-_COMPUTING = {
-    # libgomp's threads wait for each other's next product by spinning, for milliseconds. Beside
-    # another program that computes, such as a batch worker, that made engines ten times slower; not
-    # spinning at all costs a fifth on an idle machine. This is some microseconds.
-    "GOMP_SPINCOUNT": "10000",
-    # glibc keeps what a thread allocates in heaps of 64 MiB, and gives back one that becomes empty.
-    # Where tensors just did not fit into a lane's first heap, each layer mapped another one, met
-    # all its pages anew, and interrupted the other core to forget them: a tenth of the speed.
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
-    "MALLOC_TOP_PAD_": str(64 * 1024 * 1024),
-    "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024),
-}
-
-
-def computing_environment(inherited: Mapping[str, str], threads: int) -> dict[str, str]:
-    """The environment of a process that computes on so many threads: what the libraries below torch
-    want, unless `inherited` has it already.
-    """
-    return {**_COMPUTING, **inherited, "OMP_NUM_THREADS": str(threads)}
 
 
 def model_error(code: str, message: str) -> ModelError:
@@ -94,7 +52,7 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        body = wire.take_frame(self._received)
+        body = messages.take_frame(self._received)
         if body is not None:
             self._tell(body)
 
@@ -187,7 +145,7 @@ class Engine:
             if not told.done():  # else the caller was cancelled
                 told.set_result(reply)
 
-        self._ask(self._main, wire.encode(request), (Loaded, LoadFailed), tell)
+        self._ask(self._main, messages.encode(request), (Loaded, LoadFailed), tell)
         reply = await told
         if isinstance(reply, EngineDied):
             raise ModelLoadFailed(
@@ -203,7 +161,7 @@ class Engine:
         return info
 
     def compute(self, frame: bytes, lane: int | None, timeout_seconds: float, tell: Tell) -> None:
-        """Give it a batch as `wire.encode` wrote it, on a lane or on all cores; returns at once.
+        """Give it a batch, encoded, on a lane or on all cores; returns at once.
 
         `tell` is called with a Done, or with EngineDied when the process ends, or is ended for
         taking too long. The lane is free then, and not before.
@@ -247,7 +205,7 @@ class Engine:
     def _read(self, body: bytes, expected: tuple[type[FromEngine], ...]) -> FromEngine | None:
         """What the engine said; None, and its end, when it is not what it was asked for."""
         try:
-            message = wire.decode_from_engine(body)
+            message = messages.decode_from_engine(body)
         except msgspec.MsgspecError as error:
             self._end(f"its answer cannot be read: {error}")
             return None

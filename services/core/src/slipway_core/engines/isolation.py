@@ -8,15 +8,16 @@ from typing import Any
 import msgspec
 import structlog
 
-from slipway_core.engines import wire
+from slipway_core.engines import messages
 from slipway_core.errors import PredictionFailed
-from slipway_core.models.model import Item, ItemFailure, Model, Outcome
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
+from slipway_core.models.model import Model
 
 log = structlog.get_logger("slipway.engine")
 
 LONGEST_MESSAGE = 500
 
-_json = msgspec.json.Encoder(enc_hook=wire.plain_value)
+_json = msgspec.json.Encoder(enc_hook=messages.plain_value)
 
 
 def run_isolated(model: Model, items: Sequence[Item]) -> list[Outcome]:

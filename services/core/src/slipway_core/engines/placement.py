@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 import structlog
 
-from slipway_core.engines.neighbours import Neighbours
+from slipway_core.engines.yielding import Neighbours
 
 log = structlog.get_logger("slipway.engine")
 

@@ -14,22 +14,16 @@ from typing import Any, Self, TypeVar
 import msgspec
 import structlog
 
-from slipway_core.engines import wire
+from slipway_core.engines import messages
 from slipway_core.engines.client import Engine, EngineDied
-from slipway_core.engines.cpu_quota import available_cpus
+from slipway_core.engines.cores import threads_of_each
 from slipway_core.engines.daemon_thread import run_in_daemon_thread
-from slipway_core.engines.neighbours import Neighbours
+from slipway_core.engines.messages import FromEngine, Run
 from slipway_core.engines.seats import Seat, Seats
+from slipway_core.engines.yielding import Neighbours
 from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
-from slipway_core.models.model import (
-    FromEngine,
-    Item,
-    ItemFailure,
-    LoadOptions,
-    ModelInfo,
-    Outcome,
-    Run,
-)
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
+from slipway_core.models.model import LoadOptions, ModelInfo
 from slipway_core.package import Package, resolve_configured
 from slipway_core.settings import ServiceSettings
 from slipway_core.tasks import cancel_and_wait
@@ -38,10 +32,6 @@ log = structlog.get_logger("slipway.engine")
 
 T = TypeVar("T")
 
-MOST_THREADS = 8
-"""Of an engine that is not told how many. Each may be a lane with memory of its own, and where no
-limit is set a container sees all cores of its node.
-"""
 RESTART_PAUSE_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 
@@ -83,7 +73,7 @@ class EnginePool:
         self.options = LoadOptions(
             device=settings.device,
             precision=settings.precision,
-            threads=settings.threads or _threads_of_each(settings.engines),
+            threads=settings.threads or threads_of_each(settings.engines),
             allow_pickle=settings.allow_pickle,
         )
         self._seats = Seats()
@@ -181,8 +171,8 @@ class EnginePool:
     ) -> asyncio.Future[list[Outcome]]:
         outcomes: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         try:
-            frame = wire.encode(Run(list(items)))
-        except Exception as error:  # a value that the wire cannot carry is its caller's failure
+            frame = messages.encode(Run(list(items)))
+        except Exception as error:  # a value that a message cannot carry is its caller's failure
             outcomes.set_exception(error)
             return outcomes
         batch = _Batch(items, frame, whole, wanted, last_try, outcomes)
@@ -282,10 +272,6 @@ class EnginePool:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # seen, also when the caller that waited for it has gone
-
-
-def _threads_of_each(engines: int) -> int:
-    return max(1, min(available_cpus() // engines, MOST_THREADS))
 
 
 async def _resolve(settings: ServiceSettings) -> Package:

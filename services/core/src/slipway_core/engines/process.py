@@ -26,13 +26,14 @@ from typing import BinaryIO
 import msgspec
 import structlog
 
-from slipway_core.engines import wire
+from slipway_core.engines import messages
 from slipway_core.engines.garbage import keep_what_exists
 from slipway_core.engines.isolation import run_isolated
+from slipway_core.engines.messages import Done, Load, Loaded, LoadFailed, Run
 from slipway_core.engines.placement import OwnCore, cores_of_threads, place_team
 from slipway_core.errors import EngineCrashed, ModelError, ModelLoadFailed
 from slipway_core.models.loading import load_model
-from slipway_core.models.model import Done, Load, Loaded, LoadFailed, Model, ModelInfo, Run
+from slipway_core.models.model import Model, ModelInfo
 from slipway_core.observability.logging import configure_logging
 
 log = structlog.get_logger("slipway.engine")
@@ -65,7 +66,7 @@ def main() -> None:
 def serve(connection: socket.socket, lanes: list[socket.socket]) -> None:
     """Load the model that the first message names, then answer each Run with one Done."""
     stream = connection.makefile("rb")
-    first = wire.read_to_engine(stream)
+    first = messages.read_to_engine(stream)
     if not isinstance(first, Load):
         return
     model = _load(connection, lanes, first)
@@ -77,13 +78,13 @@ def _answer(
     connection: socket.socket, stream: BinaryIO, model: Model, core: OwnCore | None = None
 ) -> None:
     cpu_time = time.thread_time if core else time.process_time
-    while isinstance(message := wire.read_to_engine(stream), Run):
+    while isinstance(message := messages.read_to_engine(stream), Run):
         if core:
             core.take()
         started, cpu_started = time.perf_counter(), cpu_time()
         outcomes = run_isolated(model, message.items)
         seconds, cpu_seconds = time.perf_counter() - started, cpu_time() - cpu_started
-        connection.sendall(wire.encode(Done(outcomes, seconds, cpu_seconds)))
+        connection.sendall(messages.encode(Done(outcomes, seconds, cpu_seconds)))
         if core:
             core.observe(seconds, cpu_seconds)
 
@@ -133,17 +134,17 @@ def _load(connection: socket.socket, lanes: list[socket.socket], request: Load) 
         if used:
             _open_lanes(used, model, info.threads)
     except ModelError as error:
-        connection.sendall(wire.encode(LoadFailed(error.code, error.message)))
+        connection.sendall(messages.encode(LoadFailed(error.code, error.message)))
         return None
     except Exception as error:
         log.exception("the model could not be loaded", code=ModelLoadFailed.__name__)
         reason = f"the model could not be loaded: {type(error).__name__}: {error}"
-        connection.sendall(wire.encode(LoadFailed(ModelLoadFailed.__name__, reason)))
+        connection.sendall(messages.encode(LoadFailed(ModelLoadFailed.__name__, reason)))
         return None
     keep_what_exists()
     info = msgspec.structs.replace(info, load_seconds=round(time.perf_counter() - started, 3))
     _log_loaded(info)
-    connection.sendall(wire.encode(Loaded(info)))
+    connection.sendall(messages.encode(Loaded(info)))
     return model
 
 

@@ -6,24 +6,20 @@ Needs no torch: pictures are decoded in the engine, text is turned into tokens t
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from slipway_core.errors import InvalidInput, UnknownModality
+from slipway_core.inputs.items import Item
 from slipway_core.inputs.json_values import LONGEST_TEXT, check_json, check_text, json_type
 from slipway_core.inputs.rows import parse_row, parse_table
-from slipway_core.models.model import Item
 from slipway_core.package.manifest import Manifest
 
 LARGEST_IMAGE_BYTES = 10 * 1024 * 1024
 MOST_LABELS = 100
 LONGEST_LABEL = 1_000
-BYTES_PER_TOKEN = 4
-IMAGE_BYTES_PER_TOKEN = 4096
-VALUES_PER_TOKEN = 512
 
 _DATA_URL = re.compile(r"^data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
 
@@ -84,35 +80,6 @@ def parse_rows(
     return [Item("tabular", row, (), given) for row in parse_table(manifest, raw, field)]
 
 
-def estimate_tokens(manifest: Manifest, item: Item) -> int:
-    """What an input will cost, about, in tokens: those of a text and its labels; 1 for a row or a
-    picture, and more for large ones, so that what is bounded in tokens is bounded in memory.
-    """
-    if item.modality == "text":
-        tokens = _text_tokens(manifest, item.value)
-        for label in item.labels:
-            tokens += _text_tokens(manifest, label)
-        return tokens
-    if isinstance(item.value, bytes):
-        return 1 + len(item.value) // IMAGE_BYTES_PER_TOKEN
-    return 1 + count_values(item.value) // VALUES_PER_TOKEN
-
-
-def to_stored(item: Item) -> Any:
-    """The input as a JSON value: pictures become base64."""
-    if isinstance(item.value, bytes):
-        return base64.b64encode(item.value).decode("ascii")
-    return item.value
-
-
-def from_stored(
-    modality: str, stored: Any, labels: Sequence[str] = (), parameters: dict[str, Any] | None = None
-) -> Item:
-    """The Item of which `to_stored` gave `stored`; nothing is checked again."""
-    value = base64.b64decode(stored) if modality == "image" else stored
-    return Item(modality, value, tuple(labels), parameters or {})
-
-
 def check_labels(manifest: Manifest, labels: Any) -> tuple[str, ...]:
     """The labels of a zero-shot classification: 1 to 100 different texts. Raises InvalidInput."""
     if manifest.runtime != "bert":
@@ -166,17 +133,3 @@ def _parse_image(raw: Any, field: str) -> bytes:
     if len(picture) > LARGEST_IMAGE_BYTES:
         raise InvalidInput.at(field, f"must be a picture of at most {LARGEST_IMAGE_BYTES} bytes")
     return picture
-
-
-def _text_tokens(manifest: Manifest, text: str) -> int:
-    tokens = 2 + len(text.encode("utf-8")) // BYTES_PER_TOKEN
-    return min(tokens, manifest.max_input_tokens) if manifest.max_input_tokens else tokens
-
-
-def count_values(value: Any) -> int:
-    """How many numbers, texts or other plain values there are in nested lists and objects."""
-    if isinstance(value, dict):
-        return sum(map(count_values, value.values()))
-    if isinstance(value, list):
-        return sum(map(count_values, value)) if value and isinstance(value[0], list) else len(value)
-    return 1

@@ -14,20 +14,11 @@ from typing import Any
 
 from slipway_core.errors import InvalidInput
 from slipway_core.inputs.json_values import check_json, json_type
-from slipway_core.package.manifest import Datatype, Manifest, TensorSpec
+from slipway_core.package.datatypes import INTEGER_RANGES, MAX_FLOATS, Datatype
+from slipway_core.package.manifest import Manifest, TensorSpec
 
 MOST_ROWS = 100_000
 MOST_NUMBERS_IN_A_ROW = 4_000_000
-
-_INTEGER_RANGES: dict[Datatype, tuple[int, int]] = {
-    "UINT8": (0, 2**8 - 1),
-    "INT8": (-(2**7), 2**7 - 1),
-    "INT16": (-(2**15), 2**15 - 1),
-    "INT32": (-(2**31), 2**31 - 1),
-    "INT64": (-(2**63), 2**63 - 1),
-}
-_LARGEST_FLOATS: dict[Datatype, float] = {"FP16": 65504.0, "FP32": 3.4028234663852886e38}
-_LARGEST_DOUBLE = 1.7976931348623157e308
 
 
 def parse_row(manifest: Manifest, raw: Any, field: str) -> Any:
@@ -153,16 +144,16 @@ def _number(raw: Any, datatype: Datatype, field: str) -> Any:
         raise InvalidInput.at(field, "must be true, false, 1 or 0")
     if isinstance(raw, bool) or not isinstance(raw, int | float):
         raise InvalidInput.at(field, f"must be a number, not {json_type(raw)}")
-    if datatype in _INTEGER_RANGES:
+    if datatype in INTEGER_RANGES:
         return _whole_number(raw, datatype, field)
-    largest = _LARGEST_FLOATS.get(datatype, _LARGEST_DOUBLE)
+    largest = MAX_FLOATS.get(datatype, MAX_FLOATS["FP64"])
     if not -largest <= raw <= largest:  # NaN compares false
         raise InvalidInput.at(field, f"must be a finite number that {datatype} can hold")
     return float(raw)
 
 
 def _whole_number(raw: float, datatype: Datatype, field: str) -> int:
-    low, high = _INTEGER_RANGES[datatype]
+    low, high = INTEGER_RANGES[datatype]
     if not low <= raw <= high or raw != int(raw):
         raise InvalidInput.at(field, f"must be a whole number from {low} to {high} ({datatype})")
     return int(raw)

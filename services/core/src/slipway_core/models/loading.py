@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from slipway_core.errors import ModelError, ModelLoadFailed
-from slipway_core.models.failure_place import where_it_failed
+from slipway_core.models.failure_location import where_it_failed
 from slipway_core.models.model import LoadOptions, Model
 from slipway_core.package.manifest import Manifest
 

@@ -8,57 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.package.manifest import Manifest
-
-Modality = Literal["text", "tabular", "image"]
-
-
-class Item(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One input, validated, on its way to a model.
-
-    `value` is a str (text), a list of numbers (a tabular row), bytes (an encoded image), or any
-    JSON value that a python model declared it takes. `labels` asks an embedding model to classify
-    instead.
-    """
-
-    modality: str
-    value: Any
-    labels: tuple[str, ...] = ()
-    parameters: dict[str, Any] = {}
-
-
-class ItemFailure(msgspec.Struct, frozen=True):
-    """Why one input has no prediction: the code of an error of `slipway_core.errors` and its
-    message.
-    """
-
-    code: str
-    message: str
-
-
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one Item: exactly one of a prediction (with or without a vector) and a
-    failure.
-
-    `embedding` holds little-endian float32 apart from the JSON-like `prediction`, so that vectors
-    are never spelled out as text on the way; `tokens` is what the input cost the model (1 for a
-    tensor row).
-    """
-
-    prediction: dict[str, Any] = {}
-    embedding: bytes = b""
-    failure: ItemFailure | None = None
-    tokens: int = 1
-
-    def vector(self) -> npt.NDArray[np.float32]:
-        """The embedding as an array of float32; empty when the prediction has none."""
-        return np.frombuffer(self.embedding, dtype="<f4")
 
 
 class LoadOptions(msgspec.Struct, frozen=True):
@@ -91,44 +46,6 @@ class ModelInfo(msgspec.Struct, frozen=True):
         stand before the first colon of `precision_reason`.
         """
         return self.precision_reason.partition(":")[0][:100]
-
-
-# The messages. Parent to engine: Load, then Run. Engine to parent: Loaded or LoadFailed, then one
-# Done for each Run, on the connection that the Run came on: a model with lanes takes one batch on
-# each connection.
-
-
-class Load(msgspec.Struct, frozen=True, tag=True):
-    folder: str
-    manifest: Manifest
-    options: LoadOptions
-
-
-class Run(msgspec.Struct, frozen=True, tag=True):
-    items: list[Item]
-
-
-class Loaded(msgspec.Struct, frozen=True, tag=True):
-    info: ModelInfo
-
-
-class LoadFailed(msgspec.Struct, frozen=True, tag=True):
-    code: str
-    message: str
-
-
-class Done(msgspec.Struct, frozen=True, tag=True):
-    """`cpu_seconds`: what the engine's cores worked meanwhile, on other lanes too; of a lane that
-    keeps to a core, what its thread did.
-    """
-
-    outcomes: list[Outcome]
-    seconds: float
-    cpu_seconds: float
-
-
-ToEngine = Load | Run
-FromEngine = Loaded | LoadFailed | Done
 
 
 class Model:

@@ -19,7 +19,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from slipway_core.errors import ModelInvalid, ModelLoadFailed
-from slipway_core.models.failure_place import where_it_failed
+from slipway_core.models.failure_location import where_it_failed
 from slipway_core.models.model import Model
 from slipway_core.package.manifest import MANIFEST_NAME, Manifest
 

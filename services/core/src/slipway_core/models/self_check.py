@@ -6,9 +6,10 @@ import io
 from typing import Any
 
 from slipway_core.errors import InvalidInput, ModelInvalid, ModelLoadFailed
+from slipway_core.inputs.items import Item
 from slipway_core.inputs.parsing import parse_input
-from slipway_core.models.failure_place import where_it_failed
-from slipway_core.models.model import Item, Model
+from slipway_core.models.failure_location import where_it_failed
+from slipway_core.models.model import Model
 from slipway_core.package.manifest import MANIFEST_NAME, Manifest, TensorSpec
 
 SAMPLE_TEXT = "Slipway checks this model before it serves."

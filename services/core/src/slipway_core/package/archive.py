@@ -8,24 +8,21 @@ from __future__ import annotations
 
 import errno
 import gzip
-import re
 import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, cast
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.package.file_names import member_path
 from slipway_core.package.limits import Limits
 
 COPY_BYTES = 1024 * 1024
 LONGEST_HEADER_BYTES = 16 * 1024 * 1024
 LONGEST_PADDING_BYTES = 1024 * 1024
-
-_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]")
-_DRIVE = re.compile(r"^[a-zA-Z]:")
 
 
 @dataclass(frozen=True)
@@ -57,23 +54,6 @@ def unpack(archive: Path, target: Path, limits: Limits) -> None:
         raise _damaged(error) from error
     except Exception as error:  # damaged content makes the decoders raise errors of many kinds
         raise _damaged(error) from error
-
-
-def member_path(name: str) -> PurePosixPath:
-    """Where a member goes below the target. Raises ModelInvalid for a name that leads, or may lead,
-    elsewhere.
-    """
-    path = PurePosixPath(name)
-    if (
-        not name
-        or path.is_absolute()
-        or ".." in path.parts
-        or _UNSPEAKABLE.search(name)
-        or _DRIVE.match(name)
-        or len(name.encode("utf-8")) > 1024
-    ):
-        raise ModelInvalid(f"the archive holds {name[:200]!r}, which is not a plain path inside it")
-    return path
 
 
 def _write(member: _Member, target: Path, room: int) -> int:

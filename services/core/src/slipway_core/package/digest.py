@@ -14,17 +14,15 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.package.file_names import is_unsafe
 
 LEFT_OUT = frozenset({".git", ".cache", "__pycache__"})
 MOST_FILES = 100_000
-
-_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]")
 
 
 def file_digest(path: Path) -> str:
@@ -69,7 +67,7 @@ def package_files(folder: Path) -> Iterator[str]:
 
 def _checked(folder: Path, path: str) -> str:
     relative = os.path.relpath(path, folder).replace(os.sep, "/")
-    if _UNSPEAKABLE.search(relative):
+    if is_unsafe(relative):
         raise ModelInvalid(
             f"the file name {relative!r} has control characters or backslashes: rename it"
         )

@@ -7,22 +7,23 @@ silent default.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from slipway_core.errors import ModelInvalid
+from slipway_core.package.datatypes import Datatype
 
 Task = Literal["text-embedding", "text-classification", "tensor", "python"]
 Runtime = Literal["bert", "torch-export", "torchscript", "python"]
-Datatype = Literal[
-    "BOOL", "UINT8", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
-]  # names of the Open Inference Protocol
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 MANIFEST_NAME = "slipway.yaml"
-LARGEST_MANIFEST_BYTES = 1024 * 1024
+DEFAULT_WEIGHTS: dict[Runtime, str] = {
+    "bert": "model.safetensors",
+    "torch-export": "model.pt2",
+    "torchscript": "model.pt",
+    "python": "",
+}
 
 
 class ImageInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -84,6 +85,10 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     sample: Any = None
     digest: str = ""
 
+    def weights_file(self) -> str:
+        """The file of the weights, by default the one that the runtime's tools usually write."""
+        return self.files.weights or DEFAULT_WEIGHTS[self.runtime]
+
     def served_modalities(self) -> list[str]:
         """The `{modality}` of `/predict/{modality}` that this model answers."""
         if self.modalities:
@@ -98,25 +103,3 @@ def shape_fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
     return len(shape) == len(declared) and all(
         want in (-1, size) for want, size in zip(declared, shape, strict=True)
     )
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read and check `folder/slipway.yaml`; raises ModelInvalid naming the key that is wrong and
-    what it may be.
-    """
-    from slipway_core.package.manifest_rules import check_manifest
-    from slipway_core.package.manifest_yaml import parse_manifest
-
-    path = folder / MANIFEST_NAME
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_MANIFEST_BYTES + 1)
-    except FileNotFoundError:
-        raise ModelInvalid(f"{folder} has no {MANIFEST_NAME}") from None
-    except OSError as error:
-        raise ModelInvalid(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > LARGEST_MANIFEST_BYTES:
-        raise ModelInvalid(f"{path} is larger than {LARGEST_MANIFEST_BYTES} bytes")
-    manifest = parse_manifest(content)
-    check_manifest(manifest, folder)
-    return manifest

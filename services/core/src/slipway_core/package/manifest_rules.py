@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.package.datatypes import IMAGE_DATATYPES
 from slipway_core.package.manifest import MANIFEST_NAME, Manifest, Runtime, Task, TensorSpec
 
 TASKS_OF: dict[Runtime, tuple[Task, ...]] = {
@@ -13,12 +14,6 @@ TASKS_OF: dict[Runtime, tuple[Task, ...]] = {
     "torch-export": ("tensor", "text-classification"),
     "torchscript": ("tensor", "text-classification"),
     "python": ("python", "text-embedding", "text-classification", "tensor"),
-}
-WEIGHTS_OF: dict[Runtime, str] = {
-    "bert": "model.safetensors",
-    "torch-export": "model.pt2",
-    "torchscript": "model.pt",
-    "python": "",
 }
 
 
@@ -34,11 +29,6 @@ def check_manifest(manifest: Manifest, folder: Path) -> None:
     if manifest.task == "tensor":
         _check_tensor_inputs(manifest)
     _check_files(manifest, folder)
-
-
-def weights_name(manifest: Manifest) -> str:
-    """The file of the weights, by default the one that the runtime's tools usually write."""
-    return manifest.files.weights or WEIGHTS_OF[manifest.runtime]
 
 
 def _wrong(key: str, rule: str) -> ModelInvalid:
@@ -102,7 +92,7 @@ def _check_tensor(key: str, spec: TensorSpec) -> None:
 def _check_image(key: str, spec: TensorSpec) -> None:
     if len(spec.shape) != 4 or spec.shape[1] not in (1, 3) or -1 in spec.shape[1:]:
         raise _wrong(f"{key}.shape", "of a picture must be [-1, 1 or 3, height, width]")
-    if spec.datatype not in ("FP16", "FP32", "FP64", "UINT8"):
+    if spec.datatype not in IMAGE_DATATYPES:
         raise _wrong(f"{key}.datatype", "of a picture must be FP16, FP32, FP64 or UINT8")
     image = spec.image
     for name in ("mean", "std"):
@@ -147,7 +137,7 @@ def _check_files(manifest: Manifest, folder: Path) -> None:
     files = manifest.files
     needed: dict[str, str] = {}
     if manifest.runtime != "python" or files.weights:
-        needed["weights"] = weights_name(manifest)
+        needed["weights"] = manifest.weights_file()
     if manifest.runtime == "python":
         needed["module"] = files.module
         if not files.entrypoint.isidentifier():

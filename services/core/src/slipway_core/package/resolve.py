@@ -13,9 +13,10 @@ from slipway_core.errors import ModelInvalid, ModelNotFound, PickleRefused
 from slipway_core.package.address import Address, parse_address
 from slipway_core.package.cache import PackageCache, verify
 from slipway_core.package.digest import folder_digest
-from slipway_core.package.inferred import infer_manifest
+from slipway_core.package.inferred_manifest import infer_manifest
 from slipway_core.package.limits import Limits
-from slipway_core.package.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest, read_manifest
+from slipway_core.package.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest
+from slipway_core.package.manifest_file import read_manifest
 from slipway_core.package.sources.installed import find_installed
 from slipway_core.package.sources.source import Source
 from slipway_core.settings import ServiceSettings

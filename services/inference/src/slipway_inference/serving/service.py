@@ -25,7 +25,8 @@ from slipway_core.errors import (
     TooManyStreams,
     UnknownModel,
 )
-from slipway_core.models.model import Item, ModelInfo, Outcome
+from slipway_core.inputs.items import Item, Outcome
+from slipway_core.models.model import ModelInfo
 from slipway_core.observability import metrics
 from slipway_core.package.manifest import Manifest
 from slipway_core.queue.contract import Doorbell

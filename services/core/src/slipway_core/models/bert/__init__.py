@@ -4,6 +4,6 @@ A package is read from config.json, safetensors and tokenizer.json, without tran
 never padded to each other's length, and batching never changes an answer.
 """
 
-from slipway_core.models.bert.model import BertModel
+from slipway_core.models.bert.bert_model import BertModel
 
 __all__ = ["BertModel"]

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from slipway_core.errors import ModelInvalid
 from slipway_core.models.bert.config import OutputConfig
 from slipway_core.models.bert.slots import TokenIds
+from slipway_core.models.tokenizer_file import read_tokenizer
 
 # A text is first cut to this many characters for each token it may have, and to all its characters
 # only when that gave too few tokens.
@@ -33,10 +33,7 @@ class TextTokenizer:
         # The library's own pool takes every core it sees, which is more than a container may use.
         os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if threads > 1 else "false")
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise ModelInvalid(f"{path} cannot be read as a tokenizer: {error}") from None
+        self._tokenizer = read_tokenizer(path)
         size = self._tokenizer.get_vocab_size(with_added_tokens=True)
         if size > vocab_size:
             raise ModelInvalid(

@@ -11,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
-from slipway_core.models.exported.encoding import ARRAY_TYPES, Encoded, Refused
-from slipway_core.models.model import Item
+from slipway_core.inputs.items import Item
+from slipway_core.models.exported.preprocessing import Encoded, Refused
+from slipway_core.package.datatypes import NUMPY_TYPES
 from slipway_core.package.manifest import ImageInput, TensorSpec
 
 MOST_PIXELS = 40_000_000
@@ -26,7 +27,7 @@ class ImageEncoder:
 
     def __init__(self, spec: TensorSpec) -> None:
         _, self._channels, self._height, self._width = spec.shape
-        self._type = ARRAY_TYPES[spec.datatype]
+        self._type = NUMPY_TYPES[spec.datatype]
         self._scaled = spec.datatype != "UINT8"
         image = spec.image or ImageInput()
         self._mean = np.asarray(image.mean or 0.0, dtype=np.float32).reshape(-1, 1, 1)

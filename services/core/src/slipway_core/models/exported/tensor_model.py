@@ -10,10 +10,11 @@ import numpy as np
 import torch
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.models.device import choose_device
-from slipway_core.models.exported.encoding import Encoded, Encoder, Refused, RowEncoder
+from slipway_core.models.exported.preprocessing import Encoded, Encoder, Refused, RowEncoder
 from slipway_core.models.exported.tensor_outputs import OutputReader
-from slipway_core.models.model import Item, ItemFailure, Model, ModelInfo, Outcome
+from slipway_core.models.model import Model, ModelInfo
 
 PRECISIONS = {
     torch.float32: "fp32",

@@ -7,20 +7,10 @@ from typing import Any
 
 import torch
 
-from slipway_core.models.model import ItemFailure, Outcome
-from slipway_core.package.manifest import Datatype, Manifest, TensorSpec, shape_fits
+from slipway_core.inputs.items import ItemFailure, Outcome
+from slipway_core.models.exported.torch_types import TORCH_TYPES
+from slipway_core.package.manifest import Manifest, TensorSpec, shape_fits
 
-TORCH_TYPES: dict[Datatype, torch.dtype] = {
-    "BOOL": torch.bool,
-    "UINT8": torch.uint8,
-    "INT8": torch.int8,
-    "INT16": torch.int16,
-    "INT32": torch.int32,
-    "INT64": torch.int64,
-    "FP16": torch.float16,
-    "FP32": torch.float32,
-    "FP64": torch.float64,
-}
 SCORES = "scores"
 
 

@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
-from slipway_core.errors import ModelInvalid
-from slipway_core.models.exported.encoding import ARRAY_TYPES, Encoded, Refused
-from slipway_core.models.model import Item
+from slipway_core.inputs.items import Item
+from slipway_core.models.exported.preprocessing import Encoded, Refused
+from slipway_core.models.tokenizer_file import read_tokenizer
+from slipway_core.package.datatypes import NUMPY_TYPES
 from slipway_core.package.manifest import Manifest, TensorSpec
 
 DEFAULT_LONGEST = 512
@@ -35,7 +36,7 @@ class TextEncoder:
         self._width = min(fixed) if fixed else None
         self.longest = self._width or manifest.max_input_tokens or DEFAULT_LONGEST
         self._pads = any(spec.name == "attention_mask" for spec in self._specs)
-        self._tokenizer = _read_tokenizer(folder / manifest.files.tokenizer)
+        self._tokenizer = read_tokenizer(folder / manifest.files.tokenizer)
         self._pad_id, self._pad_type = _padding(self._tokenizer)
         self._tokenizer.no_padding()
         self._tokenizer.enable_truncation(self.longest)
@@ -61,16 +62,9 @@ class TextEncoder:
             "attention_mask": (encoding.attention_mask, 0),
             "token_type_ids": (encoding.type_ids, self._pad_type),
         }[spec.name]
-        array = np.full(width, filler, dtype=ARRAY_TYPES[spec.datatype])
+        array = np.full(width, filler, dtype=NUMPY_TYPES[spec.datatype])
         array[: len(values)] = values
         return array
-
-
-def _read_tokenizer(path: Path) -> Tokenizer:
-    try:
-        return Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises plain Exception
-        raise ModelInvalid(f"{path.name} of the package is not a tokenizer: {error}") from error
 
 
 def _padding(tokenizer: Tokenizer) -> tuple[int, int]:

@@ -15,10 +15,9 @@ from torch.export.passes import move_to_device_pass
 
 from slipway_core.errors import ModelInvalid, ModelLoadFailed, PickleRefused
 from slipway_core.models.exported.tensor_model import LoadedModule, TensorModel, precision_of
-from slipway_core.models.exported.tensor_outputs import TORCH_TYPES
 from slipway_core.models.exported.text_tokens import TEXT_INPUTS
+from slipway_core.models.exported.torch_types import TORCH_TYPES
 from slipway_core.package.manifest import MANIFEST_NAME, TensorSpec
-from slipway_core.package.manifest_rules import weights_name
 
 RUNS_CODE = ("custom_obj_", "opaque_obj_", "aotinductor/")
 """Parts of the names of archive members that are pickled objects or compiled code."""
@@ -28,7 +27,7 @@ class TorchExportModel(TensorModel):
     """An exported program; its inputs are passed in the order of the manifest."""
 
     def load_module(self, device: torch.device) -> LoadedModule:
-        name = weights_name(self.manifest)
+        name = self.manifest.weights_file()
         path = self.folder / name
         if not self.options.allow_pickle:
             _refuse_code(path)

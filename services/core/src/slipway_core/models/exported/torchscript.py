@@ -14,14 +14,13 @@ from slipway_core.models.exported.tensor_model import (
     batch_bounds,
     precision_of,
 )
-from slipway_core.package.manifest_rules import weights_name
 
 
 class TorchScriptModel(TensorModel):
     """A TorchScript module; its inputs are passed in the order of the manifest."""
 
     def load_module(self, device: torch.device) -> LoadedModule:
-        name = weights_name(self.manifest)
+        name = self.manifest.weights_file()
         try:
             with warnings.catch_warnings():
                 # torch advises to use torch.export instead; this model is exported already.

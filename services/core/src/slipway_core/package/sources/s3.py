@@ -22,7 +22,7 @@ from slipway_core.errors import (
     ModelNotFound,
 )
 from slipway_core.package.address import Address
-from slipway_core.package.archive import member_path
+from slipway_core.package.file_names import member_path
 from slipway_core.package.limits import Limits
 from slipway_core.package.sources.partial_file import PartialFile
 from slipway_core.package.sources.retries import with_retries

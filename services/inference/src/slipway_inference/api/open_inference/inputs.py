@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from slipway_core.errors import InvalidInput
+from slipway_core.inputs.items import Item
 from slipway_core.inputs.parsing import check_parameters, parse_inputs
 from slipway_core.inputs.rows import MOST_NUMBERS_IN_A_ROW, parse_part
-from slipway_core.models.model import Item
 from slipway_core.package.manifest import Manifest, TensorSpec, shape_fits
 from slipway_inference.api.open_inference.requests import InputTensor
 from slipway_inference.http.decoding import decode_any

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway_core.engines.cpu_quota import available_cpus
+from slipway_core.engines.cores import available_cpus
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from slipway_core.models.model import Item, Outcome
+from slipway_core.inputs.items import Item, Outcome
 
 DEAD_ENTRIES_KEPT = 64
 

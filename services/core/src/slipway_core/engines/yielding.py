@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway_core.batching.pace import joint_speed
+from slipway_core.engines.cores import joint_speed
 
 # Of the time in which N cores are of use to one batch, the least that it gets when it has them for
 # itself: the server's own work between two batches takes some of it.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from slipway_core.batching.gathering import Gathering
+from slipway_core.batching.linger import Gathering
 
 SECONDS = 0.001
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from slipway_core.engines.neighbours import FIRST_PAUSE, STRIKES, Neighbours
+from slipway_core.engines.yielding import FIRST_PAUSE, STRIKES, Neighbours
 
 
 def test_busy_neighbours_are_given_way_and_tried_again() -> None:

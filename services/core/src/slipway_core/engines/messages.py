@@ -11,9 +11,49 @@ from typing import Any, BinaryIO
 import msgspec
 import numpy as np
 
-from slipway_core.models.model import FromEngine, ToEngine
+from slipway_core.inputs.items import Item, Outcome
+from slipway_core.models.model import LoadOptions, ModelInfo
+from slipway_core.package.manifest import Manifest
 
 LENGTH = struct.Struct(">I")
+
+
+# The messages. Parent to engine: Load, then Run. Engine to parent: Loaded or LoadFailed, then one
+# Done for each Run, on the connection that the Run came on: a model with lanes takes one batch on
+# each connection.
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    folder: str
+    manifest: Manifest
+    options: LoadOptions
+
+
+class Run(msgspec.Struct, frozen=True, tag=True):
+    items: list[Item]
+
+
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    info: ModelInfo
+
+
+class LoadFailed(msgspec.Struct, frozen=True, tag=True):
+    code: str
+    message: str
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """`cpu_seconds`: what the engine's cores worked meanwhile, on other lanes too; of a lane that
+    keeps to a core, what its thread did.
+    """
+
+    outcomes: list[Outcome]
+    seconds: float
+    cpu_seconds: float
+
+
+ToEngine = Load | Run
+FromEngine = Loaded | LoadFailed | Done
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: plain_value(value))
 _to_engine = msgspec.msgpack.Decoder(ToEngine)

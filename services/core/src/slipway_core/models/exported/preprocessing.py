@@ -9,20 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from slipway_core.models.model import Item
-from slipway_core.package.manifest import Datatype, TensorSpec
-
-ARRAY_TYPES: dict[Datatype, npt.DTypeLike] = {
-    "BOOL": np.bool_,
-    "UINT8": np.uint8,
-    "INT8": np.int8,
-    "INT16": np.int16,
-    "INT32": np.int32,
-    "INT64": np.int64,
-    "FP16": np.float16,
-    "FP32": np.float32,
-    "FP64": np.float64,
-}
+from slipway_core.inputs.items import Item
+from slipway_core.package.datatypes import NUMPY_TYPES
+from slipway_core.package.manifest import TensorSpec
 
 
 @dataclass(frozen=True)
@@ -59,7 +48,7 @@ class RowEncoder:
 
     def _arrays(self, value: Any) -> list[npt.NDArray[Any]]:
         if len(self._specs) == 1:
-            return [np.asarray(value, dtype=ARRAY_TYPES[self._specs[0].datatype])]
+            return [np.asarray(value, dtype=NUMPY_TYPES[self._specs[0].datatype])]
         return [
-            np.asarray(value[spec.name], dtype=ARRAY_TYPES[spec.datatype]) for spec in self._specs
+            np.asarray(value[spec.name], dtype=NUMPY_TYPES[spec.datatype]) for spec in self._specs
         ]

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import math
 import os
+from functools import cache
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
+MOST_THREADS = 8
+"""Of an engine that is not told how many. Each may be a lane with memory of its own, and where no
+limit is set a container sees all cores of its node.
+"""
+TOGETHER_EXPONENT = 0.6
 
 
 def available_cpus(cgroup: Path = CGROUP) -> int:
@@ -18,6 +24,18 @@ def available_cpus(cgroup: Path = CGROUP) -> int:
     )
     quota = _quota_v2(cgroup) or _quota_v1(cgroup)
     return max(1, min(affinity, math.ceil(quota))) if quota else max(1, affinity)
+
+
+def threads_of_each(engines: int) -> int:
+    """The threads of each engine, where no number is configured: its share of the cores."""
+    return max(1, min(available_cpus() // engines, MOST_THREADS))
+
+
+@cache
+def joint_speed(cores: int) -> float:
+    """How many times as fast as one core so many compute one batch: 1.5 for two."""
+    speed: float = cores**TOGETHER_EXPONENT
+    return speed
 
 
 def _quota_v2(cgroup: Path) -> float | None:

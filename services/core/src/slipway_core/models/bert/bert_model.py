@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.models.bert.classifier import ClassifierHead
 from slipway_core.models.bert.config import (
     EncoderConfig,
@@ -30,8 +31,7 @@ from slipway_core.models.bert.weights import (
 )
 from slipway_core.models.bert.zero_shot import LabelVectors, classify_by_cosine, scored
 from slipway_core.models.device import choose_device
-from slipway_core.models.model import Item, ItemFailure, Model, ModelInfo, Outcome
-from slipway_core.package.manifest_rules import weights_name
+from slipway_core.models.model import Model, ModelInfo
 
 NO_LABELS = "`labels` must be given: this model classifies by the labels of the request"
 FIXED_LABELS = "`labels` are fixed by this model: leave them out of the request"
@@ -57,7 +57,7 @@ class BertModel(Model):
             config.vocab_size,
             threads=1 if self._lanes > 1 else self.options.threads,
         )
-        file = WeightsFile(self.folder / weights_name(self.manifest))
+        file = WeightsFile(self.folder / self.manifest.weights_file())
         head = None
         if self.manifest.task == "text-classification":
             head = read_classifier_weights(file, config)

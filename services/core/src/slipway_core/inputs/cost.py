@@ -1,0 +1,40 @@
+"""What an input costs, in tokens, before it is computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway_core.inputs.items import Item
+from slipway_core.package.manifest import Manifest
+
+BYTES_PER_TOKEN = 4
+IMAGE_BYTES_PER_TOKEN = 4096
+VALUES_PER_TOKEN = 512
+
+
+def estimate_tokens(manifest: Manifest, item: Item) -> int:
+    """What an input will cost, about, in tokens: those of a text and its labels; 1 for a row or a
+    picture, and more for large ones, so that what is bounded in tokens is bounded in memory.
+    """
+    if item.modality == "text":
+        tokens = _text_tokens(manifest, item.value)
+        for label in item.labels:
+            tokens += _text_tokens(manifest, label)
+        return tokens
+    if isinstance(item.value, bytes):
+        return 1 + len(item.value) // IMAGE_BYTES_PER_TOKEN
+    return 1 + count_values(item.value) // VALUES_PER_TOKEN
+
+
+def _text_tokens(manifest: Manifest, text: str) -> int:
+    tokens = 2 + len(text.encode("utf-8")) // BYTES_PER_TOKEN
+    return min(tokens, manifest.max_input_tokens) if manifest.max_input_tokens else tokens
+
+
+def count_values(value: Any) -> int:
+    """How many numbers, texts or other plain values there are in nested lists and objects."""
+    if isinstance(value, dict):
+        return sum(map(count_values, value.values()))
+    if isinstance(value, list):
+        return sum(map(count_values, value)) if value and isinstance(value[0], list) else len(value)
+    return 1
