@@ -174,7 +174,7 @@ def test_a_server_without_ranges_is_asked_again_from_the_start(
 
 def test_other_content_is_not_appended_to_an_old_part(server: ModelServer, cache: Path) -> None:
     server.cut_after, server.failures = 100_000, []
-    once = Limits(backoff_seconds=0.01, fruitless_tries=1)
+    once = Limits(backoff_seconds=0.01, max_fruitless_attempts=1)
     server.ranges = False
     with pytest.raises(ModelDownloadFailed):
         resolve(server, cache, limits=once)
@@ -208,7 +208,7 @@ def test_statuses_are_told_apart(
 
 
 def test_a_silent_server_is_given_up(cache: Path) -> None:
-    limits = Limits(backoff_seconds=0.01, read_timeout_seconds=0.2, fruitless_tries=2)
+    limits = Limits(backoff_seconds=0.01, read_timeout_seconds=0.2, max_fruitless_attempts=2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/mine.zip"
         with pytest.raises(ModelDownloadFailed, match="ReadTimeout"):
@@ -216,7 +216,7 @@ def test_a_silent_server_is_given_up(cache: Path) -> None:
 
 
 def test_a_server_that_is_not_there_is_named(cache: Path) -> None:
-    limits = Limits(backoff_seconds=0.01, fruitless_tries=2)
+    limits = Limits(backoff_seconds=0.01, max_fruitless_attempts=2)
     with pytest.raises(ModelDownloadFailed, match=r"127\.0\.0\.1:1/x cannot be read: ConnectError"):
         resolve_package("http://user:word@127.0.0.1:1/x?sig=secret", cache=cache, limits=limits)
 
@@ -230,7 +230,7 @@ def test_a_download_that_takes_too_long_is_given_up(server: ModelServer, cache: 
 
 def test_a_package_over_the_limit_is_refused(server: ModelServer, cache: Path) -> None:
     with pytest.raises(ModelInvalid, match="larger than the 1000 bytes"):
-        resolve(server, cache, limits=Limits(download_bytes=1000))
+        resolve(server, cache, limits=Limits(max_download_bytes=1000))
     assert server.bytes_sent < len(server.content)
 
 
@@ -258,7 +258,7 @@ def test_user_and_password_of_the_url_are_sent(server: ModelServer, cache: Path)
 def test_endless_redirects_are_given_up(server: ModelServer, cache: Path) -> None:
     server.redirect_to = server.url
     with pytest.raises(ModelDownloadFailed, match="TooManyRedirects"):
-        resolve(server, cache, limits=Limits(backoff_seconds=0.01, fruitless_tries=1))
+        resolve(server, cache, limits=Limits(backoff_seconds=0.01, max_fruitless_attempts=1))
 
 
 def test_an_unusable_cache_is_named(server: ModelServer, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from slipway_core.errors import (
 from slipway_core.package import Limits, Package, resolve_package
 from slipway_core.package.digest import folder_digest
 
-QUICK = Limits(backoff_seconds=0.01, fruitless_tries=2)
+QUICK = Limits(backoff_seconds=0.01, max_fruitless_attempts=2)
 WANTED = {
     "config.json": json.dumps({"model_type": "bert", "max_position_embeddings": 512}).encode(),
     "tokenizer.json": b"{}",
@@ -94,7 +94,7 @@ def test_what_is_wrong_is_told_apart(hub: HubServer, cache: Path) -> None:
         resolve(cache, "hf://acme/other")
     with pytest.raises(ModelNotFound, match="RevisionNotFound"):
         resolve(cache, "hf://acme/mine@v9")
-    small = Limits(download_bytes=1000)
+    small = Limits(max_download_bytes=1000)
     with pytest.raises(ModelInvalid, match="more than this service accepts"):
         resolve_package("hf://acme/mine", cache=cache, limits=small)
     hub.gated = True

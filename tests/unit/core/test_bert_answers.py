@@ -10,7 +10,7 @@ from tests.fixtures.bert_packages import load_bert
 from tests.fixtures.demo_model import demo_model, demo_model_folder
 
 from slipway_core.inputs.items import Item
-from slipway_core.models.bert.zero_shot import LabelVectors
+from slipway_core.models.bert.zero_shot import LabelVectorCache
 
 TEXT = "The team scored twice in the last minute of the match."
 LABELS = ("politics", "sports", "cooking")
@@ -60,7 +60,7 @@ def test_half_a_surrogate_pair_fails_its_item_alone() -> None:
 
 
 def test_labels_that_are_kept_are_bounded_and_the_latest_stay() -> None:
-    kept = LabelVectors(most=3)
+    kept = LabelVectorCache(most=3)
     for label in "abc":
         kept.keep([label], [np.array([3, 4], dtype=np.float32)])
     assert list(kept.known("abc")) == list("abc")

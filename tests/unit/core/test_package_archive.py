@@ -20,7 +20,7 @@ from slipway_core.package.archive import unpack
 from slipway_core.package.file_names import member_path
 from slipway_core.package.limits import Limits
 
-LIMITS = Limits(unpacked_bytes=100_000, files=20)
+LIMITS = Limits(max_unpacked_bytes=100_000, max_files=20)
 ESCAPES = [
     "../outside",
     "a/../../outside",

@@ -110,7 +110,7 @@ class BatchWorker:
             lanes=pool.info.lanes,
             max_batch_tokens=max_batch_tokens,
             max_queue_tokens=sys.maxsize,  # what waits is bounded by the chunks that are claimed
-            may_join=pool.may_join,
+            may_use_all_cores=pool.may_use_all_cores,
         )
 
         async def compute(items: list[Item]) -> list[Outcome]:

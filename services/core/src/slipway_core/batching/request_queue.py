@@ -1,4 +1,4 @@
-"""The requests that wait for a lane, first come, first served, and the answers that they get."""
+"""The queue of requests that wait for a lane, first in, first out."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ import msgspec
 
 from slipway_core.inputs.items import Item, Outcome
 
-DEAD_ENTRIES_KEPT = 64
+MAX_DEAD_ENTRIES = 64
+"""Entries of abandoned requests that may stay in a short queue before it is compacted."""
 
 
 class Request:
-    """A caller's items: they may travel in several batches, and are answered together."""
+    """The items of one caller. They may run in several batches and are answered together."""
 
     __slots__ = (
+        "abandoned",
         "deadline",
-        "dropped",
         "enqueued_at",
         "future",
         "missing",
@@ -34,27 +35,27 @@ class Request:
         self.missing = count
         self.queued_entries = count
         self.queued_tokens = 0
-        self.dropped = False
+        self.abandoned = False
         self.enqueued_at = now
         self.deadline = deadline
         self.future = future
 
     def fail(self, error: BaseException) -> None:
-        """The caller gets the error, unless it has got one already."""
+        """Set the error as the result, unless the request has one already."""
         if not self.future.done():
             self.future.set_exception(error)
 
 
 class Entry(msgspec.Struct, frozen=True, eq=False):
-    """One item of a request, and the tokens that it costs."""
+    """One item of a request, and its estimated tokens."""
 
     request: Request
     index: int
     item: Item
     tokens: int
 
-    def answer(self, outcome: Outcome) -> None:
-        """The caller gets its answer with the last of its items."""
+    def resolve(self, outcome: Outcome) -> None:
+        """Store the outcome. The last one resolves the request's future."""
         request = self.request
         request.outcomes[self.index] = outcome
         request.missing -= 1
@@ -62,72 +63,78 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
             request.future.set_result([one for one in request.outcomes if one is not None])
 
 
-def items_answered_by(batch: Sequence[Entry]) -> int:
-    """The items of those requests that get their last answers with this batch."""
-    here: dict[Request, int] = {}
+def items_completed_by(batch: Sequence[Entry]) -> int:
+    """Return the number of items of the requests that this batch completes."""
+    counts: dict[Request, int] = {}
     for entry in batch:
-        here[entry.request] = here.get(entry.request, 0) + 1
-    answered = 0
-    for request, count in here.items():
+        counts[entry.request] = counts.get(entry.request, 0) + 1
+    completed = 0
+    for request, count in counts.items():
         if request.missing == count:
-            answered += len(request.outcomes)
-    return answered
+            completed += len(request.outcomes)
+    return completed
 
 
-class Waiting:
-    """A queue of entries. `tokens` are those of requests that somebody still waits for."""
+class RequestQueue:
+    """A queue of entries. `tokens` counts only requests that a caller still waits for."""
 
     def __init__(self) -> None:
         self._entries: deque[Entry] = deque()
-        self._dead = 0  # entries of requests that nobody waits for any more
+        self._dead_entries = 0  # entries of abandoned requests
         self.tokens = 0
 
     def __len__(self) -> int:
         return len(self._entries)
 
     @property
-    def live(self) -> int:
-        """How many entries somebody waits for."""
-        return len(self._entries) - self._dead
+    def live_entries(self) -> int:
+        """The number of entries that a caller still waits for."""
+        return len(self._entries) - self._dead_entries
 
     def add(self, request: Request, items: Sequence[Item], costs: Sequence[int]) -> None:
-        """All items of a request, with their tokens."""
+        """Append all items of a request; `costs` are their estimated tokens."""
         for index, (item, tokens) in enumerate(zip(items, costs, strict=True)):
             self._entries.append(Entry(request, index, item, tokens))
             request.queued_tokens += tokens
         self.tokens += request.queued_tokens
 
-    def longest(self) -> int:
-        """The tokens of the largest item that somebody waits for."""
-        longest = 0
+    def largest_entry_tokens(self) -> int:
+        """Return the tokens of the largest live entry."""
+        largest = 0
         for entry in self._entries:
-            if entry.tokens > longest and not entry.request.dropped:
-                longest = entry.tokens
-        return longest
+            if entry.tokens > largest and not entry.request.abandoned:
+                largest = entry.tokens
+        return largest
 
     def take(
-        self, *, enough: int, most: int, within: Callable[[float], float], now: float
+        self,
+        *,
+        target_tokens: int,
+        max_tokens: int,
+        tokens_within: Callable[[float], float],
+        now: float,
     ) -> list[Entry]:
-        """The next batch: no more when it has `enough` tokens, and none that would make it more
-        than `most`, or than what can be computed `within` the seconds that the deadlines leave.
+        """Remove and return the entries of the next batch.
 
-        A larger item goes alone. What nobody waits for is left out, so there may be none.
+        The batch stops growing at `target_tokens`, and never exceeds `max_tokens` or what
+        `tokens_within` returns for the seconds left until the earliest deadline. An entry that is
+        larger goes alone. Abandoned and expired entries are skipped, so the batch may be empty.
         """
         batch: list[Entry] = []
         tokens = 0
-        bound: float = most
+        bound: float = max_tokens
         while self._entries:
             entry = self._entries[0]
             request = entry.request
-            wanted = not request.future.done() and request.deadline > now
-            if wanted:
-                bound = min(bound, within(request.deadline - now))
-            if wanted and batch and (tokens >= enough or tokens + entry.tokens > bound):
+            is_wanted = not request.future.done() and request.deadline > now
+            if is_wanted:
+                bound = min(bound, tokens_within(request.deadline - now))
+            if is_wanted and batch and (tokens >= target_tokens or tokens + entry.tokens > bound):
                 break
             self._entries.popleft()
             request.queued_entries -= 1
-            if not wanted:
-                self._dead -= request.dropped
+            if not is_wanted:
+                self._dead_entries -= request.abandoned
                 continue
             batch.append(entry)
             tokens += entry.tokens
@@ -135,21 +142,21 @@ class Waiting:
             self.tokens -= entry.tokens
         return batch
 
-    def fail(self, error: BaseException) -> None:
-        """All that wait get the error."""
+    def fail_all(self, error: BaseException) -> None:
+        """Fail every queued request."""
         for entry in self._entries:
             entry.request.fail(error)
 
-    def drop(self, request: Request) -> None:
-        """Take back the room of what the caller no longer waits for.
+    def abandon(self, request: Request) -> None:
+        """Release the tokens of a request that its caller no longer waits for.
 
-        Its entries are skipped when they come up, or removed once they are most of the queue: it
-        must not grow while no engine is there to take from it.
+        Its entries are skipped when they reach the front. They are removed earlier when they make
+        up most of the queue, which must not grow while no engine takes from it.
         """
         self.tokens -= request.queued_tokens
         request.queued_tokens = 0
-        request.dropped = True
-        self._dead += request.queued_entries
-        if self._dead > max(len(self._entries) // 2, DEAD_ENTRIES_KEPT):
-            self._entries = deque(entry for entry in self._entries if not entry.request.dropped)
-            self._dead = 0
+        request.abandoned = True
+        self._dead_entries += request.queued_entries
+        if self._dead_entries > max(len(self._entries) // 2, MAX_DEAD_ENTRIES):
+            self._entries = deque(entry for entry in self._entries if not entry.request.abandoned)
+            self._dead_entries = 0

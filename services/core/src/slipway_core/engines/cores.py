@@ -1,4 +1,4 @@
-"""How many CPUs this process may really use: the control group's quota, not the host's cores."""
+"""How many cores this process may use, and how fast several of them are together."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from functools import cache
 from pathlib import Path
 
 CGROUP = Path("/sys/fs/cgroup")
-MOST_THREADS = 8
-"""Of an engine that is not told how many. Each may be a lane with memory of its own, and where no
-limit is set a container sees all cores of its node.
+MAX_THREADS_PER_ENGINE = 8
+"""The default number of threads is never more than this. Each thread may be a lane with memory of
+its own, and a container without a CPU limit sees all cores of its node.
 """
-TOGETHER_EXPONENT = 0.6
+SPEEDUP_EXPONENT = 0.6
 
 
-def available_cpus(cgroup: Path = CGROUP) -> int:
-    """Whole CPUs, at least 1: the smaller of the scheduler's affinity and the quota (rounded up) of
-    cgroup v2 or v1.
+def available_cores(cgroup: Path = CGROUP) -> int:
+    """Return the usable whole cores, at least 1.
+
+    The result is the smaller of the CPU affinity and the quota, rounded up, of cgroup v2 or v1.
     """
     affinity = (
         len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -26,16 +27,16 @@ def available_cpus(cgroup: Path = CGROUP) -> int:
     return max(1, min(affinity, math.ceil(quota))) if quota else max(1, affinity)
 
 
-def threads_of_each(engines: int) -> int:
-    """The threads of each engine, where no number is configured: its share of the cores."""
-    return max(1, min(available_cpus() // engines, MOST_THREADS))
+def threads_per_engine(engines: int) -> int:
+    """Return the default number of threads of each of `engines` engines: its share of the cores."""
+    return max(1, min(available_cores() // engines, MAX_THREADS_PER_ENGINE))
 
 
 @cache
-def joint_speed(cores: int) -> float:
-    """How many times as fast as one core so many compute one batch: 1.5 for two."""
-    speed: float = cores**TOGETHER_EXPONENT
-    return speed
+def parallel_speedup(cores: int) -> float:
+    """Return how many times faster `cores` cores compute one batch than one core: 1.5 for two."""
+    speedup: float = cores**SPEEDUP_EXPONENT
+    return speedup
 
 
 def _quota_v2(cgroup: Path) -> float | None:

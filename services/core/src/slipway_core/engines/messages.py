@@ -1,6 +1,11 @@
-"""Frames between a server and its engine processes: a length, then one message as MessagePack.
+"""Messages between a server and its engine processes, and their frames.
 
-MessagePack carries bytes as bytes (vectors, pictures) and cannot carry code, unlike pickle.
+A frame is the length of a message in four bytes, then the message as MessagePack, which carries
+bytes as bytes (vectors, images) and, unlike pickle, cannot carry code.
+
+The server sends Load, then any number of Run. The engine replies with Loaded or LoadFailed, then
+with one Done for each Run, on the connection on which the Run came: a model with lanes takes one
+batch on each connection.
 """
 
 from __future__ import annotations
@@ -15,36 +20,39 @@ from slipway_core.inputs.items import Item, Outcome
 from slipway_core.models.model import LoadOptions, ModelInfo
 from slipway_core.package.manifest import Manifest
 
-LENGTH = struct.Struct(">I")
-
-
-# The messages. Parent to engine: Load, then Run. Engine to parent: Loaded or LoadFailed, then one
-# Done for each Run, on the connection that the Run came on: a model with lanes takes one batch on
-# each connection.
-
 
 class Load(msgspec.Struct, frozen=True, tag=True):
+    """Load the package in `folder`."""
+
     folder: str
     manifest: Manifest
     options: LoadOptions
 
 
 class Run(msgspec.Struct, frozen=True, tag=True):
+    """Compute a batch."""
+
     items: list[Item]
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """The model is loaded."""
+
     info: ModelInfo
 
 
 class LoadFailed(msgspec.Struct, frozen=True, tag=True):
+    """The model cannot be loaded; `code` names an error of `slipway_core.errors`."""
+
     code: str
     message: str
 
 
 class Done(msgspec.Struct, frozen=True, tag=True):
-    """`cpu_seconds`: what the engine's cores worked meanwhile, on other lanes too; of a lane that
-    keeps to a core, what its thread did.
+    """A batch is computed.
+
+    `cpu_seconds` is the CPU time of the whole process, or of the lane's thread when that thread is
+    pinned to a core.
     """
 
     outcomes: list[Outcome]
@@ -55,16 +63,17 @@ class Done(msgspec.Struct, frozen=True, tag=True):
 ToEngine = Load | Run
 FromEngine = Loaded | LoadFailed | Done
 
+LENGTH = struct.Struct(">I")
+
 _encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: plain_value(value))
 _to_engine = msgspec.msgpack.Decoder(ToEngine)
 _from_engine = msgspec.msgpack.Decoder(FromEngine)
 
 
 def plain_value(value: Any) -> Any:
-    """The plain value of a number or an array that a model put into its prediction (NumPy's or
-    torch's).
+    """Return a scalar or an array of NumPy or torch as plain Python values.
 
-    Raises NotImplementedError, as msgspec asks of its hook, for anything that JSON has no form for.
+    A hook for msgspec: raises NotImplementedError for anything that has no JSON form.
     """
     if isinstance(value, np.generic):
         return value.item()
@@ -74,17 +83,16 @@ def plain_value(value: Any) -> Any:
 
 
 def encode(message: ToEngine | FromEngine) -> bytes:
-    """One frame. Raises NotImplementedError or ValueError for a value that MessagePack cannot
-    carry.
+    """Return a message as a frame.
+
+    Raises NotImplementedError or ValueError for a value that MessagePack cannot carry.
     """
     body = _encoder.encode(message)
     return LENGTH.pack(len(body)) + body
 
 
 def take_frame(received: bytearray) -> bytes | None:
-    """Remove the first whole frame from what was received, and give its message; None while it is
-    not there.
-    """
+    """Remove the first complete frame from `received` and return its body; None when incomplete."""
     if len(received) < LENGTH.size:
         return None
     end = LENGTH.size + LENGTH.unpack_from(received)[0]
@@ -96,13 +104,13 @@ def take_frame(received: bytearray) -> bytes | None:
 
 
 def decode_from_engine(body: bytes) -> FromEngine:
-    """The message of an engine's frame."""
+    """Decode the body of a frame that an engine sent. Raises MsgspecError."""
     message: FromEngine = _from_engine.decode(body)
     return message
 
 
 def read_to_engine(stream: BinaryIO) -> ToEngine | None:
-    """The next message of the server; None when the server has gone."""
+    """Read the next message of the server; None when the server has closed the connection."""
     try:
         head = stream.read(LENGTH.size)
         if len(head) < LENGTH.size:
