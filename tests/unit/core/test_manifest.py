@@ -129,7 +129,7 @@ def test_a_python_model_may_serve_several_modalities(folder: Path) -> None:
         (TEXT, "inputs", [{"name": "ids"}], "`inputs.0.name` must be one of input_ids"),
         (TEXT, "files.tokenizer", "none.json", "`files.tokenizer` names none.json"),
         (PYTHON, "files.entrypoint", "a.b", "`files.entrypoint` must be the name of a class"),
-        (PYTHON, "runtime", "bert", "`task` is python, which the runtime bert does not do"),
+        (PYTHON, "runtime", "bert", "`task` is python, which the runtime bert does not support"),
     ],
 )
 def test_a_mistake_is_named_with_its_key(

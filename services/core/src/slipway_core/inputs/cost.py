@@ -1,4 +1,4 @@
-"""What an input costs, in tokens, before it is computed."""
+"""The estimated cost of an input in tokens, known before it is computed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ VALUES_PER_TOKEN = 512
 
 
 def estimate_tokens(manifest: Manifest, item: Item) -> int:
-    """What an input will cost, about, in tokens: those of a text and its labels; 1 for a row or a
-    picture, and more for large ones, so that what is bounded in tokens is bounded in memory.
+    """Estimate the tokens of an input.
+
+    For a text these are its tokens and those of its labels. A row or an image costs 1, and more
+    when it is large, so that limits in tokens also limit memory.
     """
     if item.modality == "text":
         tokens = _text_tokens(manifest, item.value)
@@ -32,7 +34,10 @@ def _text_tokens(manifest: Manifest, text: str) -> int:
 
 
 def count_values(value: Any) -> int:
-    """How many numbers, texts or other plain values there are in nested lists and objects."""
+    """Return the number of scalar values in nested lists and objects.
+
+    Lists are taken to be uniform: the first element decides whether they are nested.
+    """
     if isinstance(value, dict):
         return sum(map(count_values, value.values()))
     if isinstance(value, list):

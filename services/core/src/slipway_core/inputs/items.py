@@ -1,4 +1,4 @@
-"""What callers sent, checked, and what became of it."""
+"""The inputs of a model, and their outcomes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 
 class Item(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One input, validated, on its way to a model.
+    """One validated input.
 
-    `value` is a str (text), a list of numbers (a tabular row), bytes (an encoded image), or any
-    JSON value that a python model declared it takes. `labels` asks an embedding model to classify
-    instead.
+    `value` is a string (text), bytes (an encoded image) or a row: a nested list of numbers, an
+    object {input name: nested list} for a model with several inputs, or any list or object for a
+    python model that declares no inputs. With `labels` an embedding model classifies instead.
     """
 
     modality: str
@@ -24,21 +24,17 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ItemFailure(msgspec.Struct, frozen=True):
-    """Why one input has no prediction: the code of an error of `slipway_core.errors` and its
-    message.
-    """
+    """Why an input has no prediction: the code and message of an error of `slipway_core.errors`."""
 
     code: str
     message: str
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one Item: exactly one of a prediction (with or without a vector) and a
-    failure.
+    """The result of one Item: a prediction, an embedding or a failure.
 
-    `embedding` holds little-endian float32 apart from the JSON-like `prediction`, so that vectors
-    are never spelled out as text on the way; `tokens` is what the input cost the model (1 for a
-    tensor row).
+    `prediction` holds JSON values. `embedding` holds a vector as little-endian float32, so that it
+    is never converted to text between processes. `tokens` is the cost of the input (1 for a row).
     """
 
     prediction: dict[str, Any] = {}
@@ -47,5 +43,5 @@ class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
     tokens: int = 1
 
     def vector(self) -> npt.NDArray[np.float32]:
-        """The embedding as an array of float32; empty when the prediction has none."""
+        """Return the embedding as float32 [width]; width is 0 without an embedding."""
         return np.frombuffer(self.embedding, dtype="<f4")

@@ -1,4 +1,4 @@
-"""Items as JSON values in the store, and back."""
+"""Converts items to JSON values for the store, and back."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slipway_core.inputs.items import Item
 
 
 def to_stored(item: Item) -> Any:
-    """The input as a JSON value: pictures become base64."""
+    """Return the input as a JSON value; images become base64."""
     if isinstance(item.value, bytes):
         return base64.b64encode(item.value).decode("ascii")
     return item.value
@@ -19,6 +19,6 @@ def to_stored(item: Item) -> Any:
 def from_stored(
     modality: str, stored: Any, labels: Sequence[str] = (), parameters: dict[str, Any] | None = None
 ) -> Item:
-    """The Item of which `to_stored` gave `stored`; nothing is checked again."""
+    """Return the Item of a value that `to_stored` returned, without checking it again."""
     value = base64.b64decode(stored) if modality == "image" else stored
     return Item(modality, value, tuple(labels), parameters or {})

@@ -1,4 +1,4 @@
-"""Which names the files of a package may have."""
+"""Rules for the names of files in a package."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ def is_unsafe(name: str) -> bool:
 
 
 def member_path(name: str) -> PurePosixPath:
-    """Where a member goes below the target. Raises ModelInvalid for a name that leads, or may lead,
-    elsewhere.
+    """Return the path of an archive member below the target folder.
+
+    Raises ModelInvalid for a name that leads, or may lead, outside.
     """
     path = PurePosixPath(name)
     if (

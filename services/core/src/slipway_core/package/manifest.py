@@ -1,7 +1,7 @@
-"""`slipway.yaml`: what a model package says about itself.
+"""The structure of slipway.yaml, the manifest of a model package.
 
-The format is fixed by `Manifest`; unknown keys are refused, so that a typo is an error and not a
-silent default.
+Unknown keys are rejected, so that a typo is an error and not a silent default. The file is read and
+checked by `manifest_file`.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ DEFAULT_WEIGHTS: dict[Runtime, str] = {
 
 
 class ImageInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a decoded picture becomes the tensor.
+    """How a decoded image is converted to the tensor.
 
-    It is resized to the input's height and width, scaled to 0..1, and normalised when `mean` and
-    `std` are given: they have one number for each channel.
+    It is resized to the input's height and width, scaled to 0..1, and normalised by `mean` and
+    `std`, which have one number for each channel.
     """
 
     mean: list[float] = []
@@ -38,11 +38,11 @@ class ImageInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One tensor that goes in or comes out.
+    """One input or output tensor.
 
-    -1 in `shape` stands for any size, and its first dimension is the batch. `columns` name the
-    numbers of an input's row; `labels` name the numbers of an output's row, which `activation`
-    turns into scores.
+    The first dimension of `shape` is the batch; -1 stands for any size. `columns` name the numbers
+    in a row of an input; `labels` name those in a row of an output, which `activation` turns into
+    scores.
     """
 
     name: str
@@ -65,10 +65,9 @@ class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The content of slipway.yaml, and the sha256 of the package it came in.
+    """The content of slipway.yaml, and the sha256 of its package (`digest`, not in the file).
 
-    `sample` is an input that the model must answer when it is loaded. `digest` is empty in the file
-    itself.
+    `sample` is an input that the model must answer when it is loaded.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
@@ -86,11 +85,11 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     digest: str = ""
 
     def weights_file(self) -> str:
-        """The file of the weights, by default the one that the runtime's tools usually write."""
+        """Return the name of the weights file; the default depends on the runtime."""
         return self.files.weights or DEFAULT_WEIGHTS[self.runtime]
 
     def served_modalities(self) -> list[str]:
-        """The `{modality}` of `/predict/{modality}` that this model answers."""
+        """Return the values of `{modality}` in `/predict/{modality}` that this model answers."""
         if self.modalities:
             return list(self.modalities)
         if self.task == "tensor":
@@ -99,7 +98,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 def shape_fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
-    """Whether a tensor's shape is a declared one, in which -1 stands for any size."""
+    """Return whether a tensor's shape matches a declared one, in which -1 stands for any size."""
     return len(shape) == len(declared) and all(
-        want in (-1, size) for want, size in zip(declared, shape, strict=True)
+        expected in (-1, size) for expected, size in zip(declared, shape, strict=True)
     )

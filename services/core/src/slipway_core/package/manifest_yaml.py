@@ -1,6 +1,4 @@
-"""Turns the text of slipway.yaml into a Manifest, and its mistakes into sentences that name the
-key.
-"""
+"""Parses slipway.yaml into a Manifest, with errors that name the key and its allowed values."""
 
 from __future__ import annotations
 
@@ -20,7 +18,7 @@ _MISSING = re.compile(r"missing required field `(?P<key>.*)`")
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without aliases (a few lines of them expand to gigabytes) and without repeated keys."""
+    """A YAML loader that rejects repeated keys and aliases, which can expand to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -42,9 +40,9 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def parse_manifest(content: bytes) -> Manifest:
-    """The manifest that `content` spells; raises ModelInvalid."""
+    """Parse the content of slipway.yaml. Raises ModelInvalid."""
     try:
-        document = yaml.load(content, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, see above
+        document = yaml.load(content, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ModelInvalid(f"{MANIFEST_NAME} is not YAML: {_one_line(error)}") from None
     if not isinstance(document, dict):
@@ -62,7 +60,7 @@ def _one_line(error: Exception) -> str:
 
 
 def _explain(message: str) -> str:
-    """msgspec's message in terms of the key that is wrong and of what it may be."""
+    """Reword a message of msgspec: name the invalid key and its allowed values."""
     match = _PATH.match(message)
     what = match["what"] if match else message
     place = (match["path"] if match else "") or ""
@@ -88,9 +86,7 @@ def _dotted(path: list[str]) -> str:
 
 
 def _type_at(path: list[str]) -> Any:
-    """The type that the format has at a path such as ["inputs", "0", "shape"]; None where it is
-    open.
-    """
+    """Return the declared type at a path such as ["inputs", "0", "shape"]; None for Any."""
     kind: Any = Manifest
     for part in path:
         kind = _plain(kind)
@@ -104,7 +100,7 @@ def _type_at(path: list[str]) -> Any:
 
 
 def _plain(kind: Any) -> Any:
-    """The type without its annotations and without None."""
+    """Return the type without its annotations and without None."""
     if get_origin(kind) is Annotated:
         return get_args(kind)[0]
     if get_origin(kind) in (Union, UnionType):
