@@ -51,14 +51,14 @@ def infer_manifest(folder: Path, *, name: str, version: str) -> Manifest:
 
 
 def _find_weights(folder: Path) -> str:
-    found = sorted(path.name for path in folder.glob("*.safetensors"))
-    if "model.safetensors" in found:
+    names = sorted(path.name for path in folder.glob("*.safetensors"))
+    if "model.safetensors" in names:
         return "model.safetensors"
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(names) == 1:
+        return names[0]
+    if names:
         raise ModelInvalid(
-            f"the package has several weights ({', '.join(found)}): "
+            f"the package has several weights ({', '.join(names)}): "
             "merge them into model.safetensors"
         )
     if list(folder.glob("*.bin")) or list(folder.glob("*.pth")):

@@ -1,4 +1,4 @@
-"""What turns Items into the arrays that an exported model takes."""
+"""Converts Items to the arrays that an exported model takes."""
 
 from __future__ import annotations
 
@@ -15,36 +15,45 @@ from slipway_core.package.manifest import TensorSpec
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """One input as arrays, one for each of the model's inputs, without the batch dimension."""
+class PreparedInput:
+    """One input as arrays, one for each input of the model, without the batch dimension.
+
+    `tokens` is its cost.
+    """
 
     arrays: tuple[npt.NDArray[Any], ...]
     tokens: int = 1
 
 
 @dataclass(frozen=True)
-class Refused:
-    """Why an input cannot be encoded, in words for the caller."""
+class RejectedInput:
+    """Why an input cannot be converted, in words for the caller."""
 
     reason: str
 
 
-class Encoder(Protocol):
-    """One for each modality. It encodes a whole batch, because texts are padded together."""
+class Preprocessor(Protocol):
+    """Converts the inputs of one modality. It sees a whole batch, as texts are padded together."""
 
-    def encode(self, items: Sequence[Item]) -> list[Encoded | Refused]:
-        """One result for each item, in order."""
+    @property
+    def max_tokens(self) -> int:
+        """The tokens to which a text is truncated; 0 for other modalities."""
+
+    def prepare(self, items: Sequence[Item]) -> list[PreparedInput | RejectedInput]:
+        """Return one result for each item, in order."""
 
 
-class RowEncoder:
-    """Rows of numbers, as `inputs/rows.py` checked them."""
+class RowPreprocessor:
+    """Converts rows of numbers to arrays of the shape `spec.shape[1:]`, one for each input."""
+
+    max_tokens = 0
 
     def __init__(self, specs: Sequence[TensorSpec]) -> None:
         self._specs = specs
 
-    def encode(self, items: Sequence[Item]) -> list[Encoded | Refused]:
-        """Arrays of the declared datatypes."""
-        return [Encoded(tuple(self._arrays(item.value))) for item in items]
+    def prepare(self, items: Sequence[Item]) -> list[PreparedInput | RejectedInput]:
+        """Return arrays of the declared datatypes. The rows are validated already."""
+        return [PreparedInput(tuple(self._arrays(item.value))) for item in items]
 
     def _arrays(self, value: Any) -> list[npt.NDArray[Any]]:
         if len(self._specs) == 1:

@@ -137,7 +137,7 @@ class HttpSource:
                     log.info("downloading the model", uri=self.shown, bytes=size, total_bytes=total)
 
     def _check(self, response: httpx2.Response) -> None:
-        """Raise the error of a status other than 2xx, or of a redirect from https to http."""
+        """Raise the error of a failed response, or of a redirect from https to http."""
         status = response.status_code
         if self.identity.lower().startswith("https:") and response.url.scheme != "https":
             raise ModelDownloadFailed(
