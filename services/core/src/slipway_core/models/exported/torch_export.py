@@ -104,20 +104,15 @@ def _check_inputs(
             f"{MANIFEST_NAME}: `inputs` has {len(specs)} entries, but the program takes "
             f"{len(nodes)}: {', '.join(node.name for node in nodes)}"
         )
-    min_rows, max_rows = 1, None
+    bounds = []
     for index, (node, spec) in enumerate(zip(nodes, specs, strict=True)):
         value = node.meta.get("val")
         if not isinstance(value, torch.Tensor):
             raise ModelInvalid(f"{MANIFEST_NAME}: `inputs.{index}` is no tensor in the program")
         _check_input(f"inputs.{index}", spec, value)
-        low, high = _row_bounds(program, value.shape[0])
-        min_rows = max(min_rows, low)
-        max_rows = (
-            min(bound for bound in (max_rows, high) if bound is not None)
-            if max_rows or high
-            else None
-        )
-    return min_rows, max_rows
+        bounds.append(_row_bounds(program, value.shape[0]))
+    max_rows = min((high for _, high in bounds if high is not None), default=None)
+    return max((low for low, _ in bounds), default=1), max_rows
 
 
 def _check_input(key: str, spec: TensorSpec, value: torch.Tensor) -> None:
