@@ -1,4 +1,4 @@
-"""Archives behind URLs arrive whole or not at all, whatever the network does."""
+"""Archives at URLs are downloaded completely or not at all, whatever the network does."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ print(package.folder)
 
 
 def archive(size: int = 300_000, extra: bytes = b"") -> bytes:
-    """A package that does not compress, of about `size` bytes."""
+    """Return an archive of a package, about `size` bytes of random content."""
     content = io.BytesIO()
     files = {"slipway.yaml": MANIFEST + extra, "model.py": b"", "weights": os.urandom(size)}
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
@@ -62,7 +62,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(model_server: ModelServer) -> ModelServer:
-    """The server with a package to serve."""
+    """Return the server, with a package to serve."""
     model_server.content = archive()
     return model_server
 
@@ -72,7 +72,7 @@ def resolve(server: ModelServer, cache: Path, **more: Any) -> Package:
 
 
 def assert_clean(cache: Path) -> None:
-    """Nothing half-written is left: only whole packages, and locks."""
+    """Check that only complete packages and locks are left."""
     assert [path for path in (cache / "work").iterdir() if path.suffix != ".lock"] == []
 
 
@@ -95,7 +95,7 @@ def test_without_a_pin_the_server_is_asked_for_news(
     server.dates, server.etags = dates, not dates
     before = resolve(server, cache).manifest
     assert resolve(server, cache).manifest == before
-    assert server.whole_answers == 1
+    assert server.complete_responses == 1
     if dates:
         return
 
@@ -133,7 +133,7 @@ def test_offline_the_second_start_asks_nobody(
 def test_without_a_pin_the_second_start_needs_no_network(
     server: ModelServer, cache: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    """What was fetched from a source that is gone now serves, soon and whatever the source is."""
+    """A package whose source is gone is served from the cache, soon, for any kind of source."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
@@ -154,7 +154,7 @@ def test_a_cut_download_goes_on_where_it_broke_off(
     package = resolve(server, cache, sha256=digest(server.content))
 
     assert package.manifest.name == "mine"
-    assert server.whole_answers == 1
+    assert server.complete_responses == 1
     assert server.bytes_sent == len(server.content)
     assert len(server.requests) == -(-len(server.content) // 20_000)
     assert_clean(cache)
@@ -183,7 +183,7 @@ def test_other_content_is_not_appended_to_an_old_part(server: ModelServer, cache
     package = resolve(server, cache, sha256=digest(server.content))
 
     assert package.manifest.name == "mine"
-    assert server.requests[-1].startswith("bytes=100000-")  # asked, and refused by If-Range
+    assert server.requests[-1].startswith("bytes=100000-")  # sent, and rejected by If-Range
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ def test_five_processes_share_one_download(server: ModelServer, cache: Path, pin
 
     assert [process.returncode for process in processes] == [0] * 5
     assert len(folders) == 1
-    assert server.whole_answers == 1
+    assert server.complete_responses == 1
     assert server.bytes_sent == len(server.content)
     assert_clean(cache)
 
@@ -311,5 +311,5 @@ def test_a_killed_download_is_continued_by_the_next_process(
     assert package.manifest.digest == wanted
     assert server.requests[0] == ""
     assert all(asked.startswith("bytes=") for asked in server.requests[1:])
-    assert server.whole_answers == 1
+    assert server.complete_responses == 1
     assert_clean(cache)

@@ -1,4 +1,4 @@
-"""Packages on the hub: one commit of a repository, without what Slipway does not read."""
+"""Packages on the hub: one commit of a repository, without files that Slipway does not read."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hub(hub_server: HubServer) -> HubServer:
-    """The hub with a model to serve."""
+    """Return the hub, with a model to serve."""
     hub_server.files = WANTED | UNWANTED
     return hub_server
 
@@ -107,7 +107,7 @@ def test_a_hub_that_is_away_is_worth_another_try(
 ) -> None:
     before = resolve(cache)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    assert resolve(cache) == before  # the cache serves
+    assert resolve(cache) == before  # from the cache
     with pytest.raises(ModelDownloadFailed) as raised:
         resolve(cache, "hf://acme/mine@other")
     assert raised.value.retryable

@@ -1,4 +1,4 @@
-"""What callers of the batcher notice: who is answered, in which order, and who is refused."""
+"""What callers of the batcher see: which requests are answered, in which order, or rejected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway_core.inputs.items import Item, Outcome
 
 
 class Engines:
-    """Stands for the engines: each batch is answered when the test says so."""
+    """A stand-in for the engines. Each batch is answered when the test opens its gate."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -52,7 +52,7 @@ async def settle() -> None:
 
 
 async def passed(seconds: float) -> None:
-    """Let that much of the batch's computing time go by."""
+    """Let `seconds` of a batch's computing time pass."""
     elapsed = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, elapsed.set)
     await elapsed.wait()
@@ -207,7 +207,7 @@ async def test_a_lane_leaves_some_of_a_long_queue_to_the_others() -> None:
 
 
 async def two_busy_lanes(engines: Engines, seconds: float) -> tuple[Batcher, list[Any]]:
-    """A batcher whose lanes have computed two requests each, as batches 1 and 2, for so long."""
+    """Return a batcher whose lanes have computed batches 1 and 2, of two requests each."""
     batcher = batcher_of(engines, lanes=2)
     requests = [submit(batcher, name) for name in "abcde"]
     await settle()

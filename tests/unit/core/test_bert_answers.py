@@ -1,4 +1,4 @@
-"""What callers get of the demo model: vectors, zero-shot labels, and refusals item by item."""
+"""Predictions of the demo model: embeddings, zero-shot labels, and rejected items."""
 
 from __future__ import annotations
 

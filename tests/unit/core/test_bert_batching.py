@@ -1,4 +1,4 @@
-"""Batching never changes an answer: a text gets the same vector alone and in any company."""
+"""Batching never changes a prediction: a text gets the same vector alone and in any batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How texts are laid into rows: all of them, once, whole, with little padding and few shapes."""
+"""Texts are packed into rows once and undivided, with little padding and in few shapes."""
 
 from __future__ import annotations
 

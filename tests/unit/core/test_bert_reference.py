@@ -1,4 +1,4 @@
-"""The bert runtime against the vectors that sentence-transformers makes with the same model."""
+"""The bert runtime returns the vectors of sentence-transformers for the same model."""
 
 from __future__ import annotations
 

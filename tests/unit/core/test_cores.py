@@ -1,4 +1,4 @@
-"""The CPUs that a container may use come from its control group."""
+"""The cores that a container may use come from its control group."""
 
 from __future__ import annotations
 

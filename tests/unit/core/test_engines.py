@@ -229,7 +229,7 @@ async def test_several_engines_compute_at_once(misbehaving_package: Path) -> Non
 
 @pytest.fixture(scope="module")
 def encoder_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small encoder: models of the bert runtime have a lane for each thread."""
+    """Write a package of a small encoder. The bert runtime has a lane for each thread."""
     package = write_bert_package(tmp_path_factory.mktemp("encoder"), make_tensors())
     (package / "slipway.yaml").write_text(
         "name: encoder\nversion: '1'\ntask: text-embedding\nruntime: bert\n"
@@ -259,7 +259,7 @@ async def test_threads_that_compute_have_a_core_each(encoder_package: Path) -> N
         await asyncio.gather(*(pool.run(texts("hello world")) for _ in cores))
         threads = engine_processes()[0].threads()
         own = [places for thread in threads if len(places := os.sched_getaffinity(thread.id)) == 1]
-    # A thread for each lane, and those that compute together; of more than two the first is free.
+    # One thread for each lane, and the team of the main thread; of more than two the first is free.
     together = cores if len(cores) == 2 else cores - {min(cores)}
     assert sorted(core for places in own for core in places) == sorted([*cores, *together])
 

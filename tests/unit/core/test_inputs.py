@@ -1,4 +1,4 @@
-"""What callers send becomes Items, or an error that names the field and the rule."""
+"""Inputs become Items; errors name the field and the rule."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a lane waits for the clients that it answered: while these come back at once."""
+"""A lane waits for the clients it has answered while most of them come back at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SECONDS = 0.001
 
 
 async def over(linger: Linger) -> None:
-    """Until the wait, and what is learnt from it, is over."""
+    """Wait until the linger has ended and its share of returning clients is learnt."""
     learnt = asyncio.Event()
     asyncio.get_running_loop().call_later(2 * SECONDS, learnt.set)
     await learnt.wait()

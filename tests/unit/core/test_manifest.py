@@ -1,4 +1,4 @@
-"""A manifest is read as it is written, and each mistake is named with its key and its remedy."""
+"""A manifest is read as written, and each mistake is reported with its key and its remedy."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ PYTHON: dict[str, Any] = {"name": "mine", "task": "python", "runtime": "python"}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A package folder with every file that a manifest of these tests may name."""
+    """Return a package folder with all files that the manifests of these tests name."""
     for name in ("model.pt", "model.py", "tokenizer.json"):
         (tmp_path / name).write_bytes(b"")
     return tmp_path
@@ -49,7 +49,7 @@ def write(folder: Path, content: Any) -> None:
 
 
 def edited(manifest: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A deep copy with the value at a path such as `inputs.0.shape` replaced."""
+    """Return a deep copy with the value at a path such as `inputs.0.shape` replaced."""
     copy: dict[str, Any] = yaml.safe_load(yaml.safe_dump(manifest))
     place: Any = copy
     *parents, last = path.split(".")

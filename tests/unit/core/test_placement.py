@@ -1,4 +1,4 @@
-"""Which core a thread of an engine stays on, and when it leaves it."""
+"""When a thread of an engine is pinned to a core, and when it leaves it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of numbers, however they are written, or an error that names the number."""
+"""Rows of numbers are parsed in each of their forms; errors name the number."""
 
 from __future__ import annotations
 

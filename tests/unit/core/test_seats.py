@@ -1,4 +1,4 @@
-"""Who gets which engine and which lane."""
+"""Which batch gets which engine and lane."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slipway_core.engines.seats import Seat, Seats
 
 
 class Loaded:
-    """Stands for an engine with its model loaded."""
+    """A stand-in for an engine with its model loaded."""
 
     def __init__(self, lanes: int) -> None:
         self.lanes = lanes
@@ -28,9 +28,9 @@ async def acquire(seats: Seats, *, all_cores: bool = False) -> Seat:
 
 
 def waiting(seats: Seats, *, all_cores: bool = False) -> asyncio.Future[Seat]:
-    asked = seats.acquire(all_cores=all_cores)
-    assert not asked.done()
-    return asked
+    seat = seats.acquire(all_cores=all_cores)
+    assert not seat.done()
+    return seat
 
 
 async def test_each_lane_is_taken_once() -> None:

@@ -1,4 +1,4 @@
-"""Exported models that cannot be served, or that would run code, stop at load with a reason."""
+"""Exported models that cannot be served, or that would run code, fail at load with a reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a batch leaves the other cores to programs that want them."""
+"""When batches leave cores to competing programs."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ def test_busy_neighbours_are_given_way_and_tried_again() -> None:
     for _ in range(YIELD_AFTER_SLOW_BATCHES):
         assert not yielding.should_yield()
         yielding.observe(seconds=0.03, cpu_seconds=0.025)
-    assert [yielding.should_yield() for _ in range(FIRST_PAUSE + 1)] == [True] * FIRST_PAUSE + [
-        False
-    ]
+    answers = [yielding.should_yield() for _ in range(FIRST_PAUSE + 1)]
+    assert answers == [True] * FIRST_PAUSE + [False]
     yielding.observe(seconds=0.03, cpu_seconds=0.025)
     assert sum(yielding.should_yield() for _ in range(10 * FIRST_PAUSE)) == 2 * FIRST_PAUSE
 
