@@ -7,9 +7,9 @@ from typing import Any
 from slipway_core.inputs.items import Item
 from slipway_core.package.manifest import Manifest
 
-BYTES_PER_TOKEN = 4
-IMAGE_BYTES_PER_TOKEN = 4096
-VALUES_PER_TOKEN = 512
+BYTES_PER_TOKEN = 4  # of a text in UTF-8
+IMAGE_BYTES_PER_TOKEN = 4096  # of an encoded image
+VALUES_PER_TOKEN = 512  # of a row
 
 
 def estimate_tokens(manifest: Manifest, item: Item) -> int:

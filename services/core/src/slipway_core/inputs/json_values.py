@@ -8,8 +8,8 @@ from typing import Any
 
 from slipway_core.errors import InvalidInput
 
-MAX_VALUES = 10_000
-MAX_DEPTH = 8
+MAX_VALUES = 10_000  # in one JSON value, containers included
+MAX_DEPTH = 8  # levels of nesting
 MAX_TEXT_CHARACTERS = 1_000_000
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 

@@ -18,7 +18,7 @@ from slipway_core.package.datatypes import INTEGER_RANGES, MAX_FLOATS, Datatype
 from slipway_core.package.manifest import Manifest, TensorSpec
 
 MAX_ROWS = 100_000
-MAX_NUMBERS_PER_ROW = 4_000_000
+MAX_NUMBERS_PER_ROW = 4_000_000  # in one tensor of the row
 
 
 def parse_row(manifest: Manifest, raw: Any, field: str) -> Any:

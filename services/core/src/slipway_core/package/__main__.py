@@ -35,7 +35,9 @@ def main() -> int:
     except ModelError as error:
         log.error("the model cannot be fetched", code=error.code, cause=error.message)
         return 1
-    log.info("the model is there", folder=str(package.folder), digest=package.manifest.digest)
+    log.info(
+        "the model is in the cache", folder=str(package.folder), digest=package.manifest.digest
+    )
     return 0
 
 

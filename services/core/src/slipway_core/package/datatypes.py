@@ -1,4 +1,4 @@
-"""Everything that follows from the name of a tensor's datatype."""
+"""The datatypes of tensors, and the values that each can hold."""
 
 from __future__ import annotations
 

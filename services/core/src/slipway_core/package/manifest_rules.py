@@ -117,9 +117,9 @@ def _check_tensor_inputs(manifest: Manifest) -> None:
             "inputs", "must describe the tensors of a tensor model: name, datatype and shape"
         )
     if not manifest.outputs:
-        raise _invalid("outputs", "must name the tensors that come out, in order")
+        raise _invalid("outputs", "must name the tensors that the model returns, in order")
     if any(spec.image for spec in manifest.inputs) and len(manifest.inputs) > 1:
-        raise _invalid("inputs", "must be a single one for a model of pictures")
+        raise _invalid("inputs", "must have a single entry for a model of pictures")
     for index, spec in enumerate(manifest.inputs):
         if not spec.shape:
             raise _invalid(

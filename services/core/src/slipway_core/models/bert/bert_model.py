@@ -66,8 +66,7 @@ class BertModel(Model):
             head = read_classifier_weights(file, config)
         self._classes = read_labels(self.manifest, config, len(head.classes.bias)) if head else []
         self._label_cache = LabelVectorCache()
-        embeds = self.manifest.task == "text-embedding"
-        self._embedding_size = config.hidden_size if embeds else 0
+        self._embedding_size = config.hidden_size if self.manifest.task == "text-embedding" else 0
         weights = read_encoder_weights(file, config)
 
         def make(dtype: torch.dtype) -> Embedder:
@@ -179,6 +178,6 @@ def _make_head(
     if classifier is None:
         return PoolingHead(mean=output.pooling == "mean", normalize=output.normalize)
     if config.problem_type == "regression":
-        raise ModelInvalid("`problem_type` regression of config.json is not a classification")
+        raise ModelInvalid("config.json: `problem_type` must be a classification, not regression")
     multi_label = config.problem_type == "multi_label_classification"
     return ClassifierHead(classifier, multi_label=multi_label, device=device)
