@@ -21,8 +21,9 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from tests.benchmarks.texts import lognormal_texts
 
+from slipway_core.inputs.items import Item
 from slipway_core.models.bert import BertModel
-from slipway_core.models.model import Item, LoadOptions
+from slipway_core.models.model import LoadOptions
 from slipway_core.package.manifest import Manifest
 
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 from tests.benchmarks.load import BenchmarkFailed
 
-from slipway_core.engines.client import computing_environment
-from slipway_core.engines.cpu_quota import available_cpus
+from slipway_core.engines.cores import available_cores
+from slipway_core.engines.environment import engine_environment
 from slipway_core.errors import ModelLoadFailed
 
 TEXTS = 1000
@@ -49,7 +49,7 @@ class LimitProcess:
     def __init__(self, threads: int) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.limit", f"--threads={threads}"],
-            env=computing_environment(os.environ, threads),
+            env=engine_environment(os.environ, threads),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -90,7 +90,7 @@ class Limit:
     def measure_beside_one_process(self, window: int, layout: Layout | None = None) -> InProcess:
         """The same, in `layout` when it is given, and what one process on all threads computes."""
         layout = layout or self.layout_of(window)
-        one_process = Layout(1, available_cpus())
+        one_process = Layout(1, available_cores())
         limit = self.measure_in(layout, window)
         same = layout == one_process
         return InProcess(limit, limit if same else self.measure_in(one_process, window))
@@ -114,7 +114,7 @@ class Limit:
 @contextmanager
 def open_limit(seconds: float, also: Layout | None = None) -> Iterator[Limit]:
     """Measures for `seconds` at a time, in both ways to use all cores and in `also`."""
-    cores = available_cpus()
+    cores = available_cores()
     layouts = {Layout(1, cores), Layout(cores, 1), *([also] if also else ())}
     with ExitStack() as stack:
         processes: dict[Layout, list[LimitProcess]] = {}
@@ -131,7 +131,7 @@ def _compute_when_told(threads: int) -> None:
     from tests.benchmarks.encoder import load, measure
     from tests.benchmarks.texts import lognormal_texts
 
-    from slipway_core.models.model import Item
+    from slipway_core.inputs.items import Item
 
     try:
         model = load("bf16", threads)

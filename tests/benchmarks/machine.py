@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-from slipway_core.engines.cpu_quota import available_cpus
+from slipway_core.engines.cores import available_cores
 
 CPU_FACTS = Path("/proc/cpuinfo")
 TELLING_FLAGS = {
@@ -26,7 +26,7 @@ def describe_machine() -> str:
     """One sentence: date, commit, CPU with its matrix instructions, cores, versions."""
     facts = CPU_FACTS.read_text() if CPU_FACTS.exists() else ""
     model, flags = parse_cpu_facts(facts)
-    cpu = f"{available_cpus()} cores of {model or platform.processor() or 'an unknown CPU'}"
+    cpu = f"{available_cores()} cores of {model or platform.processor() or 'an unknown CPU'}"
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "uvicorn"))
     return (
         f"{datetime.now(UTC):%Y-%m-%d}, commit {_commit()}, {cpu} ({', '.join(flags) or 'no AVX'}),"

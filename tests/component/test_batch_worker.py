@@ -12,7 +12,7 @@ from tests.fixtures.batch import (
     measure_lengths,
 )
 
-from slipway_core.models.model import Item, Outcome
+from slipway_core.inputs.items import Item, Outcome
 
 pytestmark = pytest.mark.component
 

@@ -1,4 +1,4 @@
-"""Archives behind URLs arrive whole or not at all, whatever the network does."""
+"""Archives at URLs are downloaded completely or not at all, whatever the network does."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ print(package.folder)
 
 
 def archive(size: int = 300_000, extra: bytes = b"") -> bytes:
-    """A package that does not compress, of about `size` bytes."""
+    """Return an archive of a package, about `size` bytes of random content."""
     content = io.BytesIO()
     files = {"slipway.yaml": MANIFEST + extra, "model.py": b"", "weights": os.urandom(size)}
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
@@ -62,7 +62,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(model_server: ModelServer) -> ModelServer:
-    """The server with a package to serve."""
+    """Return the server, with a package to serve."""
     model_server.content = archive()
     return model_server
 
@@ -72,7 +72,7 @@ def resolve(server: ModelServer, cache: Path, **more: Any) -> Package:
 
 
 def assert_clean(cache: Path) -> None:
-    """Nothing half-written is left: only whole packages, and locks."""
+    """Check that only complete packages and locks are left."""
     assert [path for path in (cache / "work").iterdir() if path.suffix != ".lock"] == []
 
 
@@ -95,7 +95,7 @@ def test_without_a_pin_the_server_is_asked_for_news(
     server.dates, server.etags = dates, not dates
     before = resolve(server, cache).manifest
     assert resolve(server, cache).manifest == before
-    assert server.whole_answers == 1
+    assert server.complete_responses == 1
     if dates:
         return
 
@@ -133,7 +133,7 @@ def test_offline_the_second_start_asks_nobody(
 def test_without_a_pin_the_second_start_needs_no_network(
     server: ModelServer, cache: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    """What was fetched from a source that is gone now serves, soon and whatever the source is."""
+    """A package whose source is gone is served from the cache, soon, for any kind of source."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
@@ -154,7 +154,7 @@ def test_a_cut_download_goes_on_where_it_broke_off(
     package = resolve(server, cache, sha256=digest(server.content))
 
     assert package.manifest.name == "mine"
-    assert server.whole_answers == 1
+    assert server.complete_responses == 1
     assert server.bytes_sent == len(server.content)
     assert len(server.requests) == -(-len(server.content) // 20_000)
     assert_clean(cache)
@@ -174,7 +174,7 @@ def test_a_server_without_ranges_is_asked_again_from_the_start(
 
 def test_other_content_is_not_appended_to_an_old_part(server: ModelServer, cache: Path) -> None:
     server.cut_after, server.failures = 100_000, []
-    once = Limits(backoff_seconds=0.01, fruitless_tries=1)
+    once = Limits(backoff_seconds=0.01, max_fruitless_attempts=1)
     server.ranges = False
     with pytest.raises(ModelDownloadFailed):
         resolve(server, cache, limits=once)
@@ -183,7 +183,7 @@ def test_other_content_is_not_appended_to_an_old_part(server: ModelServer, cache
     package = resolve(server, cache, sha256=digest(server.content))
 
     assert package.manifest.name == "mine"
-    assert server.requests[-1].startswith("bytes=100000-")  # asked, and refused by If-Range
+    assert server.requests[-1].startswith("bytes=100000-")  # sent, and rejected by If-Range
 
 
 @pytest.mark.parametrize(
@@ -208,7 +208,7 @@ def test_statuses_are_told_apart(
 
 
 def test_a_silent_server_is_given_up(cache: Path) -> None:
-    limits = Limits(backoff_seconds=0.01, read_timeout_seconds=0.2, fruitless_tries=2)
+    limits = Limits(backoff_seconds=0.01, read_timeout_seconds=0.2, max_fruitless_attempts=2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/mine.zip"
         with pytest.raises(ModelDownloadFailed, match="ReadTimeout"):
@@ -216,7 +216,7 @@ def test_a_silent_server_is_given_up(cache: Path) -> None:
 
 
 def test_a_server_that_is_not_there_is_named(cache: Path) -> None:
-    limits = Limits(backoff_seconds=0.01, fruitless_tries=2)
+    limits = Limits(backoff_seconds=0.01, max_fruitless_attempts=2)
     with pytest.raises(ModelDownloadFailed, match=r"127\.0\.0\.1:1/x cannot be read: ConnectError"):
         resolve_package("http://user:word@127.0.0.1:1/x?sig=secret", cache=cache, limits=limits)
 
@@ -230,7 +230,7 @@ def test_a_download_that_takes_too_long_is_given_up(server: ModelServer, cache: 
 
 def test_a_package_over_the_limit_is_refused(server: ModelServer, cache: Path) -> None:
     with pytest.raises(ModelInvalid, match="larger than the 1000 bytes"):
-        resolve(server, cache, limits=Limits(download_bytes=1000))
+        resolve(server, cache, limits=Limits(max_download_bytes=1000))
     assert server.bytes_sent < len(server.content)
 
 
@@ -258,7 +258,7 @@ def test_user_and_password_of_the_url_are_sent(server: ModelServer, cache: Path)
 def test_endless_redirects_are_given_up(server: ModelServer, cache: Path) -> None:
     server.redirect_to = server.url
     with pytest.raises(ModelDownloadFailed, match="TooManyRedirects"):
-        resolve(server, cache, limits=Limits(backoff_seconds=0.01, fruitless_tries=1))
+        resolve(server, cache, limits=Limits(backoff_seconds=0.01, max_fruitless_attempts=1))
 
 
 def test_an_unusable_cache_is_named(server: ModelServer, tmp_path: Path) -> None:
@@ -284,7 +284,7 @@ def test_five_processes_share_one_download(server: ModelServer, cache: Path, pin
 
     assert [process.returncode for process in processes] == [0] * 5
     assert len(folders) == 1
-    assert server.whole_answers == 1
+    assert server.complete_responses == 1
     assert server.bytes_sent == len(server.content)
     assert_clean(cache)
 
@@ -311,5 +311,5 @@ def test_a_killed_download_is_continued_by_the_next_process(
     assert package.manifest.digest == wanted
     assert server.requests[0] == ""
     assert all(asked.startswith("bytes=") for asked in server.requests[1:])
-    assert server.whole_answers == 1
+    assert server.complete_responses == 1
     assert_clean(cache)

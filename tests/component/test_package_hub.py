@@ -1,4 +1,4 @@
-"""Packages on the hub: one commit of a repository, without what Slipway does not read."""
+"""Packages on the hub: one commit of a repository, without files that Slipway does not read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from slipway_core.errors import (
 from slipway_core.package import Limits, Package, resolve_package
 from slipway_core.package.digest import folder_digest
 
-QUICK = Limits(backoff_seconds=0.01, fruitless_tries=2)
+QUICK = Limits(backoff_seconds=0.01, max_fruitless_attempts=2)
 WANTED = {
     "config.json": json.dumps({"model_type": "bert", "max_position_embeddings": 512}).encode(),
     "tokenizer.json": b"{}",
@@ -41,7 +41,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def hub(hub_server: HubServer) -> HubServer:
-    """The hub with a model to serve."""
+    """Return the hub, with a model to serve."""
     hub_server.files = WANTED | UNWANTED
     return hub_server
 
@@ -94,7 +94,7 @@ def test_what_is_wrong_is_told_apart(hub: HubServer, cache: Path) -> None:
         resolve(cache, "hf://acme/other")
     with pytest.raises(ModelNotFound, match="RevisionNotFound"):
         resolve(cache, "hf://acme/mine@v9")
-    small = Limits(download_bytes=1000)
+    small = Limits(max_download_bytes=1000)
     with pytest.raises(ModelInvalid, match="more than this service accepts"):
         resolve_package("hf://acme/mine", cache=cache, limits=small)
     hub.gated = True
@@ -107,7 +107,7 @@ def test_a_hub_that_is_away_is_worth_another_try(
 ) -> None:
     before = resolve(cache)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    assert resolve(cache) == before  # the cache serves
+    assert resolve(cache) == before  # from the cache
     with pytest.raises(ModelDownloadFailed) as raised:
         resolve(cache, "hf://acme/mine@other")
     assert raised.value.retryable

@@ -22,7 +22,7 @@ from slipway_core.package import Limits, resolve_package
 from slipway_core.package.digest import folder_digest
 
 MANIFEST = b"name: mine\nversion: '3'\ntask: python\nruntime: python\n"
-QUICK = Limits(backoff_seconds=0.01, fruitless_tries=2)
+QUICK = Limits(backoff_seconds=0.01, max_fruitless_attempts=2)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_what_is_wrong_is_told_apart(s3_server: S3Server, bucket: str, cache: Pa
         resolve_package(f"s3://{bucket}/mine.zip", cache=cache, limits=QUICK)
     with pytest.raises(ModelIntegrityError):
         resolve_package(f"s3://{bucket}/mine.zip", sha256="0" * 64, cache=cache, limits=QUICK)
-    small = Limits(download_bytes=5)
+    small = Limits(max_download_bytes=5)
     with pytest.raises(ModelInvalid, match="more than this service accepts"):
         resolve_package(f"s3://{bucket}/mine.zip", cache=cache, limits=small)
 

@@ -6,7 +6,7 @@ import pytest
 
 from slipway_batch import slices
 from slipway_batch.slices import cut, in_slices
-from slipway_core.models.model import Item, Outcome
+from slipway_core.inputs.items import Item, Outcome
 
 
 def sizes(values: list[str | bytes], max_tokens: int) -> list[int]:

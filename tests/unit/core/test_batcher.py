@@ -1,4 +1,4 @@
-"""What callers of the batcher notice: who is answered, in which order, and who is refused."""
+"""What callers of the batcher see: which requests are answered, in which order, or rejected."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 import pytest
 
 from slipway_core.batching.batcher import Batcher, BatchReport
-from slipway_core.batching.waiting import DEAD_ENTRIES_KEPT
+from slipway_core.batching.request_queue import MAX_DEAD_ENTRIES
 from slipway_core.errors import DeadlineExceeded, Draining, PayloadTooLarge, QueueFull
-from slipway_core.models.model import Item, Outcome
+from slipway_core.inputs.items import Item, Outcome
 
 
 class Engines:
-    """Stands for the engines: each batch is answered when the test says so."""
+    """A stand-in for the engines. Each batch is answered when the test opens its gate."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
-        self.whole: list[bool] = []
-        self.wanted: list[Callable[[], bool]] = []
+        self.all_cores: list[bool] = []
+        self.is_wanted: list[Callable[[], bool]] = []
         self.gates: list[asyncio.Event] = []
         self.error: Exception | None = None
 
     def run(
-        self, items: Sequence[Item], *, whole: bool, wanted: Callable[[], bool]
+        self, items: Sequence[Item], *, all_cores: bool, is_wanted: Callable[[], bool]
     ) -> asyncio.Future[list[Outcome]]:
         gate = asyncio.Event()
-        self.whole.append(whole)
-        self.wanted.append(wanted)
+        self.all_cores.append(all_cores)
+        self.is_wanted.append(is_wanted)
         self.batches.append([item.value for item in items])
         self.gates.append(gate)
         return asyncio.ensure_future(self._answer(gate, items))
@@ -52,7 +52,7 @@ async def settle() -> None:
 
 
 async def passed(seconds: float) -> None:
-    """Let that much of the batch's computing time go by."""
+    """Let `seconds` of a batch's computing time pass."""
     elapsed = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, elapsed.set)
     await elapsed.wait()
@@ -162,7 +162,7 @@ async def test_what_arrives_alone_gets_all_cores_and_what_arrives_meanwhile_wait
     assert engines.batches == [["a"]]
     await engines.finish(0)
     await engines.finish(1)
-    assert engines.whole == [True, True]
+    assert engines.all_cores == [True, True]
     await asyncio.gather(alone, late)
 
 
@@ -176,7 +176,7 @@ async def test_lanes_share_a_burst_and_do_not_wait_for_each_other() -> None:
     await settle()
     await engines.finish(1)
     assert engines.batches[2:] == [["e", "f", "g"]]
-    assert not any(engines.whole)
+    assert not any(engines.all_cores)
     for batch in (0, 2):
         await engines.finish(batch)
     await asyncio.gather(burst, next_one)
@@ -188,7 +188,7 @@ async def test_an_input_that_is_most_of_the_work_gets_all_cores() -> None:
     costs = [70, 5, 5]
     request = batcher.submit(texts(*"abc"), costs, timeout_seconds=60)
     await settle()
-    assert (engines.batches, engines.whole) == ([["a", "b", "c"]], [True])
+    assert (engines.batches, engines.all_cores) == ([["a", "b", "c"]], [True])
     await engines.finish(0)
     await request
 
@@ -207,7 +207,7 @@ async def test_a_lane_leaves_some_of_a_long_queue_to_the_others() -> None:
 
 
 async def two_busy_lanes(engines: Engines, seconds: float) -> tuple[Batcher, list[Any]]:
-    """A batcher whose lanes have computed two requests each, as batches 1 and 2, for so long."""
+    """Return a batcher whose lanes have computed batches 1 and 2, of two requests each."""
     batcher = batcher_of(engines, lanes=2)
     requests = [submit(batcher, name) for name in "abcde"]
     await settle()
@@ -296,10 +296,10 @@ async def test_closing_ends_a_lane_s_wait_for_clients() -> None:
 
 async def test_cores_that_others_want_are_not_joined() -> None:
     engines = Engines()
-    batcher = batcher_of(engines, lanes=2, may_join=lambda: False)
+    batcher = batcher_of(engines, lanes=2, may_use_all_cores=lambda: False)
     request = submit(batcher, "a")
     await settle()
-    assert engines.whole == [False]
+    assert engines.all_cores == [False]
     await finish_all(engines, [request])
 
 
@@ -387,10 +387,10 @@ async def test_a_batch_is_wanted_as_long_as_somebody_waits_for_it() -> None:
     assert engines.batches[1] == ["a", "b"]
     impatient.cancel()
     await settle()
-    assert engines.wanted[1]()
+    assert engines.is_wanted[1]()
     patient.cancel()
     await settle()
-    assert not engines.wanted[1]()
+    assert not engines.is_wanted[1]()
     await engines.finish(1)
 
 
@@ -432,7 +432,7 @@ async def test_what_still_waits_at_the_end_is_refused_and_not_computed() -> None
     computed, waiting = submit(batcher, "a"), submit(batcher, "b")
     await settle()
     batcher.close()
-    batcher.refuse_waiting()
+    batcher.reject_queued()
     with pytest.raises(Draining):
         await waiting
     await engines.finish(0)
@@ -479,7 +479,7 @@ async def test_while_no_engine_answers_requests_that_gave_up_take_no_room() -> N
             request.cancel()
         await settle()
     assert batcher.queued_tokens == 0
-    assert len(batcher._waiting) <= 2 * DEAD_ENTRIES_KEPT
+    assert len(batcher._queue) <= 2 * MAX_DEAD_ENTRIES
     waiting = submit(batcher, "b")
     await settle()
     await engines.finish(0)

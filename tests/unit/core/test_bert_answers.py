@@ -1,4 +1,4 @@
-"""What callers get of the demo model: vectors, zero-shot labels, and refusals item by item."""
+"""Predictions of the demo model: embeddings, zero-shot labels, and rejected items."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 from tests.fixtures.bert_packages import load_bert
 from tests.fixtures.demo_model import demo_model, demo_model_folder
 
-from slipway_core.models.bert.zero_shot import LabelVectors
-from slipway_core.models.model import Item
+from slipway_core.inputs.items import Item
+from slipway_core.models.bert.zero_shot import LabelVectorCache
 
 TEXT = "The team scored twice in the last minute of the match."
 LABELS = ("politics", "sports", "cooking")
@@ -60,14 +60,14 @@ def test_half_a_surrogate_pair_fails_its_item_alone() -> None:
 
 
 def test_labels_that_are_kept_are_bounded_and_the_latest_stay() -> None:
-    kept = LabelVectors(most=3)
+    kept = LabelVectorCache(max_labels=3)
     for label in "abc":
-        kept.keep([label], [np.array([3, 4], dtype=np.float32)])
-    assert list(kept.known("abc")) == list("abc")
-    kept.known("a")
-    units = kept.keep(["e"], [np.zeros(2, dtype=np.float32)])
+        kept.put([label], [np.array([3, 4], dtype=np.float32)])
+    assert list(kept.get("abc")) == list("abc")
+    kept.get("a")
+    units = kept.put(["e"], [np.zeros(2, dtype=np.float32)])
     assert units["e"].tolist() == [0, 0]
-    found = kept.known("abce")
+    found = kept.get("abce")
     assert list(found) == ["a", "c", "e"]
     assert found["a"].tolist() == pytest.approx([0.6, 0.8])
 

@@ -1,4 +1,4 @@
-"""Batching never changes an answer: a text gets the same vector alone and in any company."""
+"""Batching never changes a prediction: a text gets the same vector alone and in any batch."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from tests.fixtures.bert_packages import load_bert
 from tests.fixtures.demo_model import demo_model, demo_model_folder
 
+from slipway_core.inputs.items import Item
 from slipway_core.models.bert import BertModel
-from slipway_core.models.model import Item
 
 words = st.sampled_from(
     ["a", "the", "river", "3.14", "Großstadt", "北京", "x" * 40, "?", "👍", "-"]

@@ -1,4 +1,4 @@
-"""What BERT packages may look like, computed as a plain forward pass would, and what is refused."""
+"""BERT packages of all supported forms agree with a plain forward pass; others are rejected."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from slipway_core.errors import ModelInvalid, ModelLoadFailed
+from slipway_core.inputs.items import Item
 from slipway_core.models.bert import BertModel
-from slipway_core.models.model import Item
 
 TEXTS = ["a", "hello world", "the quick brown fox", "zz zz zz zz", "x" * 60]
 ACTIVATIONS = {
@@ -26,7 +26,7 @@ ACTIVATIONS = {
 
 
 def plain_hidden(tensors: dict[str, Tensor], config: dict[str, Any], ids: list[int]) -> Tensor:
-    """The last hidden state of one text, [tokens, hidden], written down as plainly as can be."""
+    """Return the last hidden state of one text, [tokens, hidden], by a plain forward pass."""
 
     def linear(name: str, x: Tensor) -> Tensor:
         return functional.linear(x, tensors[f"{name}.weight"], tensors[f"{name}.bias"])

@@ -1,4 +1,4 @@
-"""How texts are laid into rows: all of them, once, whole, with little padding and few shapes."""
+"""Texts are packed into rows once and undivided, with little padding and in few shapes."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway_core.models.bert.packing import (
-    END_TO_END_TOKENS,
     LENGTH_STEP,
-    PIECE_TOKENS,
+    MAX_PIECE_TOKENS,
+    MAX_UNPADDED_TOKENS,
     SINGLE_ROW_STEP,
     pack,
-    pack_end_to_end,
+    pack_unpadded,
 )
 
 lengths = st.lists(st.integers(1, 1200), max_size=80)
@@ -33,17 +33,17 @@ def test_each_text_is_in_one_row_and_rows_are_long_enough(lengths: list[int]) ->
 def test_a_piece_is_small_or_a_single_row(lengths: list[int]) -> None:
     for piece in pack(lengths):
         assert piece.length % SINGLE_ROW_STEP == 0
-        assert piece.tokens <= PIECE_TOKENS or len(piece.rows) == 1
+        assert piece.tokens <= MAX_PIECE_TOKENS or len(piece.rows) == 1
 
 
 @given(st.lists(st.integers(1, 40_000), max_size=40))
 def test_end_to_end_means_one_row_without_padding(lengths: list[int]) -> None:
-    pieces = pack_end_to_end(lengths)
+    pieces = pack_unpadded(lengths)
     assert [index for piece in pieces for index in piece.texts] == list(range(len(lengths)))
     for piece in pieces:
         assert len(piece.rows) == 1
         assert piece.length == sum(lengths[index] for index in piece.texts)
-        assert piece.tokens <= END_TO_END_TOKENS or len(piece.texts) == 1
+        assert piece.tokens <= MAX_UNPADDED_TOKENS or len(piece.texts) == 1
 
 
 def test_little_is_padding_when_many_texts_wait() -> None:
@@ -66,4 +66,4 @@ def test_the_number_of_shapes_is_bounded() -> None:
         for piece in pack([rng.randint(3, 256) for _ in range(count)]):
             shapes.add((len(piece.rows), piece.length))
     assert len(shapes) < 160
-    assert len({rows * length for rows, length in shapes}) <= PIECE_TOKENS // LENGTH_STEP + 16
+    assert len({rows * length for rows, length in shapes}) <= MAX_PIECE_TOKENS // LENGTH_STEP + 16

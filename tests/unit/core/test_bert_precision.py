@@ -1,4 +1,4 @@
-"""The choice between fp32 and bf16, and the seam to oneDNN."""
+"""The choice between fp32 and bf16, and the linear layers on oneDNN."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TOKENS = [np.array([1, 2, 3])]
 
 
 class Candidate(Embedder):
-    """Stands for an encoder of one format with a known accuracy and speed."""
+    """A stand-in for an encoder of one format with a known accuracy and speed."""
 
     def __init__(self, vector: Sequence[float], seconds: float, clock: list[float]) -> None:
         self._vectors = np.array([vector], dtype=np.float32)

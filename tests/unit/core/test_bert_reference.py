@@ -1,4 +1,4 @@
-"""The bert runtime against the vectors that sentence-transformers makes with the same model."""
+"""The bert runtime returns the vectors of sentence-transformers for the same model."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 import torch
 from tests.fixtures.demo_model import demo_model, reference
 
+from slipway_core.inputs.items import Item
 from slipway_core.models.bert import BertModel
-from slipway_core.models.model import Item
 
 has_bf16 = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
 

@@ -1,4 +1,4 @@
-"""Blocking work that may be left behind at the end of a process."""
+"""Blocking work that does not keep a process alive."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ from tests.fixtures.tiers import needs_two_cores
 
 from slipway_core.engines.pool import EnginePool
 from slipway_core.errors import ModelError, ModelIntegrityError, ModelLoadFailed
-from slipway_core.models.model import Item, Outcome
+from slipway_core.inputs.items import Item, Outcome
 from slipway_core.settings import ServiceSettings
 
 
@@ -149,9 +149,9 @@ async def test_a_batch_that_was_given_up_is_not_tried_again(misbehaving_package:
 async def test_what_nobody_waits_for_any_more_is_not_tried_again(misbehaving_package: Path) -> None:
     async with pool_of(misbehaving_package) as pool:
         (engine,) = engine_processes()
-        wanted = True
-        batch = pool.run(texts("sleep 60", "sleep 60"), wanted=lambda: wanted)
-        wanted = False
+        is_wanted = True
+        batch = pool.run(texts("sleep 60", "sleep 60"), is_wanted=lambda: is_wanted)
+        is_wanted = False
         engine.kill()
         assert answers(await pool.run(texts("a"))) == [1]
         assert batch.cancelled()
@@ -216,7 +216,7 @@ async def test_a_pool_that_ends_lets_nobody_wait(misbehaving_package: Path) -> N
 def test_engines_share_the_cores_and_take_eight_at_most(
     monkeypatch: pytest.MonkeyPatch, engines: int, cores: int, threads: int
 ) -> None:
-    monkeypatch.setattr("slipway_core.engines.pool.available_cpus", lambda: cores)
+    monkeypatch.setattr("slipway_core.engines.cores.available_cores", lambda: cores)
     assert EnginePool(ServiceSettings(engines=engines)).options.threads == threads
 
 
@@ -229,7 +229,7 @@ async def test_several_engines_compute_at_once(misbehaving_package: Path) -> Non
 
 @pytest.fixture(scope="module")
 def encoder_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small encoder: models of the bert runtime have a lane for each thread."""
+    """Write a package of a small encoder. The bert runtime has a lane for each thread."""
     package = write_bert_package(tmp_path_factory.mktemp("encoder"), make_tensors())
     (package / "slipway.yaml").write_text(
         "name: encoder\nversion: '1'\ntask: text-embedding\nruntime: bert\n"
@@ -243,7 +243,7 @@ async def test_a_model_with_lanes_computes_on_each_and_on_all_cores_alike(
     async with pool_of(encoder_package, threads=2) as pool:
         assert pool.info.lanes == 2
         batches = await asyncio.gather(
-            *(pool.run(texts("hello world"), whole=number % 3 == 0) for number in range(9))
+            *(pool.run(texts("hello world"), all_cores=number % 3 == 0) for number in range(9))
         )
         first, *others = [outcome.vector() for (outcome,) in batches]
         assert len(first)
@@ -255,11 +255,11 @@ async def test_a_model_with_lanes_computes_on_each_and_on_all_cores_alike(
 async def test_threads_that_compute_have_a_core_each(encoder_package: Path) -> None:
     cores: set[int] = os.sched_getaffinity(0)
     async with pool_of(encoder_package, threads=len(cores)) as pool:
-        await pool.run(texts("hello world"), whole=True)
+        await pool.run(texts("hello world"), all_cores=True)
         await asyncio.gather(*(pool.run(texts("hello world")) for _ in cores))
         threads = engine_processes()[0].threads()
         own = [places for thread in threads if len(places := os.sched_getaffinity(thread.id)) == 1]
-    # A thread for each lane, and those that compute together; of more than two the first is free.
+    # One thread for each lane, and the team of the main thread; of more than two the first is free.
     together = cores if len(cores) == 2 else cores - {min(cores)}
     assert sorted(core for places in own for core in places) == sorted([*cores, *together])
 

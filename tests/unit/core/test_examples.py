@@ -1,4 +1,4 @@
-"""Each example can be served as it is in the repository, and built again by its script."""
+"""Each example can be served as it is in the repository, and rebuilt by its script."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from slipway_core.models.model import LoadOptions, Model
 from slipway_core.package import resolve_package
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
-LARGEST_FILE_BYTES = 200_000
+MAX_FILE_BYTES = 200_000
 
 
 def load(folder: Path) -> Model:
@@ -105,7 +105,7 @@ def test_examples_are_small_and_say_how_they_are_served() -> None:
     folders = [folder for folder in EXAMPLES.iterdir() if folder.is_dir()]
     assert {folder.name for folder in folders} >= {"iris-mlp", "tiny-sentiment", "word-count"}
     for folder in folders:
-        assert all(path.stat().st_size < LARGEST_FILE_BYTES for path in folder.iterdir())
+        assert all(path.stat().st_size < MAX_FILE_BYTES for path in folder.iterdir())
         readme = (folder / "README.md").read_text()
         assert f"slipway local --model examples/{folder.name}" in readme
         assert "curl" in readme

@@ -1,4 +1,4 @@
-"""What callers send becomes Items, or an error that names the field and the rule."""
+"""Inputs become Items; errors name the field and the rule."""
 
 from __future__ import annotations
 
@@ -10,15 +10,10 @@ from typing import Any
 import pytest
 
 from slipway_core.errors import InvalidInput, UnknownModality
-from slipway_core.inputs.parsing import (
-    LARGEST_IMAGE_BYTES,
-    estimate_tokens,
-    from_stored,
-    parse_input,
-    parse_rows,
-    to_stored,
-)
-from slipway_core.models.model import Item
+from slipway_core.inputs.cost import estimate_tokens
+from slipway_core.inputs.items import Item
+from slipway_core.inputs.parsing import MAX_IMAGE_BYTES, parse_input, parse_rows
+from slipway_core.inputs.stored_form import from_stored, to_stored
 from slipway_core.package.manifest import ImageInput, Manifest, TensorSpec
 
 EMBEDDER = Manifest(name="e", task="text-embedding", runtime="bert", max_input_tokens=256)
@@ -145,8 +140,8 @@ def test_a_picture_comes_as_bytes_or_base64() -> None:
         ("héllo", "in base64"),
         ("abc", "in base64"),
         (3, "must be a picture in base64, not a number"),
-        (bytes(LARGEST_IMAGE_BYTES + 1), "at most"),
-        ("A" * (LARGEST_IMAGE_BYTES * 2), "at most"),
+        (bytes(MAX_IMAGE_BYTES + 1), "at most"),
+        ("A" * (MAX_IMAGE_BYTES * 2), "at most"),
     ],
 )
 def test_what_is_no_picture_is_refused(raw: Any, says: str) -> None:

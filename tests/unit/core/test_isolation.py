@@ -1,4 +1,4 @@
-"""An input on which a model fails takes no other input of its batch down."""
+"""An input on which a model fails does not fail the others in its batch."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway_core.engines.isolation import run_isolated
-from slipway_core.models.model import Item, Model
+from slipway_core.inputs.items import Item
+from slipway_core.models.model import Model
 
 
 class Squares(Model):
-    """Squares numbers; raises for the batch when one is negative, refuses zero alone."""
+    """Squares numbers. Raises for a batch with a negative number, and rejects zero alone."""
 
     calls = 0
 

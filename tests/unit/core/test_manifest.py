@@ -1,4 +1,4 @@
-"""A manifest is read as it is written, and each mistake is named with its key and its remedy."""
+"""A manifest is read as written, and each mistake is reported with its key and its remedy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ import pytest
 import yaml
 
 from slipway_core.errors import ModelInvalid
-from slipway_core.package.manifest import MANIFEST_NAME, read_manifest
+from slipway_core.package.manifest import MANIFEST_NAME
+from slipway_core.package.manifest_file import read_manifest
 
 TENSOR: dict[str, Any] = {
     "name": "mine",
@@ -36,7 +37,7 @@ PYTHON: dict[str, Any] = {"name": "mine", "task": "python", "runtime": "python"}
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A package folder with every file that a manifest of these tests may name."""
+    """Return a package folder with all files that the manifests of these tests name."""
     for name in ("model.pt", "model.py", "tokenizer.json"):
         (tmp_path / name).write_bytes(b"")
     return tmp_path
@@ -48,7 +49,7 @@ def write(folder: Path, content: Any) -> None:
 
 
 def edited(manifest: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """A deep copy with the value at a path such as `inputs.0.shape` replaced."""
+    """Return a deep copy with the value at a path such as `inputs.0.shape` replaced."""
     copy: dict[str, Any] = yaml.safe_load(yaml.safe_dump(manifest))
     place: Any = copy
     *parents, last = path.split(".")
@@ -128,7 +129,7 @@ def test_a_python_model_may_serve_several_modalities(folder: Path) -> None:
         (TEXT, "inputs", [{"name": "ids"}], "`inputs.0.name` must be one of input_ids"),
         (TEXT, "files.tokenizer", "none.json", "`files.tokenizer` names none.json"),
         (PYTHON, "files.entrypoint", "a.b", "`files.entrypoint` must be the name of a class"),
-        (PYTHON, "runtime", "bert", "`task` is python, which the runtime bert does not do"),
+        (PYTHON, "runtime", "bert", "`task` is python, which the runtime bert does not support"),
     ],
 )
 def test_a_mistake_is_named_with_its_key(

@@ -16,10 +16,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway_core.errors import ModelInvalid
-from slipway_core.package.archive import member_path, unpack
+from slipway_core.package.archive import unpack
+from slipway_core.package.file_names import member_path
 from slipway_core.package.limits import Limits
 
-LIMITS = Limits(unpacked_bytes=100_000, files=20)
+LIMITS = Limits(max_unpacked_bytes=100_000, max_files=20)
 ESCAPES = [
     "../outside",
     "a/../../outside",

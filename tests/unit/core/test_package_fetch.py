@@ -28,7 +28,7 @@ class _Quiet(http.server.SimpleHTTPRequestHandler):
 
 @pytest.fixture
 def address(tmp_path: Path) -> Iterator[str]:
-    """A web server with an archive of a package; gives its address."""
+    """Serve an archive of a package over HTTP and yield its URL."""
     folder = tmp_path / "sample"
     folder.mkdir()
     for name, text in PACKAGE.items():

@@ -38,7 +38,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A package in a folder."""
+    """Return a package in a folder."""
     folder = tmp_path / "My Model"
     folder.mkdir()
     (folder / "slipway.yaml").write_text(MANIFEST)
@@ -47,7 +47,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def bert_folder(folder: Path) -> Path:
-    """A folder laid out like a sentence-transformers model, with empty weights."""
+    """Write a folder in the layout of a sentence-transformers model, with empty weights."""
     folder.mkdir()
     (folder / "config.json").write_text(
         json.dumps({"model_type": "bert", "max_position_embeddings": 512})

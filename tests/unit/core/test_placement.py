@@ -1,4 +1,4 @@
-"""Which core a thread of an engine stays on, and when it leaves it."""
+"""When a thread of an engine is pinned to a core, and when it leaves it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TypeVar
 
 from tests.fixtures.tiers import needs_two_cores
 
-from slipway_core.engines.neighbours import FIRST_PAUSE, STRIKES
-from slipway_core.engines.placement import OwnCore, cores_of_threads
+from slipway_core.engines.placement import PinnedCore, cores_for_threads
+from slipway_core.engines.yielding import FIRST_PAUSE, YIELD_AFTER_SLOW_BATCHES
 
 T = TypeVar("T")
 
@@ -19,15 +19,15 @@ pytestmark = needs_two_cores
 
 def test_threads_have_cores_of_their_own_where_there_are_just_as_many() -> None:
     allowed = sorted(os.sched_getaffinity(0))
-    assert cores_of_threads(len(allowed)) == allowed
-    assert cores_of_threads(len(allowed) - 1) == [], "the scheduler finds an idle one"
-    assert cores_of_threads(len(allowed) + 1) == []
+    assert cores_for_threads(len(allowed)) == allowed
+    assert cores_for_threads(len(allowed) - 1) == [], "the scheduler finds an idle one"
+    assert cores_for_threads(len(allowed) + 1) == []
 
 
 def test_one_thread_may_go_anywhere() -> None:
     def alone() -> list[int]:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-        return cores_of_threads(1)
+        return cores_for_threads(1)
 
     assert in_a_thread(alone) == []
 
@@ -39,23 +39,23 @@ def test_a_thread_leaves_its_core_for_a_while_when_others_want_it() -> None:
     def compute(count: int, share: float) -> list[set[int]]:
         seen = []
         for _ in range(count):
-            core.take()
+            core.pin()
             seen.append(os.sched_getaffinity(0))
             core.observe(0.01, 0.01 * share)
         return seen
 
     def all_its_life() -> tuple[list[set[int]], ...]:
         return (
-            compute(STRIKES, 0.5),
+            compute(YIELD_AFTER_SLOW_BATCHES, 0.5),
             compute(FIRST_PAUSE, 1.0),
             compute(1, 0.5),
             compute(2 * FIRST_PAUSE, 1.0),
             compute(1, 1.0),
         )
 
-    core = OwnCore(max(everywhere))
+    core = PinnedCore(max(everywhere))
     disturbed, away, tried, longer_away, back = in_a_thread(all_its_life)
-    assert disturbed == [own] * STRIKES
+    assert disturbed == [own] * YIELD_AFTER_SLOW_BATCHES
     assert away == [everywhere] * FIRST_PAUSE
     assert tried == [own]
     assert longer_away == [everywhere] * FIRST_PAUSE * 2

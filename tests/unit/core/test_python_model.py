@@ -1,6 +1,4 @@
-"""Models written in Python are loaded from their folder, and their mistakes are named by file and
-line.
-"""
+"""Models written in Python are loaded from their folder; errors name the file and line."""
 
 from __future__ import annotations
 
@@ -53,7 +51,7 @@ class Mine(Model):
 
 
 def answer(folder: Path, module: str, *texts: str, sample: str = "") -> str:
-    """What a fresh process says, as each engine is one: loading changes sys.path."""
+    """Return the output of a fresh process, as loading a model changes sys.path."""
     (folder / "model.py").write_text(module)
     (folder / "slipway.yaml").write_text(
         "{name: mine, task: python, runtime: python, files: {entrypoint: Mine}"

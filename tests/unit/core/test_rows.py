@@ -1,4 +1,4 @@
-"""Rows of numbers, however they are written, or an error that names the number."""
+"""Rows of numbers are parsed in each of their forms; errors name the number."""
 
 from __future__ import annotations
 
@@ -142,7 +142,7 @@ def test_a_row_of_one_number_needs_no_list() -> None:
 
 
 def test_ragged_values_within_a_row_are_refused() -> None:
-    with pytest.raises(InvalidInput, match="as many values as its neighbours") as error:
+    with pytest.raises(InvalidInput, match="the same shape as the first list") as error:
         parse_input(one_input("FP32", [-1, 2, -1]), "tabular", [[1], [1, 2]], field="input")
     assert field_of(error) == "input.1"
 

@@ -1,4 +1,4 @@
-"""Exported models answer each input as if it were alone."""
+"""Exported models compute each input as if it were alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exported models that cannot be served, or that would run code, stop at load with a reason."""
+"""Exported models that cannot be served, or that would run code, fail at load with a reason."""
 
 from __future__ import annotations
 
@@ -128,5 +128,5 @@ def test_options_that_cannot_be_met_are_refused(script_package: PackageMaker) ->
     with pytest.raises(ModelInvalid, match=r"computes in fp32.*SLIPWAY_PRECISION to auto"):
         load_package(folder, precision="bf16")
     if not torch.cuda.is_available():
-        with pytest.raises(ModelLoadFailed, match="torch finds none"):
+        with pytest.raises(ModelLoadFailed, match="torch finds no GPU"):
             load_package(folder, device="cuda")

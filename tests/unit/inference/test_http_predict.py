@@ -152,12 +152,14 @@ async def test_an_unexpected_error_tells_no_internals(direct: bool) -> None:
         def __init__(self, info: object) -> None:
             self.info = info
 
-        def run(self, items: object, *, whole: bool) -> asyncio.Future[object]:
+        def run(
+            self, items: object, *, all_cores: bool, is_wanted: object
+        ) -> asyncio.Future[object]:
             outcomes: asyncio.Future[object] = asyncio.get_running_loop().create_future()
             outcomes.set_exception(KeyError("secret detail"))
             return outcomes
 
-        def may_join(self) -> bool:
+        def may_use_all_cores(self) -> bool:
             return True
 
         async def close(self) -> None:

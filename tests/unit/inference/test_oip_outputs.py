@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from slipway_core.errors import InvalidInput, PredictionFailed
-from slipway_core.models.model import ModelInfo, Outcome
+from slipway_core.inputs.items import Outcome
+from slipway_core.models.model import ModelInfo
 from slipway_core.package.manifest import Manifest, TensorSpec
 from slipway_inference.api.open_inference.outputs import OutputTensor, output_specs, to_tensors
 

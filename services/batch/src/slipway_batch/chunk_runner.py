@@ -17,8 +17,8 @@ from slipway_batch.lease import keep_lease
 from slipway_batch.metrics import CHUNK_SECONDS, CHUNKS, ITEMS
 from slipway_batch.slices import Compute
 from slipway_core.errors import SlipwayError, StoreUnavailable
-from slipway_core.inputs.parsing import from_stored
-from slipway_core.models.model import Item, Outcome
+from slipway_core.inputs.items import Item, Outcome
+from slipway_core.inputs.stored_form import from_stored
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.records import Claim, ItemResult
 from slipway_core.store.suspects import FIRST_SUSPICION

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 
-from slipway_core.models.model import Item, Outcome
+from slipway_core.inputs.items import Item, Outcome
 
 SLICE_BYTES = 64 * 1024 * 1024
 """Most bytes of texts or pictures that are handed over at once."""

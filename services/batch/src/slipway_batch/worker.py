@@ -18,9 +18,9 @@ from slipway_batch.slices import Compute, in_slices
 from slipway_core.batching.batcher import Batcher
 from slipway_core.engines.pool import EnginePool
 from slipway_core.errors import SlipwayError
-from slipway_core.inputs.parsing import estimate_tokens
+from slipway_core.inputs.cost import estimate_tokens
+from slipway_core.inputs.items import Item, Outcome
 from slipway_core.maintenance.sweeper import keep_sweeping
-from slipway_core.models.model import Item, Outcome
 from slipway_core.queue.client import ArqDoorbell
 from slipway_core.queue.worker import QueueWorker
 from slipway_core.store.chunks import ChunkRepository
@@ -110,7 +110,7 @@ class BatchWorker:
             lanes=pool.info.lanes,
             max_batch_tokens=max_batch_tokens,
             max_queue_tokens=sys.maxsize,  # what waits is bounded by the chunks that are claimed
-            may_join=pool.may_join,
+            may_use_all_cores=pool.may_use_all_cores,
         )
 
         async def compute(items: list[Item]) -> list[Outcome]:

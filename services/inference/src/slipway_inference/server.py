@@ -15,7 +15,7 @@ from contextlib import contextmanager
 import structlog
 import uvicorn
 
-from slipway_core.engines.garbage import keep_what_exists
+from slipway_core.engines.garbage import freeze_existing_objects
 from slipway_core.observability.logging import flush_request_lines
 from slipway_inference.app import create_app
 from slipway_inference.http.connection import bounded_protocol
@@ -51,7 +51,7 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._service = service
         service.on_model_error = self._stop_now
-        service.on_model_loaded = keep_what_exists
+        service.on_model_loaded = freeze_existing_objects
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

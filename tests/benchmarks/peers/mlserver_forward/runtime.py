@@ -11,8 +11,9 @@ from mlserver import MLModel
 from mlserver.codecs import NumpyCodec, StringCodec
 from mlserver.types import InferenceRequest, InferenceResponse
 
+from slipway_core.inputs.items import Item
 from slipway_core.models.bert import BertModel
-from slipway_core.models.model import Item, LoadOptions
+from slipway_core.models.model import LoadOptions
 from slipway_core.package.manifest import Manifest
 
 

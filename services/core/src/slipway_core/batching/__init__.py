@@ -1,1 +1,1 @@
-"""Puts requests together into batches."""
+"""Groups requests into batches for the engines."""

@@ -1,4 +1,5 @@
-"""Processes that compute, started and replaced by a server.
+"""The processes that run models, started and replaced by a server.
 
-`process` and `isolation` run in them, `wire` on both sides, the other modules in the server.
+`process`, `isolation` and `placement` run in an engine process; `messages`, `yielding` and `cores`
+on both sides; all other modules in the server.
 """

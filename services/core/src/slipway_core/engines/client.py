@@ -1,7 +1,4 @@
-"""One engine process, seen from the server: started, given a model and batches, and ended.
-
-Secrets of the server are not passed on: a model's own code runs in the engine.
-"""
+"""The server's side of one engine process: start it, load a model, compute batches, end it."""
 
 from __future__ import annotations
 
@@ -9,64 +6,22 @@ import asyncio
 import os
 import socket
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Self, cast
 
 import msgspec
 
 from slipway_core import errors
-from slipway_core.engines import wire
+from slipway_core.engines import messages
+from slipway_core.engines.environment import engine_environment
+from slipway_core.engines.messages import Done, FromEngine, Load, Loaded, LoadFailed
 from slipway_core.errors import ModelError, ModelLoadFailed
-from slipway_core.models.model import (
-    Done,
-    FromEngine,
-    Load,
-    Loaded,
-    LoadFailed,
-    LoadOptions,
-    ModelInfo,
-)
+from slipway_core.models.model import LoadOptions, ModelInfo
 from slipway_core.package import Package
-
-# What the server needs for its own work; an address of a package may carry a password.
-SECRET_VARIABLES = frozenset(
-    {
-        "SLIPWAY_DATABASE_URL",
-        "SLIPWAY_REDIS_URL",
-        "SLIPWAY_WEBHOOK_SECRET",
-        "SLIPWAY_SECRETS_DIR",
-        "SLIPWAY_MODEL_URI",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "HF_TOKEN",
-    }
-)
-
-
-_COMPUTING = {
-    # libgomp's threads wait for each other's next product by spinning, for milliseconds. Beside
-    # another program that computes, such as a batch worker, that made engines ten times slower; not
-    # spinning at all costs a fifth on an idle machine. This is some microseconds.
-    "GOMP_SPINCOUNT": "10000",
-    # glibc keeps what a thread allocates in heaps of 64 MiB, and gives back one that becomes empty.
-    # Where tensors just did not fit into a lane's first heap, each layer mapped another one, met
-    # all its pages anew, and interrupted the other core to forget them: a tenth of the speed.
-    "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
-    "MALLOC_TOP_PAD_": str(64 * 1024 * 1024),
-    "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024),
-}
-
-
-def computing_environment(inherited: Mapping[str, str], threads: int) -> dict[str, str]:
-    """The environment of a process that computes on so many threads: what the libraries below torch
-    want, unless `inherited` has it already.
-    """
-    return {**_COMPUTING, **inherited, "OMP_NUM_THREADS": str(threads)}
 
 
 def model_error(code: str, message: str) -> ModelError:
-    """The error of loading a model that an engine reported by its code."""
+    """Return the ModelError that an engine reported by its code."""
     kind = getattr(errors, code, None)
     if isinstance(kind, type) and issubclass(kind, ModelError):
         return kind(message)
@@ -74,54 +29,52 @@ def model_error(code: str, message: str) -> ModelError:
 
 
 class EngineDied(Exception):
-    """The process ended, or was ended, before it answered."""
+    """The process ended, or was killed, before it replied."""
 
 
-Answered = Callable[[bytes | None], None]
-Tell = Callable[[FromEngine | EngineDied], None]
+OnBody = Callable[[bytes | None], None]
+OnReply = Callable[[FromEngine | EngineDied], None]
 
 
 class _Connection(asyncio.Protocol):
-    """The connection to one thread of an engine, which answers one message at a time."""
+    """The connection to one thread of an engine, which replies to one message at a time."""
 
     def __init__(self) -> None:
         self._received = bytearray()
         self._transport: asyncio.Transport | None = None
-        self._answered: Answered | None = None
+        self._on_body: OnBody | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        body = wire.take_frame(self._received)
+        body = messages.take_frame(self._received)
         if body is not None:
-            self._tell(body)
+            self._deliver(body)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._tell(None)
+        self._deliver(None)
 
-    def ask(self, frame: bytes, answered: Answered) -> None:
-        """Send a frame; `answered` is called with the body of the answer's frame, or with None when
-        the process ends before, or has ended.
-        """
-        self._answered = answered
+    def send(self, frame: bytes, on_body: OnBody) -> None:
+        """Send a frame. `on_body` gets the body of the reply, or None when the connection ends."""
+        self._on_body = on_body
         if self._transport is None or self._transport.is_closing():
-            asyncio.get_running_loop().call_soon(self._tell, None)
+            asyncio.get_running_loop().call_soon(self._deliver, None)
         else:
             self._transport.write(frame)
 
-    def _tell(self, body: bytes | None) -> None:
-        answered, self._answered = self._answered, None
-        if answered is not None:
-            answered(body)
+    def _deliver(self, body: bytes | None) -> None:
+        on_body, self._on_body = self._on_body, None
+        if on_body is not None:
+            on_body(body)
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
 
     def abort(self) -> None:
-        """Close it without waiting for what is still to be written."""
+        """Close the connection and discard unsent data."""
         if self._transport is not None:
             self._transport.abort()
 
@@ -129,7 +82,7 @@ class _Connection(asyncio.Protocol):
 class Engine:
     """One engine process and the connections to it.
 
-    It computes one batch at a time on all its cores, or one on each of its lanes: a caller must not
+    It computes one batch at a time on all its cores, or one on each of its lanes. Callers must not
     mix the two.
     """
 
@@ -141,14 +94,13 @@ class Engine:
         self._connections = lanes
         self._endings: set[asyncio.Task[None]] = set()
         self._watching = asyncio.create_task(self._watch())
-        self._ended_because = ""
+        self._kill_reason = ""
         self.lanes = 1
-        """How many batches it computes side by side; known when the model is loaded."""
+        """The number of batches that it computes side by side; set when the model is loaded."""
 
     @classmethod
     async def spawn(cls, *, threads: int, log_level: str) -> Self:
-        """Start a process that waits to be told what to load."""
-        passed_on = {name: v for name, v in os.environ.items() if name not in SECRET_VARIABLES}
+        """Start a process that waits for a model to load."""
         pairs = [socket.socketpair() for _ in range(1 + (threads if threads > 1 else 0))]
         descriptors = [theirs.fileno() for _, theirs in pairs]
         process = None
@@ -164,7 +116,7 @@ class Engine:
                 *map(str, descriptors[1:]),
                 pass_fds=descriptors,
                 stdin=asyncio.subprocess.DEVNULL,
-                env=computing_environment(passed_on, threads),
+                env=engine_environment(os.environ, threads),
             )
             main, *others = [await _connect(ours) for ours, _ in pairs]
         except BaseException:
@@ -179,16 +131,17 @@ class Engine:
         return cls(process, main, others)
 
     async def load(self, package: Package, options: LoadOptions) -> ModelInfo:
-        """Load the model; raises the ModelError that the engine reports."""
+        """Load the model. Raises the ModelError that the engine reports."""
         request = Load(str(package.folder), package.manifest, options)
-        told: asyncio.Future[FromEngine | EngineDied] = asyncio.get_running_loop().create_future()
+        received: asyncio.Future[FromEngine | EngineDied]
+        received = asyncio.get_running_loop().create_future()
 
-        def tell(reply: FromEngine | EngineDied) -> None:
-            if not told.done():  # else the caller was cancelled
-                told.set_result(reply)
+        def on_reply(reply: FromEngine | EngineDied) -> None:
+            if not received.done():  # else the caller was cancelled
+                received.set_result(reply)
 
-        self._ask(self._main, wire.encode(request), (Loaded, LoadFailed), tell)
-        reply = await told
+        self._send(self._main, messages.encode(request), (Loaded, LoadFailed), on_reply)
+        reply = await received
         if isinstance(reply, EngineDied):
             raise ModelLoadFailed(
                 f"the engine process ended while it loaded the model ({reply}); "
@@ -202,78 +155,81 @@ class Engine:
             unused.close()
         return info
 
-    def compute(self, frame: bytes, lane: int | None, timeout_seconds: float, tell: Tell) -> None:
-        """Give it a batch as `wire.encode` wrote it, on a lane or on all cores; returns at once.
+    def compute(
+        self, frame: bytes, lane: int | None, timeout_seconds: float, on_reply: OnReply
+    ) -> None:
+        """Send an encoded Run to a lane, or to the main thread (lane None), and return at once.
 
-        `tell` is called with a Done, or with EngineDied when the process ends, or is ended for
-        taking too long. The lane is free then, and not before.
+        `on_reply` gets a Done, or EngineDied when the process ends or is killed by the timeout.
+        The lane is busy until then.
         """
         connection = self._main if lane is None else self._connections[lane]
         timer = asyncio.get_running_loop().call_later(
-            timeout_seconds, self._end, f"ended after computing for {timeout_seconds:g} s"
+            timeout_seconds, self._kill, f"ended after computing for {timeout_seconds:g} s"
         )
-        self._ask(connection, frame, (Done,), tell, timer)
+        self._send(connection, frame, (Done,), on_reply, timer)
 
     async def close(self, grace_seconds: float = 5) -> None:
-        """Let the process end, and end it when it does not."""
+        """Close the connections, wait for the process to end, and kill it after the grace time."""
         for connection in (self._main, *self._connections):
             connection.close()
-        await self._ended(grace_seconds)
+        await self._wait_or_kill(grace_seconds)
         await self._watching
 
-    def _ask(
+    def _send(
         self,
         connection: _Connection,
         frame: bytes,
         expected: tuple[type[FromEngine], ...],
-        tell: Tell,
+        on_reply: OnReply,
         timer: asyncio.TimerHandle | None = None,
     ) -> None:
-        """Tell the engine's answer to the frame, or EngineDied; the timer is off then."""
+        """Send a frame, and pass the reply to `on_reply`; the reply cancels `timer`."""
 
-        def answered(body: bytes | None) -> None:
+        def on_body(body: bytes | None) -> None:
             if timer is not None:
                 timer.cancel()
-            message = None if body is None else self._read(body, expected)
+            message = None if body is None else self._decode(body, expected)
             if message is not None:
-                tell(message)
+                on_reply(message)
                 return
-            ending = asyncio.get_running_loop().create_task(self._explain_end(tell))
+            ending = asyncio.get_running_loop().create_task(self._report_death(on_reply))
             self._endings.add(ending)
             ending.add_done_callback(self._endings.discard)
 
-        connection.ask(frame, answered)
+        connection.send(frame, on_body)
 
-    def _read(self, body: bytes, expected: tuple[type[FromEngine], ...]) -> FromEngine | None:
-        """What the engine said; None, and its end, when it is not what it was asked for."""
+    def _decode(self, body: bytes, expected: tuple[type[FromEngine], ...]) -> FromEngine | None:
+        """Decode a reply. An invalid or unexpected one kills the process and returns None."""
         try:
-            message = wire.decode_from_engine(body)
+            message = messages.decode_from_engine(body)
         except msgspec.MsgspecError as error:
-            self._end(f"its answer cannot be read: {error}")
+            self._kill(f"its reply cannot be decoded: {error}")
             return None
         if isinstance(message, expected):
             return message
-        self._end("it gave an unexpected answer")
+        self._kill("it sent an unexpected reply")
         return None
 
-    def _end(self, cause: str) -> None:
-        self._ended_because = cause
+    def _kill(self, reason: str) -> None:
+        self._kill_reason = reason
         if self._process.returncode is None:
             self._process.kill()
 
     async def _watch(self) -> None:
-        """Nobody waits for an answer when the process has ended. Its end of a connection tells that
-        only as long as no process that the model has started holds it, too.
+        """Abort the connections when the process ends.
+
+        They close by themselves only when no process that the model has started holds them too.
         """
         await self._process.wait()
         for connection in (self._main, *self._connections):
             connection.abort()
 
-    async def _explain_end(self, tell: Tell) -> None:
+    async def _report_death(self, on_reply: OnReply) -> None:
         await self.close()
-        tell(EngineDied(self._ended_because or f"exit status {self._process.returncode}"))
+        on_reply(EngineDied(self._kill_reason or f"exit status {self._process.returncode}"))
 
-    async def _ended(self, grace_seconds: float) -> None:
+    async def _wait_or_kill(self, grace_seconds: float) -> None:
         try:
             async with asyncio.timeout(grace_seconds):
                 await self._process.wait()

@@ -1,6 +1,6 @@
-"""Runs blocking work that may be left behind when the process ends.
+"""Runs blocking work in a thread that does not keep the process alive.
 
-The event loop's own threads are waited for at the end of a process, however long they take.
+The event loop's own executor threads are joined when a process ends, however long they take.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 async def run_in_daemon_thread(work: Callable[[], T]) -> T:
-    """The result of `work`, or what it raises. When cancelled, the thread goes on by itself."""
+    """Return the result of `work`, or raise its error. When cancelled, the thread runs on alone."""
     loop = asyncio.get_running_loop()
     result: asyncio.Future[T] = loop.create_future()
 

@@ -1,14 +1,14 @@
-"""Python's garbage collector, and what it need not look at."""
+"""Keeps Python's garbage collector away from objects that live as long as the process."""
 
 from __future__ import annotations
 
 import gc
 
 
-def keep_what_exists() -> None:
-    """Let the collector pass over all that is there now; call it when a process has started.
+def freeze_existing_objects() -> None:
+    """Exclude all current objects from collection. Call it once, when a process has started.
 
-    A collection of everything that a server has imported stops it for a tenth of a second.
+    A collection of everything that a server has imported pauses it for a tenth of a second.
     """
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""Runs a batch so that an input on which the model fails takes no other input down with it."""
+"""Runs a batch so that an input on which the model fails does not fail the others."""
 
 from __future__ import annotations
 
@@ -8,25 +8,26 @@ from typing import Any
 import msgspec
 import structlog
 
-from slipway_core.engines import wire
+from slipway_core.engines.messages import plain_value
 from slipway_core.errors import PredictionFailed
-from slipway_core.models.model import Item, ItemFailure, Model, Outcome
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
+from slipway_core.models.model import Model
 
 log = structlog.get_logger("slipway.engine")
 
-LONGEST_MESSAGE = 500
+MAX_MESSAGE_CHARACTERS = 500
 
-_json = msgspec.json.Encoder(enc_hook=wire.plain_value)
+_json = msgspec.json.Encoder(enc_hook=plain_value)
 
 
 def run_isolated(model: Model, items: Sequence[Item]) -> list[Outcome]:
-    """One Outcome for each item, in order, whatever the model does.
+    """Return one Outcome for each item, in order, whatever the model raises.
 
-    When the model raises for several inputs together, each half is tried again, so that `n` inputs
-    with one bad among them cost about `2 log2(n)` more calls and only the bad one fails.
+    When the model raises for several items, each half is run again. One bad item among `n` costs
+    about `2 log2(n)` more calls, and only that item fails.
     """
     errors: list[Exception] = []
-    outcomes = _halve_until_it_runs(model, items, errors)
+    outcomes = _run_or_bisect(model, items, errors)
     if errors:
         # One line for a batch: a job full of bad inputs must not become a log full of tracebacks.
         log.error(
@@ -38,9 +39,7 @@ def run_isolated(model: Model, items: Sequence[Item]) -> list[Outcome]:
     return outcomes
 
 
-def _halve_until_it_runs(
-    model: Model, items: Sequence[Item], errors: list[Exception]
-) -> list[Outcome]:
+def _run_or_bisect(model: Model, items: Sequence[Item], errors: list[Exception]) -> list[Outcome]:
     try:
         outcomes = model.run(items)
         if len(outcomes) != len(items):
@@ -48,28 +47,26 @@ def _halve_until_it_runs(
     except Exception as error:
         if len(items) == 1:
             errors.append(error)
-            return [_failed(f"the model raised {type(error).__name__} for this input: {error}")]
+            return [_failure(f"the model raised {type(error).__name__} for this input: {error}")]
         middle = len(items) // 2
-        return _halve_until_it_runs(model, items[:middle], errors) + _halve_until_it_runs(
+        return _run_or_bisect(model, items[:middle], errors) + _run_or_bisect(
             model, items[middle:], errors
         )
-    return [_carried(outcome) for outcome in outcomes]
+    return [_with_plain_values(outcome) for outcome in outcomes]
 
 
-def _carried(outcome: Outcome) -> Outcome:
-    """The outcome with plain values only, or its failure when it holds something that JSON cannot
-    hold.
-    """
+def _with_plain_values(outcome: Outcome) -> Outcome:
+    """Return the outcome with JSON values only, or a failure when one has no JSON form."""
     if not outcome.prediction:
         return outcome
     try:
-        # JSON has no NaN and no infinity: msgspec writes them as null, for the caller and for
-        # PostgreSQL alike.
+        # JSON has no NaN and no infinity: msgspec writes them as null, both for the caller and for
+        # PostgreSQL.
         plain = msgspec.json.decode(_json.encode(outcome.prediction), type=dict[str, Any])
     except (NotImplementedError, TypeError, ValueError, OverflowError) as error:
-        return _failed(f"the model's prediction cannot be written as JSON: {error}")
+        return _failure(f"the model's prediction cannot be written as JSON: {error}")
     return msgspec.structs.replace(outcome, prediction=plain)
 
 
-def _failed(message: str) -> Outcome:
-    return Outcome(failure=ItemFailure(PredictionFailed.__name__, message[:LONGEST_MESSAGE]))
+def _failure(message: str) -> Outcome:
+    return Outcome(failure=ItemFailure(PredictionFailed.__name__, message[:MAX_MESSAGE_CHARACTERS]))

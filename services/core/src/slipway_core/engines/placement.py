@@ -1,9 +1,9 @@
-"""Keeps the threads of an engine on a core each, where the process has just as many cores.
+"""Pins the threads of an engine to one core each, where there are just as many cores.
 
 Linux wakes a thread where its waker runs, or where it ran before, and looks for an idle core at
-that moment only: when the server or a client is about to leave one, two of an engine's threads
-share the other for up to 15 ms, while it stays idle. Where there are more cores than threads the
-scheduler finds an idle one, and a fixed choice might be another engine's, too.
+that moment only. When the server or a client is about to leave a core, two threads of an engine
+share the other one for up to 15 ms, while the first stays idle. With more cores than threads the
+scheduler finds an idle core, and a fixed choice might collide with another engine's.
 """
 
 from __future__ import annotations
@@ -14,69 +14,71 @@ from collections.abc import Sequence
 
 import structlog
 
-from slipway_core.engines.neighbours import Neighbours
+from slipway_core.engines.yielding import YieldPolicy
 
 log = structlog.get_logger("slipway.engine")
 
 _TEAM_FUNCTION = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
-def cores_of_threads(count: int) -> list[int]:
-    """A core for each of `count` threads; none when the process may use more cores, or fewer."""
+def cores_for_threads(count: int) -> list[int]:
+    """Return a core for each of `count` threads; empty unless the process has just as many."""
     if not hasattr(os, "sched_setaffinity"):
         return []
     allowed = sorted(os.sched_getaffinity(0))
     return allowed if count > 1 and len(allowed) == count else []
 
 
-class OwnCore:
-    """The core of the calling thread, which it leaves for a while when other programs want it: the
-    scheduler may know a better one.
+class PinnedCore:
+    """The core of the calling thread.
+
+    The thread leaves it for a while when other programs compete for it: the scheduler may know a
+    better one.
     """
 
     def __init__(self, core: int) -> None:
         self._core = {core}
-        self._all = os.sched_getaffinity(0)
-        self._allowed = self._all
-        self._neighbours = Neighbours(cores=1)
+        self._all_cores = os.sched_getaffinity(0)
+        self._affinity = self._all_cores
+        self._yielding = YieldPolicy(cores=1)
 
-    def take(self) -> None:
-        """Be there for the next batch; called before each."""
-        wanted = self._all if self._neighbours.disturb() else self._core
-        if wanted != self._allowed and _stay_on(wanted):
-            self._allowed = wanted
+    def pin(self) -> None:
+        """Pin the thread for the next batch, or release it. Call it before each batch."""
+        affinity = self._all_cores if self._yielding.should_yield() else self._core
+        if affinity != self._affinity and _pin_to(affinity):
+            self._affinity = affinity
 
     def observe(self, seconds: float, cpu_seconds: float) -> None:
-        """What a batch took, and how much of that time its thread computed."""
-        if self._allowed == self._core:
-            self._neighbours.observe(seconds, cpu_seconds)
+        """Record the duration of a batch, and the CPU time of its thread."""
+        if self._affinity == self._core:
+            self._yielding.observe(seconds, cpu_seconds)
 
 
-def place_team(cores: Sequence[int]) -> None:
-    """Keep the threads that share the calling thread's products on a core each.
+def pin_team(cores: Sequence[int]) -> None:
+    """Pin libgomp's threads, which share the products of the calling thread, to one core each.
 
-    With more than two the calling thread itself stays free: libgomp may end some of the others for
-    a smaller product, and those that it starts again inherit where the calling thread may go.
+    With more than two threads the calling thread itself stays free: libgomp may end some of the
+    others for a smaller product, and those it starts again inherit the caller's affinity.
     """
     library = ctypes.CDLL(None)
     try:
-        run_on_each, number_of = library.GOMP_parallel, library.omp_get_thread_num
-    except AttributeError:  # torch was built with another library for threads
+        run_on_each, thread_number = library.GOMP_parallel, library.omp_get_thread_num
+    except AttributeError:  # torch was built with another threading library
         return
 
-    def stay(_: object) -> None:
-        number = number_of()
+    def pin(_: object) -> None:
+        number = thread_number()
         if number > 0 or len(cores) == 2:
-            _stay_on({cores[number]})
+            _pin_to({cores[number]})
 
-    run_on_each(_TEAM_FUNCTION(stay), None, ctypes.c_uint(len(cores)), ctypes.c_uint(0))
+    run_on_each(_TEAM_FUNCTION(pin), None, ctypes.c_uint(len(cores)), ctypes.c_uint(0))
 
 
-def _stay_on(cores: set[int]) -> bool:
-    """Whether the calling thread could be kept there."""
+def _pin_to(cores: set[int]) -> bool:
+    """Pin the calling thread; return whether that worked."""
     try:
         os.sched_setaffinity(0, cores)
-    except OSError as error:  # it was taken from the container meanwhile
+    except OSError as error:  # the core was taken from the container meanwhile
         log.warning("a thread cannot stay on its core", cores=sorted(cores), cause=str(error))
         return False
     return True

@@ -1,7 +1,7 @@
-"""Starts engine processes, hands them batches, and replaces those that die.
+"""Starts engine processes, assigns batches to them, and replaces those that die.
 
-The server keeps its event loop for clients; a model that blocks, leaks or crashes takes an engine
-down, never the server.
+The server keeps its event loop for clients. A model that blocks, leaks or crashes takes down an
+engine, never the server.
 """
 
 from __future__ import annotations
@@ -14,22 +14,16 @@ from typing import Any, Self, TypeVar
 import msgspec
 import structlog
 
-from slipway_core.engines import wire
+from slipway_core.engines import messages
 from slipway_core.engines.client import Engine, EngineDied
-from slipway_core.engines.cpu_quota import available_cpus
+from slipway_core.engines.cores import threads_per_engine
 from slipway_core.engines.daemon_thread import run_in_daemon_thread
-from slipway_core.engines.neighbours import Neighbours
+from slipway_core.engines.messages import FromEngine, Run
 from slipway_core.engines.seats import Seat, Seats
+from slipway_core.engines.yielding import YieldPolicy
 from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
-from slipway_core.models.model import (
-    FromEngine,
-    Item,
-    ItemFailure,
-    LoadOptions,
-    ModelInfo,
-    Outcome,
-    Run,
-)
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
+from slipway_core.models.model import LoadOptions, ModelInfo
 from slipway_core.package import Package, resolve_configured
 from slipway_core.settings import ServiceSettings
 from slipway_core.tasks import cancel_and_wait
@@ -38,30 +32,27 @@ log = structlog.get_logger("slipway.engine")
 
 T = TypeVar("T")
 
-MOST_THREADS = 8
-"""Of an engine that is not told how many. Each may be a lane with memory of its own, and where no
-limit is set a container sees all cores of its node.
-"""
 RESTART_PAUSE_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
+"""The pause before each attempt to replace an engine; the last one repeats."""
 
 
 class _Batch(msgspec.Struct, frozen=True):
-    """Items on their way, and the future that their caller has."""
+    """A batch in flight, and the future that its caller holds."""
 
     items: Sequence[Item]
     frame: bytes
-    whole: bool
-    wanted: Callable[[], bool]
-    last_try: bool
+    all_cores: bool
+    is_wanted: Callable[[], bool]
+    is_last_attempt: bool
     outcomes: asyncio.Future[list[Outcome]]
 
     @property
-    def is_given_up(self) -> bool:
-        """Whether nobody waits for it any more."""
-        return self.outcomes.done() or not self.wanted()
+    def is_abandoned(self) -> bool:
+        """Whether no caller waits for it any more."""
+        return self.outcomes.done() or not self.is_wanted()
 
     def settle(self, task: asyncio.Task[list[Outcome]]) -> None:
-        """The caller gets what became of the task."""
+        """Pass the result of the task on to the caller."""
         if self.outcomes.done():
             return
         if task.cancelled():
@@ -73,8 +64,9 @@ class _Batch(msgspec.Struct, frozen=True):
 
 
 class EnginePool:
-    """All engines of a server. `run` is safe to call from many tasks; each call waits for a free
-    engine or for a free lane of one.
+    """All engines of a server.
+
+    `run` may be called from many tasks. Each batch waits for a free engine or a free lane of one.
     """
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -83,11 +75,11 @@ class EnginePool:
         self.options = LoadOptions(
             device=settings.device,
             precision=settings.precision,
-            threads=settings.threads or _threads_of_each(settings.engines),
+            threads=settings.threads or threads_per_engine(settings.engines),
             allow_pickle=settings.allow_pickle,
         )
         self._seats = Seats()
-        self._neighbours = Neighbours(self.options.threads)
+        self._yielding = YieldPolicy(self.options.threads)
         self._engines: set[Engine] = set()
         self._loaded: set[Engine] = set()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -99,7 +91,7 @@ class EnginePool:
     async def start(cls, settings: ServiceSettings) -> Self:
         """Fetch and verify the package while the engines start, then load it in each.
 
-        Raises a ModelError when the package cannot be had, verified or loaded.
+        Raises a ModelError when the package cannot be fetched, verified or loaded.
         """
         pool = cls(settings)
         engines = await asyncio.gather(*(pool._spawn() for _ in range(pool.size)))
@@ -113,32 +105,34 @@ class EnginePool:
 
     @property
     def alive(self) -> int:
-        """How many engines have the model loaded; fewer than `size` while one is replaced."""
+        """The number of engines with the model loaded: below `size` while one is replaced."""
         return len(self._loaded)
 
     def run(
         self,
         items: Sequence[Item],
         *,
-        whole: bool = False,
-        wanted: Callable[[], bool] = lambda: True,
+        all_cores: bool = False,
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> asyncio.Future[list[Outcome]]:
-        """One Outcome for each item, in order, from one core of an engine, or with `whole` from all
-        cores of an engine that nobody else uses meanwhile. The batch is on its way when this
-        returns, unless it has to wait for an engine.
+        """Compute one Outcome for each item, in order.
+
+        The batch uses one lane, or with `all_cores` an engine on which nothing else runs meanwhile.
+        It is sent before this returns, unless it has to wait for an engine.
 
         When the engine dies on several items, each half is tried again, and a single item once
-        more, each with a whole engine: so only an item that kills one alone, twice, fails
-        (EngineCrashed). No try begins once `wanted` says no: the future is cancelled then.
+        more, each on all cores. So only an item that kills an engine alone, twice, fails
+        (EngineCrashed). Once `is_wanted` returns false no further attempt begins, and the future is
+        cancelled.
         """
-        return self._start(items, whole=whole, wanted=wanted, last_try=False)
+        return self._start(items, all_cores=all_cores, is_wanted=is_wanted, is_last_attempt=False)
 
-    def may_join(self) -> bool:
-        """Whether a batch may have all cores of an engine; asked once for each such batch."""
-        return not self._neighbours.disturb()
+    def may_use_all_cores(self) -> bool:
+        """Return whether a batch may use all cores of an engine. Call it once for each batch."""
+        return not self._yielding.should_yield()
 
     async def close(self, grace_seconds: float = 5) -> None:
-        """End all engines; batches that are not computed are cancelled."""
+        """End all engines and cancel unfinished batches."""
         self._closed = True
         self._seats.close()
         await cancel_and_wait(*self._tasks)
@@ -147,10 +141,9 @@ class EnginePool:
         self._loaded.clear()
 
     async def _load_all(self, engines: Sequence[Engine]) -> None:
-        """Load the first engine, then the others like it.
+        """Load the first engine, then the others with the options that it has chosen.
 
-        What `auto` stands for is decided once: engines that chose for themselves could differ,
-        and so would their answers.
+        Engines that resolved `auto` for themselves could differ, and so would their predictions.
         """
         self.info = await self._load(engines[0])
         self.options = msgspec.structs.replace(
@@ -175,83 +168,85 @@ class EnginePool:
         self,
         items: Sequence[Item],
         *,
-        whole: bool,
-        wanted: Callable[[], bool],
-        last_try: bool,
+        all_cores: bool,
+        is_wanted: Callable[[], bool],
+        is_last_attempt: bool,
     ) -> asyncio.Future[list[Outcome]]:
         outcomes: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
         try:
-            frame = wire.encode(Run(list(items)))
-        except Exception as error:  # a value that the wire cannot carry is its caller's failure
+            frame = messages.encode(Run(list(items)))
+        except Exception as error:  # a value that a message cannot carry is its caller's failure
             outcomes.set_exception(error)
             return outcomes
-        batch = _Batch(items, frame, whole, wanted, last_try, outcomes)
-        asked = self._seats.take(whole=whole)
-        if asked.done():
-            self._send(batch, asked)
+        batch = _Batch(items, frame, all_cores, is_wanted, is_last_attempt, outcomes)
+        seat = self._seats.acquire(all_cores=all_cores)
+        if seat.done():
+            self._send(batch, seat)
         else:
-            asked.add_done_callback(partial(self._send, batch))
+            seat.add_done_callback(partial(self._send, batch))
         return outcomes
 
-    def _send(self, batch: _Batch, asked: asyncio.Future[Seat]) -> None:
-        if asked.cancelled():
+    def _send(self, batch: _Batch, acquired: asyncio.Future[Seat]) -> None:
+        if acquired.cancelled():
             batch.outcomes.cancel()
             return
-        seat = asked.result()
-        if batch.is_given_up:
-            self._seats.give_back(seat)
+        seat = acquired.result()
+        if batch.is_abandoned:
+            self._seats.release(seat)
             batch.outcomes.cancel()
             return
         timeout_seconds = self._settings.engine_timeout_seconds
-        told = partial(self._receive, batch, seat)
-        seat.engine.compute(batch.frame, seat.lane, timeout_seconds, told)
+        on_reply = partial(self._receive, batch, seat)
+        seat.engine.compute(batch.frame, seat.lane, timeout_seconds, on_reply)
 
     def _receive(self, batch: _Batch, seat: Seat, reply: FromEngine | EngineDied) -> None:
         if isinstance(reply, EngineDied):
-            self._try_again(batch, seat.engine, reply)
+            self._handle_death(batch, seat.engine, reply)
             return
-        self._seats.give_back(seat)
-        done: Any = reply  # a Done: it was asked for nothing else
+        self._seats.release(seat)
+        done: Any = reply  # a Done: Engine.compute passes on nothing else
         if seat.lane is None:
-            self._neighbours.observe(done.seconds, done.cpu_seconds)
+            self._yielding.observe(done.seconds, done.cpu_seconds)
         if not batch.outcomes.done():
             batch.outcomes.set_result(done.outcomes)
 
-    def _try_again(self, batch: _Batch, engine: Engine, death: BaseException) -> None:
+    def _handle_death(self, batch: _Batch, engine: Engine, death: BaseException) -> None:
+        """Replace the engine, and try the batch again."""
         if self._closed:
             batch.outcomes.cancel()
             return
-        if engine in self._engines:  # else another lane's batch has said so
+        if engine in self._engines:  # else the batch of another lane has reported it
             log.error("an engine died", code=EngineCrashed.__name__, cause=str(death))
-            self._forget_engine(engine)
-            self._keep(asyncio.create_task(self._replace()))
-        if batch.is_given_up:
+            self._remove(engine)
+            self._track(asyncio.create_task(self._replace()))
+        if batch.is_abandoned:
             batch.outcomes.cancel()
             return
-        again = self._keep(asyncio.create_task(self._outcomes_after(batch, death)))
-        again.add_done_callback(batch.settle)
+        retry = self._track(asyncio.create_task(self._retry(batch, death)))
+        retry.add_done_callback(batch.settle)
 
-    async def _outcomes_after(self, batch: _Batch, death: BaseException) -> list[Outcome]:
-        """What becomes of a batch on which an engine died."""
-        items, run = batch.items, partial(self._start, whole=True, wanted=batch.wanted)
+    async def _retry(self, batch: _Batch, death: BaseException) -> list[Outcome]:
+        """Run a batch again on which an engine died."""
+        items, run = batch.items, partial(self._start, all_cores=True, is_wanted=batch.is_wanted)
         if len(items) > 1:
             middle = len(items) // 2
-            first = await run(items[:middle], last_try=False)
-            return first + await run(items[middle:], last_try=False)
-        if self.info.lanes > 1 and not batch.whole:
-            return await run(items, last_try=False)  # it may have been another lane's input
-        if not batch.last_try:
-            return await run(items, last_try=True)
+            first = await run(items[:middle], is_last_attempt=False)
+            return first + await run(items[middle:], is_last_attempt=False)
+        if self.info.lanes > 1 and not batch.all_cores:
+            # The input of another lane may have killed the engine.
+            return await run(items, is_last_attempt=False)
+        if not batch.is_last_attempt:
+            return await run(items, is_last_attempt=True)
         message = f"the engine process died twice on this input alone: {death}"
         return [Outcome(failure=ItemFailure(EngineCrashed.__name__, message))]
 
     async def _replace(self) -> None:
-        """Start a new engine, trying again for as long as the server lives."""
+        """Start a new engine; retry until it works."""
         attempt = 0
         while True:
             await asyncio.sleep(RESTART_PAUSE_SECONDS[min(attempt, len(RESTART_PAUSE_SECONDS) - 1)])
             try:
-                await self._start_another()
+                await self._start_engine()
             except Exception as error:  # a machine that cannot start processes now may do so later
                 code = error.code if isinstance(error, SlipwayError) else type(error).__name__
                 log.error("an engine could not be replaced", code=code, cause=str(error))
@@ -259,39 +254,35 @@ class EnginePool:
             else:
                 return
 
-    async def _start_another(self) -> None:
+    async def _start_engine(self) -> None:
         engine = await self._spawn()
         try:
             await self._load(engine)
         except BaseException:
-            self._forget_engine(engine)
+            self._remove(engine)
             await engine.close(grace_seconds=0)
             raise
 
-    def _forget_engine(self, engine: Engine) -> None:
+    def _remove(self, engine: Engine) -> None:
         self._engines.discard(engine)
         self._loaded.discard(engine)
         self._seats.remove(engine)
 
-    def _keep(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
+    def _track(self, task: asyncio.Task[T]) -> asyncio.Task[T]:
         self._tasks.add(task)
-        task.add_done_callback(self._forget)
+        task.add_done_callback(self._untrack)
         return task
 
-    def _forget(self, task: asyncio.Task[Any]) -> None:
+    def _untrack(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled():
-            task.exception()  # seen, also when the caller that waited for it has gone
-
-
-def _threads_of_each(engines: int) -> int:
-    return max(1, min(available_cpus() // engines, MOST_THREADS))
+            task.exception()  # marks it as retrieved, also when its caller has gone
 
 
 async def _resolve(settings: ServiceSettings) -> Package:
-    """The verified package. Raises a ModelError also for what the file system refuses."""
+    """Return the verified package. Raises a ModelError also for errors of the file system."""
     try:
-        # A download takes minutes and cannot be cancelled: it must not hold up the end of a server.
+        # A download takes minutes and cannot be cancelled: it must not delay the server's shutdown.
         return await run_in_daemon_thread(
             lambda: resolve_configured(settings, offline=settings.model_offline)
         )

@@ -1,10 +1,11 @@
-"""The engine process: loads one model and computes batches until its server goes away.
+"""The engine process: loads one model and computes batches until its server disconnects.
 
-torch lives here and nowhere else; it is imported only by models that use it, and its thread count
-comes from OMP_NUM_THREADS. The main thread loads the model and computes batches on all cores. A
-model with lanes is computed by as many threads more, each with a connection of its own to the
-server and one core: N batches side by side never wait for each other, which one batch on N cores
-does after each of a hundred operations. The server takes care not to use both at a time.
+torch is imported here and nowhere else, only by models that use it; its number of threads comes
+from OMP_NUM_THREADS. The main thread loads the model and computes batches on all cores. A model
+with lanes gets one more thread for each lane, with one core and a connection of its own to the
+server: batches on different lanes never wait for each other, while one batch on N cores
+synchronises them after each of a hundred operations. The server never uses both at a time.
+
 Started by `slipway_core.engines.pool`; not meant to be run by hand.
 """
 
@@ -26,25 +27,26 @@ from typing import BinaryIO
 import msgspec
 import structlog
 
-from slipway_core.engines import wire
-from slipway_core.engines.garbage import keep_what_exists
+from slipway_core.engines import messages
+from slipway_core.engines.garbage import freeze_existing_objects
 from slipway_core.engines.isolation import run_isolated
-from slipway_core.engines.placement import OwnCore, cores_of_threads, place_team
+from slipway_core.engines.messages import Done, Load, Loaded, LoadFailed, Run
+from slipway_core.engines.placement import PinnedCore, cores_for_threads, pin_team
 from slipway_core.errors import EngineCrashed, ModelError, ModelLoadFailed
 from slipway_core.models.loading import load_model
-from slipway_core.models.model import Done, Load, Loaded, LoadFailed, Model, ModelInfo, Run
+from slipway_core.models.model import Model, ModelInfo
 from slipway_core.observability.logging import configure_logging
 
 log = structlog.get_logger("slipway.engine")
 
-LANES_START_SECONDS = 60.0
+LANES_START_TIMEOUT_SECONDS = 60.0
 NICENESS = 5
-"""Computing gives way to the server, whose answers to clients take microseconds."""
+"""Computing yields to the server, whose work on a response takes microseconds."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
-    """Serve the socket whose file descriptor is given until the other end closes it."""
+    """Serve the inherited sockets until the server closes them."""
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--fd", type=int, required=True, help="connection of the main thread")
     arguments.add_argument("--lane-fds", type=int, nargs="*", default=[])
@@ -52,9 +54,9 @@ def main() -> None:
     arguments.add_argument("--log-level", default="info")
     options = arguments.parse_args()
     configure_logging(options.log_level)
-    _live_and_die_with(options.server_pid)
+    _tie_to_server(options.server_pid)
     os.nice(NICENESS)
-    # A server that ends while a batch is computed does not wait for the answer.
+    # A server that exits while a batch is computed does not wait for the reply.
     with (
         socket.socket(fileno=options.fd) as connection,
         contextlib.suppress(BrokenPipeError, ConnectionResetError),
@@ -63,59 +65,59 @@ def main() -> None:
 
 
 def serve(connection: socket.socket, lanes: list[socket.socket]) -> None:
-    """Load the model that the first message names, then answer each Run with one Done."""
+    """Load the model that the first message names, then reply to each Run with one Done."""
     stream = connection.makefile("rb")
-    first = wire.read_to_engine(stream)
+    first = messages.read_to_engine(stream)
     if not isinstance(first, Load):
         return
     model = _load(connection, lanes, first)
     if model is not None:
-        _answer(connection, stream, model)
+        _serve_batches(connection, stream, model)
 
 
-def _answer(
-    connection: socket.socket, stream: BinaryIO, model: Model, core: OwnCore | None = None
+def _serve_batches(
+    connection: socket.socket, stream: BinaryIO, model: Model, core: PinnedCore | None = None
 ) -> None:
     cpu_time = time.thread_time if core else time.process_time
-    while isinstance(message := wire.read_to_engine(stream), Run):
+    while isinstance(message := messages.read_to_engine(stream), Run):
         if core:
-            core.take()
+            core.pin()
         started, cpu_started = time.perf_counter(), cpu_time()
         outcomes = run_isolated(model, message.items)
         seconds, cpu_seconds = time.perf_counter() - started, cpu_time() - cpu_started
-        connection.sendall(wire.encode(Done(outcomes, seconds, cpu_seconds)))
+        connection.sendall(messages.encode(Done(outcomes, seconds, cpu_seconds)))
         if core:
             core.observe(seconds, cpu_seconds)
 
 
 def _open_lanes(lanes: list[socket.socket], model: Model, cores: int) -> None:
-    """Let a thread serve each lane, on one core; the calling thread has all of them afterwards."""
-    together = Barrier(len(lanes) + 1, timeout=LANES_START_SECONDS)
-    own_cores = cores_of_threads(len(lanes))
+    """Start a thread on one core for each lane; the calling thread then gets all `cores`."""
+    started = Barrier(len(lanes) + 1, timeout=LANES_START_TIMEOUT_SECONDS)
+    pinned_cores = cores_for_threads(len(lanes))
 
     def serve_lane(number: int, lane: socket.socket) -> None:
         try:
             with lane, contextlib.suppress(BrokenPipeError, ConnectionResetError):
                 model.use_cores(1)
-                core = OwnCore(own_cores[number]) if own_cores else None
-                together.wait()
-                _answer(lane, lane.makefile("rb"), model, core)
+                core = PinnedCore(pinned_cores[number]) if pinned_cores else None
+                started.wait()
+                _serve_batches(lane, lane.makefile("rb"), model, core)
         except Exception:
-            # The server starts another engine; the main thread alone would not tell it.
+            # The server notices only the end of the process, and then starts another engine.
             log.exception("a lane of the engine failed", code=EngineCrashed.__name__)
             os._exit(1)
 
-    atexit.register(_end_at_once)
+    atexit.register(_exit_immediately)
     for number, lane in enumerate(lanes):
         Thread(target=serve_lane, args=(number, lane), name=f"lane-{number}", daemon=True).start()
-    together.wait()
+    started.wait()
     model.use_cores(cores)
-    if len(own_cores) == cores:
-        place_team(own_cores)
+    if len(pinned_cores) == cores:
+        pin_team(pinned_cores)
 
 
-def _end_at_once() -> None:
-    """Lanes may be inside a forward pass, whose answer nobody wants any more."""
+def _exit_immediately() -> None:
+    """End the process while lanes may be inside a forward pass: nobody waits for its result."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
@@ -133,17 +135,17 @@ def _load(connection: socket.socket, lanes: list[socket.socket], request: Load) 
         if used:
             _open_lanes(used, model, info.threads)
     except ModelError as error:
-        connection.sendall(wire.encode(LoadFailed(error.code, error.message)))
+        connection.sendall(messages.encode(LoadFailed(error.code, error.message)))
         return None
     except Exception as error:
         log.exception("the model could not be loaded", code=ModelLoadFailed.__name__)
         reason = f"the model could not be loaded: {type(error).__name__}: {error}"
-        connection.sendall(wire.encode(LoadFailed(ModelLoadFailed.__name__, reason)))
+        connection.sendall(messages.encode(LoadFailed(ModelLoadFailed.__name__, reason)))
         return None
-    keep_what_exists()
+    freeze_existing_objects()
     info = msgspec.structs.replace(info, load_seconds=round(time.perf_counter() - started, 3))
     _log_loaded(info)
-    connection.sendall(wire.encode(Loaded(info)))
+    connection.sendall(messages.encode(Loaded(info)))
     return model
 
 
@@ -162,10 +164,8 @@ def _log_loaded(info: ModelInfo) -> None:
     )
 
 
-def _live_and_die_with(server_pid: int) -> None:
-    """Ctrl-C and SIGTERM are for the server, which finishes its work first; its death, however, is
-    ours.
-    """
+def _tie_to_server(server_pid: int) -> None:
+    """Ignore SIGINT and SIGTERM, which the server handles, and get killed when the server dies."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""Which engines, and which of their lanes, are free to compute a batch; and who waits for one."""
+"""Assigns free engines and lanes to batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slipway_core.engines.client import Engine
 
 
 class Seat(msgspec.Struct, frozen=True):
-    """The right to give an engine one batch, on one lane or, when that is None, on all of it."""
+    """The right to run one batch on a lane of an engine, or on all of its cores (lane None)."""
 
     engine: Engine
     lane: int | None
@@ -21,71 +21,73 @@ class Seats:
     """Hands out seats, first come, first served. Lives on one event loop."""
 
     def __init__(self) -> None:
-        self._free: dict[Engine, set[int]] = {}
-        self._waiting: deque[tuple[bool, asyncio.Future[Seat]]] = deque()
+        self._free_lanes: dict[Engine, set[int]] = {}
+        self._waiters: deque[tuple[bool, asyncio.Future[Seat]]] = deque()
         self._closed = False
 
     def add(self, engine: Engine) -> None:
-        """An engine that has its model loaded."""
-        self._free[engine] = set(range(engine.lanes))
-        self._serve()
+        """Add an engine that has its model loaded."""
+        self._free_lanes[engine] = set(range(engine.lanes))
+        self._assign()
 
     def remove(self, engine: Engine) -> None:
-        """An engine that has died; its seats need not be given back."""
-        self._free.pop(engine, None)
+        """Remove an engine that has died. Its seats need not be released."""
+        self._free_lanes.pop(engine, None)
 
-    def take(self, *, whole: bool) -> asyncio.Future[Seat]:
-        """A lane of an engine, or with `whole` an engine of which no lane is taken.
+    def acquire(self, *, all_cores: bool) -> asyncio.Future[Seat]:
+        """Acquire a lane, or with `all_cores` an engine whose lanes are all free.
 
-        The future is done already when there is one, and cancelled when there will be none.
+        The future is done already when a seat is free, and cancelled when the pool closes.
         """
-        asked: asyncio.Future[Seat] = asyncio.get_running_loop().create_future()
+        seat: asyncio.Future[Seat] = asyncio.get_running_loop().create_future()
         if self._closed:
-            asked.cancel()
-            return asked
-        self._waiting.append((whole, asked))
-        self._serve()
-        return asked
+            seat.cancel()
+            return seat
+        self._waiters.append((all_cores, seat))
+        self._assign()
+        return seat
+
+    def release(self, seat: Seat) -> None:
+        """Return a seat after the engine has replied."""
+        if seat.engine in self._free_lanes:
+            lanes = self._free_lanes[seat.engine]
+            lanes.update(range(seat.engine.lanes) if seat.lane is None else (seat.lane,))
+            self._assign()
 
     def close(self) -> None:
-        """Nobody gets a seat any more."""
+        """Cancel all waiters, now and from now on."""
         self._closed = True
-        for _, asked in self._waiting:
-            asked.cancel()
-        self._waiting.clear()
+        for _, waiter in self._waiters:
+            waiter.cancel()
+        self._waiters.clear()
 
-    def give_back(self, seat: Seat) -> None:
-        """The engine has answered."""
-        if seat.engine in self._free:
-            lanes = self._free[seat.engine]
-            lanes.update(range(seat.engine.lanes) if seat.lane is None else (seat.lane,))
-            self._serve()
-
-    def _serve(self) -> None:
-        while self._waiting:
-            whole, asked = self._waiting[0]
-            if not asked.done():
-                seat = self._find(whole=whole)
+    def _assign(self) -> None:
+        while self._waiters:
+            all_cores, waiter = self._waiters[0]
+            if not waiter.done():
+                seat = self._allocate(all_cores=all_cores)
                 if seat is None:
                     return
-                asked.set_result(seat)
-            self._waiting.popleft()
+                waiter.set_result(seat)
+            self._waiters.popleft()
 
-    def _find(self, *, whole: bool) -> Seat | None:
-        """A free seat, no longer free; a lane is taken where most others are, so that a whole
-        engine is left.
+    def _allocate(self, *, all_cores: bool) -> Seat | None:
+        """Take a free seat, if there is one.
+
+        A lane comes from the engine with the fewest free lanes, so that another engine stays
+        entirely free.
         """
-        if whole:
-            for engine, lanes in self._free.items():
+        if all_cores:
+            for engine, lanes in self._free_lanes.items():
                 if len(lanes) == engine.lanes:
                     lanes.clear()
                     return Seat(engine, None)
             return None
         fullest: Engine | None = None
-        for engine, lanes in self._free.items():
-            if lanes and (fullest is None or len(lanes) < len(self._free[fullest])):
+        for engine, lanes in self._free_lanes.items():
+            if lanes and (fullest is None or len(lanes) < len(self._free_lanes[fullest])):
                 fullest = engine
         if fullest is None:
             return None
-        lane = self._free[fullest].pop()
+        lane = self._free_lanes[fullest].pop()
         return Seat(fullest, lane if fullest.lanes > 1 else None)

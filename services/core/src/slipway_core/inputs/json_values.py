@@ -1,6 +1,4 @@
-"""Limits on JSON values that callers send: what neither UTF-8 nor PostgreSQL can hold, and what is
-too large.
-"""
+"""Checks of JSON values: sizes, and what UTF-8 or PostgreSQL cannot hold."""
 
 from __future__ import annotations
 
@@ -10,28 +8,32 @@ from typing import Any
 
 from slipway_core.errors import InvalidInput
 
-MOST_VALUES = 10_000
-DEEPEST_LEVEL = 8
-LONGEST_TEXT = 1_000_000
-SMALLEST_INTEGER, LARGEST_INTEGER = -(2**63), 2**64 - 1
+MAX_VALUES = 10_000  # in one JSON value, containers included
+MAX_DEPTH = 8  # levels of nesting
+MAX_TEXT_CHARACTERS = 1_000_000
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def check_json(value: Any, field: str) -> None:
-    """Raises InvalidInput for NaN, infinity, bad characters, great depth or very many values."""
+    """Check a JSON value.
+
+    Raises InvalidInput for NaN, infinity, large integers, invalid characters, deep nesting or too
+    many values.
+    """
     pending: list[tuple[Any, str, int]] = [(value, field, 0)]
-    seen = 0
+    count = 0
     while pending:
         part, place, depth = pending.pop()
-        seen += 1
-        if seen > MOST_VALUES:
-            raise InvalidInput.at(field, f"must hold at most {MOST_VALUES} values")
-        if depth > DEEPEST_LEVEL:
-            raise InvalidInput.at(field, f"must be at most {DEEPEST_LEVEL} levels deep")
+        count += 1
+        if count > MAX_VALUES:
+            raise InvalidInput.at(field, f"must hold at most {MAX_VALUES} values")
+        if depth > MAX_DEPTH:
+            raise InvalidInput.at(field, f"must be at most {MAX_DEPTH} levels deep")
         if isinstance(part, str):
             check_text(part, place)
-        elif isinstance(part, int) and not SMALLEST_INTEGER <= part <= LARGEST_INTEGER:
+        elif isinstance(part, int) and not MIN_INTEGER <= part <= MAX_INTEGER:
             raise InvalidInput.at(place, "must be a whole number that 64 bits can hold")
         elif isinstance(part, float) and not math.isfinite(part):
             raise InvalidInput.at(place, "must be a finite number, not NaN or infinity")
@@ -43,10 +45,15 @@ def check_json(value: Any, field: str) -> None:
             pending.extend((inner, f"{place}.{i}", depth + 1) for i, inner in enumerate(part))
 
 
-def check_text(text: str, field: str, longest: int = LONGEST_TEXT) -> None:
-    """Raises InvalidInput for a text that is too long or has characters that cannot be stored."""
-    if len(text) > longest:
-        raise InvalidInput.at(field, f"must have at most {longest} characters, not {len(text)}")
+def check_text(text: str, field: str, max_characters: int = MAX_TEXT_CHARACTERS) -> None:
+    """Check a string.
+
+    Raises InvalidInput when it is too long or has characters that cannot be stored.
+    """
+    if len(text) > max_characters:
+        raise InvalidInput.at(
+            field, f"must have at most {max_characters} characters, not {len(text)}"
+        )
     if "\0" in text:
         raise InvalidInput.at(field, "must not contain the character NUL (\\u0000)")
     if not text.isascii() and _SURROGATE.search(text):
@@ -54,7 +61,7 @@ def check_text(text: str, field: str, longest: int = LONGEST_TEXT) -> None:
 
 
 def json_type(value: Any) -> str:
-    """What JSON calls a value, for messages."""
+    """Return the name of a JSON value's type, for error messages."""
     if value is None:
         return "null"
     if isinstance(value, bool):

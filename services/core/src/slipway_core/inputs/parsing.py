@@ -1,29 +1,24 @@
-"""Checks what a caller sent and turns it into Items; the same for realtime requests and for batch
-items.
+"""Validates inputs and turns them into Items, for realtime requests and batch jobs alike.
 
-Needs no torch: pictures are decoded in the engine, text is turned into tokens there.
+Needs no torch: engines decode images and tokenize text.
 """
 
 from __future__ import annotations
 
-import base64
 import binascii
 import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 from slipway_core.errors import InvalidInput, UnknownModality
-from slipway_core.inputs.json_values import LONGEST_TEXT, check_json, check_text, json_type
+from slipway_core.inputs.items import Item
+from slipway_core.inputs.json_values import MAX_TEXT_CHARACTERS, check_json, check_text, json_type
 from slipway_core.inputs.rows import parse_row, parse_table
-from slipway_core.models.model import Item
 from slipway_core.package.manifest import Manifest
 
-LARGEST_IMAGE_BYTES = 10 * 1024 * 1024
-MOST_LABELS = 100
-LONGEST_LABEL = 1_000
-BYTES_PER_TOKEN = 4
-IMAGE_BYTES_PER_TOKEN = 4096
-VALUES_PER_TOKEN = 512
+MAX_IMAGE_BYTES = 10 * 1024 * 1024
+MAX_LABELS = 100
+MAX_LABEL_CHARACTERS = 1_000
 
 _DATA_URL = re.compile(r"^data:image/[a-z0-9.+-]+;base64,", re.IGNORECASE)
 
@@ -37,11 +32,10 @@ def parse_input(
     labels: Sequence[str] = (),
     parameters: dict[str, Any] | None = None,
 ) -> Item:
-    """One checked Item. `raw` is the caller's value: a text, one row, or a picture as base64 or
-    bytes.
+    """Return the Item of one input: a string, a row, or an image as bytes or base64.
 
-    Raises InvalidInput naming `field` or what is wrong within it (or `labels`, `parameters`), and
-    UnknownModality.
+    Raises UnknownModality, and InvalidInput that names `field`, the value within it, `labels` or
+    `parameters`.
     """
     (item,) = parse_inputs(manifest, modality, [(field, raw)], labels=labels, parameters=parameters)
     return item
@@ -55,82 +49,65 @@ def parse_inputs(
     labels: Sequence[str] = (),
     parameters: dict[str, Any] | None = None,
 ) -> list[Item]:
-    """The same of several values, each after its field; labels and parameters are checked once."""
-    checked = check_labels(manifest, labels) if labels else ()
-    given = check_parameters(parameters) if parameters else {}
+    """Return the Items of several pairs (field, input). Raises like `parse_input`."""
+    checked_labels = check_labels(manifest, labels) if labels else ()
+    checked_parameters = check_parameters(parameters) if parameters else {}
     served = manifest.served_modalities()
     if modality not in served:
         raise UnknownModality(f"this model serves {', '.join(served)}, not '{modality}'")
     if modality == "text":
-        return [Item(modality, _parse_text(raw, field), checked, given) for field, raw in values]
+        return [
+            Item(modality, _parse_text(raw, field), checked_labels, checked_parameters)
+            for field, raw in values
+        ]
     if modality == "image":
-        return [Item(modality, _parse_image(raw, field), checked, given) for field, raw in values]
+        return [
+            Item(modality, _parse_image(raw, field), checked_labels, checked_parameters)
+            for field, raw in values
+        ]
     return [
-        Item(modality, parse_row(manifest, raw, field), checked, given) for field, raw in values
+        Item(modality, parse_row(manifest, raw, field), checked_labels, checked_parameters)
+        for field, raw in values
     ]
 
 
 def parse_rows(
     manifest: Manifest, raw: Any, *, field: str, parameters: dict[str, Any] | None = None
 ) -> list[Item]:
-    """The Items of a tabular request: a list of rows, a list of records, or an object of named
-    columns.
+    """Return the Items of a list of rows, a list of records, or an object of named columns.
 
-    Raises InvalidInput naming the very number, for example `inputs.3.age`, and UnknownModality.
+    Raises UnknownModality, and InvalidInput that names the number, for example `inputs.3.age`.
     """
     if "tabular" not in (served := manifest.served_modalities()):
         raise UnknownModality(f"this model serves {', '.join(served)}, not 'tabular'")
-    given = check_parameters(parameters) if parameters else {}
-    return [Item("tabular", row, (), given) for row in parse_table(manifest, raw, field)]
-
-
-def estimate_tokens(manifest: Manifest, item: Item) -> int:
-    """What an input will cost, about, in tokens: those of a text and its labels; 1 for a row or a
-    picture, and more for large ones, so that what is bounded in tokens is bounded in memory.
-    """
-    if item.modality == "text":
-        tokens = _text_tokens(manifest, item.value)
-        for label in item.labels:
-            tokens += _text_tokens(manifest, label)
-        return tokens
-    if isinstance(item.value, bytes):
-        return 1 + len(item.value) // IMAGE_BYTES_PER_TOKEN
-    return 1 + count_values(item.value) // VALUES_PER_TOKEN
-
-
-def to_stored(item: Item) -> Any:
-    """The input as a JSON value: pictures become base64."""
-    if isinstance(item.value, bytes):
-        return base64.b64encode(item.value).decode("ascii")
-    return item.value
-
-
-def from_stored(
-    modality: str, stored: Any, labels: Sequence[str] = (), parameters: dict[str, Any] | None = None
-) -> Item:
-    """The Item of which `to_stored` gave `stored`; nothing is checked again."""
-    value = base64.b64decode(stored) if modality == "image" else stored
-    return Item(modality, value, tuple(labels), parameters or {})
+    checked_parameters = check_parameters(parameters) if parameters else {}
+    return [
+        Item("tabular", row, (), checked_parameters) for row in parse_table(manifest, raw, field)
+    ]
 
 
 def check_labels(manifest: Manifest, labels: Any) -> tuple[str, ...]:
-    """The labels of a zero-shot classification: 1 to 100 different texts. Raises InvalidInput."""
+    """Check the labels of a zero-shot classification: 1 to 100 different strings.
+
+    Raises InvalidInput.
+    """
     if manifest.runtime != "bert":
         raise InvalidInput.at(
             "labels", "are not taken by this model: leave them out of the request"
         )
-    if not isinstance(labels, list | tuple) or not 1 <= len(labels) <= MOST_LABELS:
-        raise InvalidInput.at("labels", f"must be a list of 1 to {MOST_LABELS} texts")
+    if not isinstance(labels, list | tuple) or not 1 <= len(labels) <= MAX_LABELS:
+        raise InvalidInput.at("labels", f"must be a list of 1 to {MAX_LABELS} texts")
     for index, label in enumerate(labels):
-        _parse_text(label, f"labels.{index}", LONGEST_LABEL)
+        _parse_text(label, f"labels.{index}", MAX_LABEL_CHARACTERS)
         if label in labels[:index]:
             raise InvalidInput.at(f"labels.{index}", "is given twice")
     return tuple(labels)
 
 
 def check_parameters(parameters: Any) -> dict[str, Any]:
-    """Parameters for a model: a JSON object without NaN, infinity, NUL or great depth. Raises
-    InvalidInput.
+    """Check the parameters for a model: a JSON object within the limits of `check_json`.
+
+    Raises InvalidInput.
     """
     if not isinstance(parameters, dict):
         raise InvalidInput.at("parameters", "must be an object")
@@ -138,45 +115,29 @@ def check_parameters(parameters: Any) -> dict[str, Any]:
     return parameters
 
 
-def _parse_text(raw: Any, field: str, longest: int = LONGEST_TEXT) -> str:
+def _parse_text(raw: Any, field: str, max_characters: int = MAX_TEXT_CHARACTERS) -> str:
     if not isinstance(raw, str):
         raise InvalidInput.at(field, f"must be a text, not {json_type(raw)}")
     if not raw or raw.isspace():
         raise InvalidInput.at(field, "must not be empty")
-    check_text(raw, field, longest)
+    check_text(raw, field, max_characters)
     return raw
 
 
 def _parse_image(raw: Any, field: str) -> bytes:
     if isinstance(raw, str):
         encoded = raw[match.end() :] if (match := _DATA_URL.match(raw)) else raw
-        if len(encoded) > LARGEST_IMAGE_BYTES * 4 // 3 + 4:
-            raise InvalidInput.at(
-                field, f"must be a picture of at most {LARGEST_IMAGE_BYTES} bytes"
-            )
+        if len(encoded) > MAX_IMAGE_BYTES * 4 // 3 + 4:
+            raise InvalidInput.at(field, f"must be a picture of at most {MAX_IMAGE_BYTES} bytes")
         try:
             raw = binascii.a2b_base64(encoded.encode("ascii"), strict_mode=True)
         except (binascii.Error, UnicodeEncodeError):
             raise InvalidInput.at(field, "must be the picture's bytes in base64") from None
     if not isinstance(raw, bytes | bytearray | memoryview):
         raise InvalidInput.at(field, f"must be a picture in base64, not {json_type(raw)}")
-    picture = bytes(raw)
-    if not picture:
+    image = bytes(raw)
+    if not image:
         raise InvalidInput.at(field, "must not be empty")
-    if len(picture) > LARGEST_IMAGE_BYTES:
-        raise InvalidInput.at(field, f"must be a picture of at most {LARGEST_IMAGE_BYTES} bytes")
-    return picture
-
-
-def _text_tokens(manifest: Manifest, text: str) -> int:
-    tokens = 2 + len(text.encode("utf-8")) // BYTES_PER_TOKEN
-    return min(tokens, manifest.max_input_tokens) if manifest.max_input_tokens else tokens
-
-
-def count_values(value: Any) -> int:
-    """How many numbers, texts or other plain values there are in nested lists and objects."""
-    if isinstance(value, dict):
-        return sum(map(count_values, value.values()))
-    if isinstance(value, list):
-        return sum(map(count_values, value)) if value and isinstance(value[0], list) else len(value)
-    return 1
+    if len(image) > MAX_IMAGE_BYTES:
+        raise InvalidInput.at(field, f"must be a picture of at most {MAX_IMAGE_BYTES} bytes")
+    return image

@@ -1,0 +1,1 @@
+"""The models that Slipway can serve, one class for each runtime."""

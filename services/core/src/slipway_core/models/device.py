@@ -1,4 +1,4 @@
-"""Which device a model computes on."""
+"""The device that a model computes on."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import torch
 from slipway_core.errors import ModelLoadFailed
 
 
-def choose_device(asked: str) -> torch.device:
-    """The device for `auto`, `cpu` or `cuda`. Raises ModelLoadFailed for a GPU that is missing."""
-    if asked == "auto":
+def choose_device(requested: str) -> torch.device:
+    """Return the device for `auto`, `cpu` or `cuda`. Raises ModelLoadFailed without a GPU."""
+    if requested == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if asked == "cuda" and not torch.cuda.is_available():
+    if requested == "cuda" and not torch.cuda.is_available():
         raise ModelLoadFailed(
-            "the device cuda was asked for, but torch finds none: set SLIPWAY_DEVICE to cpu or "
-            "auto, "
-            "or install a torch with CUDA on a machine with a GPU"
+            "SLIPWAY_DEVICE is cuda, but torch finds no GPU: set it to cpu or auto, "
+            "or install torch with CUDA on a machine with a GPU"
         )
-    return torch.device(asked)
+    return torch.device(requested)

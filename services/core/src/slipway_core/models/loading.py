@@ -1,4 +1,7 @@
-"""Makes the Model of a package, by its runtime. Runs in engine processes; imports torch lazily."""
+"""Loads the model of a package, in an engine process.
+
+Runtimes are imported on first use: they need torch.
+"""
 
 from __future__ import annotations
 
@@ -6,26 +9,26 @@ from collections.abc import Callable
 from pathlib import Path
 
 from slipway_core.errors import ModelError, ModelLoadFailed
-from slipway_core.models.failure_place import where_it_failed
+from slipway_core.models.failure_location import describe_failure
 from slipway_core.models.model import LoadOptions, Model
 from slipway_core.package.manifest import Manifest
 
 
 def load_model(folder: Path, manifest: Manifest, options: LoadOptions) -> Model:
-    """The loaded model of the package in `folder`, checked by one small batch.
+    """Load the model of the package in `folder`, and check it with two small batches.
 
-    Raises ModelError subclasses: ModelInvalid, PickleRefused, and ModelLoadFailed with the cause.
+    Raises ModelInvalid, PickleRefused, or ModelLoadFailed with the cause.
     """
     from slipway_core.models.self_check import check_model
 
-    model = _MAKERS[manifest.runtime](folder, manifest)
+    model = _RUNTIMES[manifest.runtime](folder, manifest)
     model.folder, model.manifest, model.options = folder, manifest, options
     try:
         model.load()
     except ModelError:
         raise
     except Exception as error:
-        reason = where_it_failed(error, folder)
+        reason = describe_failure(error, folder)
         raise ModelLoadFailed(f"the model {manifest.name} could not be loaded: {reason}") from error
     check_model(model)
     return model
@@ -55,7 +58,7 @@ def _python(folder: Path, manifest: Manifest) -> Model:
     return make_python_model(folder, manifest)
 
 
-_MAKERS: dict[str, Callable[[Path, Manifest], Model]] = {
+_RUNTIMES: dict[str, Callable[[Path, Manifest], Model]] = {
     "bert": _bert,
     "torch-export": _torch_export,
     "torchscript": _torchscript,

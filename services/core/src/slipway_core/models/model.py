@@ -1,68 +1,22 @@
-"""What passes between a server and its engine processes, and the class that a model implements.
+"""The class that a model implements, its options and its description.
 
-Everything here is importable without torch. Messages are msgspec structs, encoded as MessagePack:
-never pickle.
+Importable without torch.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
-import numpy as np
-import numpy.typing as npt
 
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.package.manifest import Manifest
-
-Modality = Literal["text", "tabular", "image"]
-
-
-class Item(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One input, validated, on its way to a model.
-
-    `value` is a str (text), a list of numbers (a tabular row), bytes (an encoded image), or any
-    JSON value that a python model declared it takes. `labels` asks an embedding model to classify
-    instead.
-    """
-
-    modality: str
-    value: Any
-    labels: tuple[str, ...] = ()
-    parameters: dict[str, Any] = {}
-
-
-class ItemFailure(msgspec.Struct, frozen=True):
-    """Why one input has no prediction: the code of an error of `slipway_core.errors` and its
-    message.
-    """
-
-    code: str
-    message: str
-
-
-class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one Item: exactly one of a prediction (with or without a vector) and a
-    failure.
-
-    `embedding` holds little-endian float32 apart from the JSON-like `prediction`, so that vectors
-    are never spelled out as text on the way; `tokens` is what the input cost the model (1 for a
-    tensor row).
-    """
-
-    prediction: dict[str, Any] = {}
-    embedding: bytes = b""
-    failure: ItemFailure | None = None
-    tokens: int = 1
-
-    def vector(self) -> npt.NDArray[np.float32]:
-        """The embedding as an array of float32; empty when the prediction has none."""
-        return np.frombuffer(self.embedding, dtype="<f4")
 
 
 class LoadOptions(msgspec.Struct, frozen=True):
-    """How an engine is to load a package."""
+    """Options for loading a package."""
 
     device: str = "auto"
     precision: str = "auto"
@@ -71,7 +25,7 @@ class LoadOptions(msgspec.Struct, frozen=True):
 
 
 class ModelInfo(msgspec.Struct, frozen=True):
-    """What an engine says of the model that it loaded."""
+    """The description of a loaded model."""
 
     manifest: Manifest
     device: str
@@ -81,63 +35,22 @@ class ModelInfo(msgspec.Struct, frozen=True):
     max_input_tokens: int
     load_seconds: float
     lanes: int = 1
-    """How many batches an engine computes side by side, each on a core of its own."""
+    """The number of batches that an engine computes side by side, each on a core of its own."""
     embedding_size: int = 0
-    """Numbers of the vector that it gives of each input; 0 for a model that predicts otherwise."""
+    """The width of the embedding of each input; 0 for a model that makes none."""
 
     @property
     def precision_cause(self) -> str:
-        """Why it has that precision, without what was measured: one of a few fixed phrases, which
-        stand before the first colon of `precision_reason`.
-        """
+        """The reason without the measurements that follow its first colon: one of a few phrases."""
         return self.precision_reason.partition(":")[0][:100]
 
 
-# The messages. Parent to engine: Load, then Run. Engine to parent: Loaded or LoadFailed, then one
-# Done for each Run, on the connection that the Run came on: a model with lanes takes one batch on
-# each connection.
-
-
-class Load(msgspec.Struct, frozen=True, tag=True):
-    folder: str
-    manifest: Manifest
-    options: LoadOptions
-
-
-class Run(msgspec.Struct, frozen=True, tag=True):
-    items: list[Item]
-
-
-class Loaded(msgspec.Struct, frozen=True, tag=True):
-    info: ModelInfo
-
-
-class LoadFailed(msgspec.Struct, frozen=True, tag=True):
-    code: str
-    message: str
-
-
-class Done(msgspec.Struct, frozen=True, tag=True):
-    """`cpu_seconds`: what the engine's cores worked meanwhile, on other lanes too; of a lane that
-    keeps to a core, what its thread did.
-    """
-
-    outcomes: list[Outcome]
-    seconds: float
-    cpu_seconds: float
-
-
-ToEngine = Load | Run
-FromEngine = Loaded | LoadFailed | Done
-
-
 class Model:
-    """A model that Slipway can serve. Subclass it for `runtime: python`; the other runtimes do the
-    same.
+    """A model that Slipway can serve. Subclass it for `runtime: python`, as other runtimes do.
 
     A minimal model overrides `load` and `predict`. An instance lives in one engine process and is
-    called from one thread, one batch at a time, so it needs no locks (unless it describes itself as
-    having several lanes). `self.folder`, `self.manifest` and `self.options` are set before `load`.
+    called from one thread, one batch at a time. It needs no locks, unless its description has
+    several lanes. `self.folder`, `self.manifest` and `self.options` are set before `load`.
     """
 
     folder: Path
@@ -145,26 +58,27 @@ class Model:
     options: LoadOptions
 
     def load(self) -> None:
-        """Read weights from `self.folder`. Anything raised stops the service with its message."""
+        """Read weights from `self.folder`. Any exception stops the service with its message."""
 
     def preprocess(self, value: Any, parameters: dict[str, Any]) -> Any:
-        """Turn one input into what `predict` takes. Raise ValueError to refuse the input with that
-        message.
+        """Convert one input to an element of the batch for `predict`.
+
+        Raise ValueError to reject the input with that message.
         """
         return value
 
     def predict(self, batch: Sequence[Any]) -> Sequence[Any]:
-        """Compute all inputs at once: one output for each, in order."""
+        """Compute a batch: return one output for each input, in order."""
         raise NotImplementedError
 
     def postprocess(self, output: Any) -> dict[str, Any]:
-        """Turn one output into the JSON object that the caller gets as `prediction`."""
+        """Convert one output to the JSON object that the caller gets as `prediction`."""
         return output if isinstance(output, dict) else {"output": output}
 
-    # What the built-in runtimes override in addition.
+    # The built-in runtimes override these too.
 
     def describe(self) -> ModelInfo:
-        """Facts for logs, metadata and metrics; called once, after `load`."""
+        """Return a description for logs, metadata and metrics. Called once, after `load`."""
         return ModelInfo(
             manifest=self.manifest,
             device="cpu",
@@ -176,13 +90,16 @@ class Model:
         )
 
     def use_cores(self, count: int) -> None:
-        """Compute on so many cores in the calling thread; called only for a model with lanes: with
-        1 by each lane's thread, then with all by the main thread.
+        """Let the calling thread compute on `count` cores.
+
+        Called only for a model with lanes: by the thread of each lane with 1, then by the main
+        thread with all cores.
         """
 
     def run(self, items: Sequence[Item]) -> list[Outcome]:
-        """One Outcome for each Item, in order. Refused inputs become failures; errors of `predict`
-        are raised.
+        """Return one Outcome for each Item, in order.
+
+        Inputs that `preprocess` rejects become failures; errors of `predict` are raised.
         """
         prepared: list[Any] = []
         failures: dict[int, Outcome] = {}
@@ -194,10 +111,10 @@ class Model:
         outputs = list(self.predict(prepared)) if prepared else []
         if len(outputs) != len(prepared):
             raise RuntimeError(f"predict gave {len(outputs)} outputs for {len(prepared)} inputs")
-        in_order = iter(outputs)
+        remaining = iter(outputs)
         return [
             failures[index]
             if index in failures
-            else Outcome(prediction=self.postprocess(next(in_order)))
+            else Outcome(prediction=self.postprocess(next(remaining)))
             for index in range(len(items))
         ]

@@ -1,6 +1,4 @@
-"""The python runtime: a class of the package's own module that subclasses
-slipway_core.runtime.Model.
-"""
+"""The python runtime: a Model subclass in a module of the package."""
 
 from __future__ import annotations
 
@@ -19,7 +17,7 @@ from types import ModuleType
 from typing import NoReturn
 
 from slipway_core.errors import ModelInvalid, ModelLoadFailed
-from slipway_core.models.failure_place import where_it_failed
+from slipway_core.models.failure_location import describe_failure
 from slipway_core.models.model import Model
 from slipway_core.package.manifest import MANIFEST_NAME, Manifest
 
@@ -27,35 +25,34 @@ MODULE_NAME = "slipway_packaged_model"
 
 
 def make_python_model(folder: Path, manifest: Manifest) -> Model:
-    """An instance of the class that `files.entrypoint` names, not loaded yet.
+    """Return an instance of the class that `files.entrypoint` names, not loaded yet.
 
-    The folder is put first on sys.path, so that the module can import its neighbours; an engine
-    process has one model only. Raises ModelInvalid, and ModelLoadFailed naming file and line.
+    The folder is put first on sys.path, so that the module can import others beside it. Raises
+    ModelInvalid, and ModelLoadFailed that names file and line.
     """
     module = _import(folder, manifest.files.module)
     name = manifest.files.entrypoint
-    found = getattr(module, name, None)
-    if not isinstance(found, type) or not issubclass(found, Model):
-        what = "has no such class" if found is None else "is not a class that subclasses it"
+    entrypoint = getattr(module, name, None)
+    if not isinstance(entrypoint, type) or not issubclass(entrypoint, Model):
+        problem = "does not exist" if entrypoint is None else "is not a class that subclasses it"
         raise ModelInvalid(
             f"{MANIFEST_NAME}: `files.entrypoint` must name a subclass of "
-            "slipway_core.runtime.Model "
-            f"in {manifest.files.module}: {name} {what}"
+            f"slipway_core.runtime.Model in {manifest.files.module}: {name} {problem}"
         )
     try:
-        return found()
+        return entrypoint()
     except Exception as error:
-        raise ModelLoadFailed(f"{name}() failed: {where_it_failed(error, folder)}") from error
+        raise ModelLoadFailed(f"{name}() failed: {describe_failure(error, folder)}") from error
 
 
 class _UncachedLoader(SourceFileLoader):
-    """Loads modules of the package from their source alone.
+    """Loads modules of the package from source only.
 
-    Compiled files are no part of the package's digest, so they are neither read nor written.
+    Compiled files are not covered by the package's digest, so they are neither read nor written.
     """
 
     def path_stats(self, path: str) -> NoReturn:
-        """Without a date of the source, the import system leaves compiled files alone."""
+        """Hide the date of the source, without which the import system ignores compiled files."""
         raise OSError
 
 
@@ -72,13 +69,13 @@ def _import(folder: Path, name: str) -> ModuleType:
         loader.exec_module(module)
     except Exception as error:
         raise ModelLoadFailed(
-            f"{name} cannot be imported: {where_it_failed(error, folder)}"
+            f"{name} cannot be imported: {describe_failure(error, folder)}"
         ) from error
     return module
 
 
 def _finder(folder: Path, path: str) -> FileFinder:
-    """The finder for modules in the package's folder and below; other folders have their own."""
+    """Return a finder for the package's folder or one below it. Raises ImportError for others."""
     if not Path(path).is_relative_to(folder):
         raise ImportError
     return FileFinder(

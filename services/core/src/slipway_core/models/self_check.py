@@ -1,4 +1,4 @@
-"""One small batch at load, so that a broken model stops the start and not the first request."""
+"""Runs small batches at load, so that a broken model fails the start, not the first request."""
 
 from __future__ import annotations
 
@@ -6,48 +6,47 @@ import io
 from typing import Any
 
 from slipway_core.errors import InvalidInput, ModelInvalid, ModelLoadFailed
+from slipway_core.inputs.items import Item
 from slipway_core.inputs.parsing import parse_input
-from slipway_core.models.failure_place import where_it_failed
-from slipway_core.models.model import Item, Model
+from slipway_core.models.failure_location import describe_failure
+from slipway_core.models.model import Model
 from slipway_core.package.manifest import MANIFEST_NAME, Manifest, TensorSpec
 
 SAMPLE_TEXT = "Slipway checks this model before it serves."
 
 
 def check_model(model: Model) -> None:
-    """Run a batch of one and a batch of two; raises ModelLoadFailed when the model cannot answer.
+    """Run a batch of one and a batch of two. Raises ModelLoadFailed when the model fails.
 
-    The input is the manifest's `sample`, which must get a prediction; without one it is an input
-    that Slipway makes up (zeros, a plain picture, a sentence), which the model may refuse but must
-    survive. A python model is only checked with a `sample`.
+    The input is the manifest's `sample`, which must get a prediction. Without one it is generated
+    (zeros, a grey image, a sentence), and the model may reject it. A python model is checked with a
+    `sample` only.
     """
-    given = model.manifest.sample is not None
-    if not given and model.manifest.runtime == "python":
+    has_sample = model.manifest.sample is not None
+    if not has_sample and model.manifest.runtime == "python":
         return
     item = sample_item(model.manifest)
     for size in (1, 2):
         try:
             outcomes = model.run([item] * size)
         except Exception as error:
-            reason = where_it_failed(error, model.folder)
+            reason = describe_failure(error, model.folder)
             raise ModelLoadFailed(_failed(model.manifest, size, reason)) from error
         if len(outcomes) != size:
             reason = f"it gave {len(outcomes)} outputs"
             raise ModelLoadFailed(_failed(model.manifest, size, reason))
         for outcome in outcomes:
-            if given and outcome.failure is not None:
+            if has_sample and outcome.failure is not None:
                 raise ModelLoadFailed(_failed(model.manifest, size, outcome.failure.message))
 
 
 def sample_item(manifest: Manifest) -> Item:
-    """The input that the model is checked with. Raises ModelInvalid when `sample` is not such an
-    input.
-    """
+    """Return the input for the check. Raises ModelInvalid when `sample` is not a valid input."""
     modality = manifest.served_modalities()[0]
     labels = ("one", "two") if manifest.runtime == "bert" and _needs_labels(manifest) else ()
     raw = manifest.sample
     if raw is None:
-        raw = _invented(manifest, modality)
+        raw = _generate_input(manifest, modality)
     try:
         return parse_input(manifest, modality, raw, field="sample", labels=labels)
     except InvalidInput as error:
@@ -59,17 +58,17 @@ def _needs_labels(manifest: Manifest) -> bool:
 
 
 def _failed(manifest: Manifest, size: int, reason: str) -> str:
-    kind = "the sample" if manifest.sample is not None else "a made-up input"
+    kind = "the sample" if manifest.sample is not None else "a generated input"
     return (
         f"the model {manifest.name} was loaded, but fails on a batch of {size} of {kind}: {reason}"
     )
 
 
-def _invented(manifest: Manifest, modality: str) -> Any:
+def _generate_input(manifest: Manifest, modality: str) -> Any:
     if modality == "text":
         return SAMPLE_TEXT
     if modality == "image":
-        return _grey_picture(manifest.inputs[0])
+        return _grey_image(manifest.inputs[0])
     if len(manifest.inputs) == 1:
         return _zeros(manifest.inputs[0].shape[1:])
     return {spec.name: _zeros(spec.shape[1:]) for spec in manifest.inputs}
@@ -81,7 +80,7 @@ def _zeros(sizes: list[int]) -> Any:
     return [_zeros(sizes[1:]) for _ in range(max(1, sizes[0]))]
 
 
-def _grey_picture(spec: TensorSpec) -> bytes:
+def _grey_image(spec: TensorSpec) -> bytes:
     from PIL import Image
 
     content = io.BytesIO()

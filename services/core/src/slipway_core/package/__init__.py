@@ -1,4 +1,4 @@
-"""Model packages: finds them by URI, verifies what was found, and keeps downloads."""
+"""Model packages: finding them by URI, verifying them, and caching downloads."""
 
 from slipway_core.package.limits import Limits
 from slipway_core.package.resolve import Package, resolve_configured, resolve_package

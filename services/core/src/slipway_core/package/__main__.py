@@ -1,7 +1,7 @@
 """`python -m slipway_core.package fetch`: fetch and verify the model of SLIPWAY_MODEL_URI.
 
-Leaves it in SLIPWAY_MODEL_CACHE, where a server that starts later finds it. It has settings of its
-own process alone: the credentials of a download need not be where the server runs.
+The package is stored in SLIPWAY_MODEL_CACHE, where a server that starts later finds it. Run it as
+a process of its own, so that credentials for the download need not be where the server runs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ log = structlog.get_logger("slipway.package")
 
 
 def main() -> int:
-    """The exit status: 0, 1 when the package cannot be had, 2 when a setting is wrong."""
+    """Return the exit status: 1 when the package cannot be fetched, 2 when a setting is wrong."""
     parser = argparse.ArgumentParser(prog="slipway_core.package", description=__doc__)
     parser.add_argument("command", choices=["fetch"], help="fetch and verify the model")
     parser.parse_args()
@@ -35,7 +35,9 @@ def main() -> int:
     except ModelError as error:
         log.error("the model cannot be fetched", code=error.code, cause=error.message)
         return 1
-    log.info("the model is there", folder=str(package.folder), digest=package.manifest.digest)
+    log.info(
+        "the model is in the cache", folder=str(package.folder), digest=package.manifest.digest
+    )
     return 0
 
 

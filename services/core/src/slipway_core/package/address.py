@@ -1,4 +1,4 @@
-"""Model URIs: which schemes there are and how they are spelled."""
+"""The URIs of model packages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ARCHIVE_SUFFIX = re.compile(r"(\.tar\.gz|\.tgz|\.zip)$", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Address:
-    """A model URI in its parts. `rest` is what follows `scheme://`."""
+    """A parsed model URI. `rest` is the part after `scheme://`."""
 
     uri: str
     scheme: str
@@ -36,7 +36,7 @@ class Address:
         return f"{self.scheme}://{host}{parts.path}"
 
     def local_path(self) -> Path:
-        """The path that a file:// or pvc:// URI names."""
+        """Return the path of a file:// or pvc:// URI."""
         path = unquote(self.rest)
         if self.scheme == "pvc":
             root = os.environ.get(PVC_ROOT_VARIABLE) or DEFAULT_PVC_ROOT
@@ -44,7 +44,7 @@ class Address:
         return Path(path).expanduser().absolute()
 
     def suggested_name(self) -> str:
-        """A model name from the last part of the URI, for packages that do not say their own."""
+        """Return a model name made of the last part of the URI, for packages without a name."""
         path = urlsplit(self.uri).path if self.scheme in ("http", "https") else self.rest
         last = PurePosixPath(unquote(path).rstrip("/")).name.partition("@")[0]
         plain = re.sub(r"[^a-z0-9._-]+", "-", _ARCHIVE_SUFFIX.sub("", last).lower())
@@ -52,7 +52,7 @@ class Address:
 
 
 def parse_address(uri: str) -> Address:
-    """The parts of a model URI; a plain path counts as file://. Raises ModelAddressInvalid."""
+    """Parse a model URI. A plain path counts as file://. Raises ModelAddressInvalid."""
     text = uri.strip()
     if not text or "\0" in text or len(text) > 4096:
         raise ModelAddressInvalid(

@@ -1,44 +1,42 @@
-"""Unpacks .tar.gz and .zip archives that nobody has to trust.
+"""Unpacks untrusted .tar.gz and .zip archives.
 
-Nothing is written outside the target, links and devices are refused, and sizes and counts are
-bounded by what is really read, whatever the archive claims.
+Nothing is written outside the target. Links and devices are rejected. Sizes and counts are limited
+by what is really read, whatever the archive claims.
 """
 
 from __future__ import annotations
 
 import errno
 import gzip
-import re
 import stat
 import tarfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Any, cast
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.package.file_names import member_path
 from slipway_core.package.limits import Limits
 
 COPY_BYTES = 1024 * 1024
-LONGEST_HEADER_BYTES = 16 * 1024 * 1024
-LONGEST_PADDING_BYTES = 1024 * 1024
-
-_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]")
-_DRIVE = re.compile(r"^[a-zA-Z]:")
+MAX_HEADER_BYTES = 16 * 1024 * 1024
+MAX_PADDING_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class _Member:
-    """A file or folder of an archive; `content` is None for a folder."""
+    """A member of an archive; `content` is None for a folder."""
 
     name: str
     content: IO[bytes] | None
 
 
 def unpack(archive: Path, target: Path, limits: Limits) -> None:
-    """Unpack `archive` into the new folder `target`. Raises ModelInvalid; `target` is then to be
-    thrown away.
+    """Unpack `archive` into the new folder `target`.
+
+    Raises ModelInvalid; the caller then deletes `target`.
     """
     target.mkdir(parents=True)
     members = _members(archive)
@@ -46,38 +44,21 @@ def unpack(archive: Path, target: Path, limits: Limits) -> None:
     try:
         for member in members:
             count += 1
-            if count > limits.files:
-                raise ModelInvalid(f"the archive holds more than {limits.files} files")
-            size += _write(member, target, limits.unpacked_bytes - size)
+            if count > limits.max_files:
+                raise ModelInvalid(f"the archive holds more than {limits.max_files} files")
+            size += _write(member, target, limits.max_unpacked_bytes - size)
     except ModelInvalid:
         raise
     except OSError as error:
         if not isinstance(error, gzip.BadGzipFile) and error.errno != errno.EINVAL:
-            raise  # the disk is full, or the like
+            raise  # not the archive's fault: the disk may be full
         raise _damaged(error) from error
-    except Exception as error:  # damaged content makes the decoders raise errors of many kinds
+    except Exception as error:  # the decoders raise many kinds of errors on damaged content
         raise _damaged(error) from error
 
 
-def member_path(name: str) -> PurePosixPath:
-    """Where a member goes below the target. Raises ModelInvalid for a name that leads, or may lead,
-    elsewhere.
-    """
-    path = PurePosixPath(name)
-    if (
-        not name
-        or path.is_absolute()
-        or ".." in path.parts
-        or _UNSPEAKABLE.search(name)
-        or _DRIVE.match(name)
-        or len(name.encode("utf-8")) > 1024
-    ):
-        raise ModelInvalid(f"the archive holds {name[:200]!r}, which is not a plain path inside it")
-    return path
-
-
-def _write(member: _Member, target: Path, room: int) -> int:
-    """Write one member; returns its size in bytes."""
+def _write(member: _Member, target: Path, max_bytes: int) -> int:
+    """Write one member and return its size in bytes."""
     path = target / member_path(member.name)
     try:
         if member.content is None:
@@ -85,16 +66,16 @@ def _write(member: _Member, target: Path, room: int) -> int:
             return 0
         path.parent.mkdir(parents=True, exist_ok=True)
         with member.content, path.open("xb") as file:
-            return _copy(member.content, file, room)
+            return _copy(member.content, file, max_bytes)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         raise ModelInvalid(f"the archive holds {member.name!r} twice") from None
 
 
-def _copy(source: IO[bytes], file: IO[bytes], room: int) -> int:
+def _copy(source: IO[bytes], file: IO[bytes], max_bytes: int) -> int:
     size = 0
     while chunk := source.read(COPY_BYTES):
         size += len(chunk)
-        if size > room:
+        if size > max_bytes:
             raise ModelInvalid("the archive is larger, unpacked, than this service accepts")
         file.write(chunk)
     return size
@@ -123,7 +104,7 @@ def _tar_members(archive: Path) -> Iterator[_Member]:
                     yield _Member(member.name, tar.extractfile(member))
                 else:
                     raise _not_a_file(member.name)
-        _check_rest(unzipped)
+        _check_padding(unzipped)
 
 
 def _zip_members(archive: Path) -> Iterator[_Member]:
@@ -138,11 +119,9 @@ def _zip_members(archive: Path) -> Iterator[_Member]:
                 yield _Member(entry.filename, bundle.open(entry))
 
 
-def _check_rest(unzipped: gzip.GzipFile) -> None:
-    """Read what follows the last member, so that gzip compares its checksum: it is padding, not
-    more data.
-    """
-    if len(unzipped.read(LONGEST_PADDING_BYTES)) == LONGEST_PADDING_BYTES:
+def _check_padding(unzipped: gzip.GzipFile) -> None:
+    """Read on to the end, so that gzip verifies its checksum; only padding may follow."""
+    if len(unzipped.read(MAX_PADDING_BYTES)) == MAX_PADDING_BYTES:
         raise ModelInvalid("the archive is damaged: other data follows its last member")
 
 
@@ -155,21 +134,21 @@ def _not_a_file(name: str) -> ModelInvalid:
 
 
 class _BoundedReads:
-    """A file for tarfile that refuses the huge single read that a forged header can ask for."""
+    """A file for tarfile that rejects the huge single read that a forged header can cause."""
 
     def __init__(self, file: Any) -> None:
         self._file = file
 
     def read(self, size: int = -1) -> bytes:
-        if not 0 <= size <= LONGEST_HEADER_BYTES:
+        if not 0 <= size <= MAX_HEADER_BYTES:
             raise ModelInvalid("the archive is damaged: it holds a header of unreasonable size")
         content: bytes = self._file.read(size)
         return content
 
     def seek(self, position: int, whence: int = 0) -> int:
-        place: int = self._file.seek(position, whence)
-        return place
+        offset: int = self._file.seek(position, whence)
+        return offset
 
     def tell(self) -> int:
-        place: int = self._file.tell()
-        return place
+        offset: int = self._file.tell()
+        return offset

@@ -1,12 +1,12 @@
-"""Downloaded packages on disk, shared between processes.
+"""The on-disk cache of downloaded packages, shared between processes.
 
     CACHE/packages/<sha256>/content/  an unpacked package; the folder appears by one rename
-    CACHE/packages/<sha256>/tree      digest of content/, checked before each use
-    CACHE/known/<key>.json            what the URI held when it was last fetched
-    CACHE/work/<key>/                 a download under way, kept when it breaks off
-    CACHE/work/<key>.lock             held by the process that fetches
+    CACHE/packages/<sha256>/tree      the digest of content/, checked before each use
+    CACHE/known/<key>.json            the state and digest of the last download from a URI
+    CACHE/work/<key>/                 an unfinished download
+    CACHE/work/<key>.lock             the lock of the process that downloads
 
-A kill at any moment leaves at most work/<key>, which the next process continues or clears.
+A process that is killed leaves at most work/<key>, which the next one resumes or clears.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ log = structlog.get_logger("slipway.package")
 
 
 class PackageCache:
-    """The cache in one folder."""
+    """The package cache in the folder `root`."""
 
     def __init__(self, root: Path, limits: Limits) -> None:
         self._root = root.expanduser().absolute()
         self.limits = limits
 
-    def obtain(self, source: Source, sha256: str) -> tuple[Path, str]:
-        """The folder of the source's package and its digest, from the cache when it is there.
+    def fetch(self, source: Source, sha256: str) -> tuple[Path, str]:
+        """Return the folder and the digest of the source's package, downloaded when necessary.
 
-        With `sha256` the network is asked only when the cache has no such package; without, it is
-        asked each time whether the content has changed, and the cached package serves when the
-        source cannot be reached.
+        With `sha256` a cached package is used without a request. Without it, the source is asked
+        each time whether its content has changed; the cached package is used when the source cannot
+        be reached.
         """
         if sha256 and (folder := self._entry(sha256)):
             return folder, sha256
@@ -56,20 +56,20 @@ class PackageCache:
                 return folder, sha256
             if not sha256 and (known := self._unchanged(source)):
                 return known
-            return self._fetch(source, sha256, work)
+            return self._download(source, sha256, work)
 
-    def kept(self, identity: str, shown: str, sha256: str) -> tuple[Path, str]:
-        """What `obtain` has left here of a source, without asking anybody; raises ModelNotFound."""
-        digest = sha256 or self._remembered(identity)[1]
+    def get_offline(self, identity: str, shown: str, sha256: str) -> tuple[Path, str]:
+        """Return what `fetch` has cached, without any request. Raises ModelNotFound."""
+        digest = sha256 or self._recall(identity)[1]
         if digest and (folder := self._entry(digest)):
             return folder, digest
         raise ModelNotFound(
-            f"{shown} is not in the cache {self._root}, and SLIPWAY_MODEL_OFFLINE forbids to ask "
-            "for it: fetch it with `python -m slipway_core.package fetch`"
+            f"{shown} is not in the cache {self._root}, and SLIPWAY_MODEL_OFFLINE forbids to "
+            "download it: fetch it with `python -m slipway_core.package fetch`"
         )
 
-    def unpacked(self, archive: Path, sha256: str) -> tuple[Path, str]:
-        """The unpacked folder of a local archive and the archive's digest."""
+    def unpack_local(self, archive: Path, sha256: str) -> tuple[Path, str]:
+        """Return the unpacked folder and the digest of a local archive."""
         digest = file_digest(archive)
         verify(sha256, digest, str(archive))
         if folder := self._entry(digest):
@@ -77,7 +77,7 @@ class PackageCache:
         with self._locked(str(archive), str(archive)) as work:
             return self._entry(digest) or self._store(Fetched(archive, ""), digest, work), digest
 
-    def _fetch(self, source: Source, sha256: str, work: Path) -> tuple[Path, str]:
+    def _download(self, source: Source, sha256: str, work: Path) -> tuple[Path, str]:
         log.info("fetching the model", uri=source.shown)
         fetched = source.fetch(work / "download")
         digest = (
@@ -89,13 +89,13 @@ class PackageCache:
         except (ModelIntegrityError, ModelInvalid):
             shutil.rmtree(work, ignore_errors=True)
             raise
-        self._remember(source, fetched.state, digest)
+        self._record(source, fetched.state, digest)
         shutil.rmtree(work, ignore_errors=True)
         log.info("fetched the model", uri=source.shown, digest=digest)
         return folder, digest
 
     def _store(self, fetched: Fetched, digest: str, work: Path) -> Path:
-        """Put what was fetched where `_entry` finds it, in one step."""
+        """Move a download to where `_entry` finds it, in one step."""
         staging = work / "staging"
         shutil.rmtree(staging, ignore_errors=True)
         if fetched.path.is_file():
@@ -113,11 +113,11 @@ class PackageCache:
         except OSError:
             if not home.exists():
                 raise
-            # Another process has just brought the same package from another URI: take that one.
+            # Another process has just stored the same package from another URI: use that one.
         return home / "content"
 
     def _entry(self, digest: str) -> Path | None:
-        """The stored package of that digest, if it is there and as it was stored."""
+        """Return the folder of a cached package; None when it is missing or was changed."""
         home = self._root / "packages" / digest
         try:
             expected = (home / "tree").read_text(encoding="ascii")
@@ -127,45 +127,47 @@ class PackageCache:
             return None
         except ModelInvalid:
             pass
-        log.warning("the cached model is damaged and is fetched again", folder=str(home))
+        log.warning("the cached model is damaged and will be fetched again", folder=str(home))
         return None
 
     def _unchanged(self, source: Source) -> tuple[Path, str] | None:
-        """What the cache has of this source, unless the source has something else by now."""
-        state, digest = self._remembered(source.identity)
+        """Return the cached package of a source; None when the source has changed."""
+        state, digest = self._recall(source.identity)
         folder = self._entry(digest) if digest else None
         if folder is None:
             return None
         try:
-            if not source.is_still(state):
+            if not source.is_unchanged(state):
                 return None
         except ModelDownloadFailed as error:
             log.warning(
-                "the cached model is used: its source fails", uri=source.shown, cause=error.message
+                "using the cached model: its source cannot be reached",
+                uri=source.shown,
+                cause=error.message,
             )
         return folder, digest
 
-    def _remembered(self, identity: str) -> tuple[str, str]:
-        """State and digest of what was last fetched from a source; empty when nothing was."""
+    def _recall(self, identity: str) -> tuple[str, str]:
+        """Return the state and digest of the last download from a source; empty without one."""
         try:
             known = json.loads(self._known_path(identity).read_text(encoding="utf-8"))
             return str(known["state"]), str(known["digest"])
         except (OSError, ValueError, KeyError, TypeError):
             return "", ""
 
-    def _remember(self, source: Source, state: str, digest: str) -> None:
+    def _record(self, source: Source, state: str, digest: str) -> None:
         path = self._known_path(source.identity)
         path.parent.mkdir(parents=True, exist_ok=True)
-        draft = path.with_suffix(".draft")
-        draft.write_text(json.dumps({"state": state, "digest": digest}), encoding="utf-8")
-        draft.replace(path)
+        temporary = path.with_suffix(".temporary")
+        temporary.write_text(json.dumps({"state": state, "digest": digest}), encoding="utf-8")
+        temporary.replace(path)
 
     def _known_path(self, identity: str) -> Path:
         return self._root / "known" / f"{_key(identity)}.json"
 
     @contextlib.contextmanager
     def _locked(self, identity: str, shown: str) -> Iterator[Path]:
-        """Hold the right to fetch one URI; yields its work folder."""
+        """Lock one URI for this process and yield its work folder."""
         work = self._root / "work" / _key(identity)
         seconds = self.limits.total_timeout_seconds
         try:
@@ -185,10 +187,13 @@ class PackageCache:
 
 
 def verify(sha256: str, digest: str, shown: str) -> None:
-    """Raises ModelIntegrityError unless `digest` is the one that was asked for, if one was."""
+    """Check a digest against the expected one; an empty `sha256` accepts any.
+
+    Raises ModelIntegrityError.
+    """
     if sha256 and digest != sha256:
         raise ModelIntegrityError(
-            f"{shown} has the sha256 {digest}, but {sha256} was asked for: the package has "
+            f"{shown} has the sha256 {digest}, but {sha256} is required: the package has "
             "changed, or the setting is wrong. "
             f"Set SLIPWAY_MODEL_SHA256={digest} only if you trust it as it is"
         )

@@ -1,41 +1,40 @@
 """The sha256 that identifies a package.
 
-For an archive it is the sha256 of the file. For a folder it is the sha256 of what `sha256sum`
-prints for its files in the order of their paths, so that anybody can compute it:
+For an archive it is the sha256 of the file. For a folder it is the sha256 of the output of
+`sha256sum` for its files in the order of their paths:
 
     cd FOLDER && find -L . -type f -printf '%P\\n' | LC_ALL=C sort | xargs -d '\\n' sha256sum |
     sha256sum
 
-Left out are folders named .git, .cache or __pycache__ and everything whose name starts with two
-dots (a mounted Kubernetes volume keeps its versions there).
+Folders named .git, .cache or __pycache__ are ignored, and so is everything whose name starts with
+two dots (a mounted Kubernetes volume keeps its versions there).
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.package.file_names import is_unsafe
 
-LEFT_OUT = frozenset({".git", ".cache", "__pycache__"})
-MOST_FILES = 100_000
-
-_UNSPEAKABLE = re.compile("[\x00-\x1f\x7f\\\\\ud800-\udfff]")
+IGNORED_FOLDERS = frozenset({".git", ".cache", "__pycache__"})
+MAX_FILES = 100_000
 
 
 def file_digest(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
+    """Return the sha256 of a file, in hexadecimal."""
     with path.open("rb", buffering=0) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def folder_digest(folder: Path) -> str:
-    """The digest of a folder's paths and contents. Raises ModelInvalid for what has no plain
-    content.
+    """Return the digest of a folder's paths and contents.
+
+    Raises ModelInvalid for entries that are neither files nor folders.
     """
     paths = sorted(package_files(folder), key=lambda path: path.encode("utf-8"))
     total = hashlib.sha256()
@@ -45,11 +44,11 @@ def folder_digest(folder: Path) -> str:
 
 
 def package_files(folder: Path) -> Iterator[str]:
-    """The relative paths (with /) of the files that make up a package, in no particular order."""
+    """Yield the relative paths (with /) of the files of a package, in no particular order."""
     count = 0
-    for root, folders, files in os.walk(folder, onerror=_unreadable):
+    for root, folders, files in os.walk(folder, onerror=_raise_unreadable):
         folders[:] = [
-            name for name in folders if name not in LEFT_OUT and not name.startswith("..")
+            name for name in folders if name not in IGNORED_FOLDERS and not name.startswith("..")
         ]
         for name in folders:
             if os.path.islink(os.path.join(root, name)):
@@ -60,16 +59,16 @@ def package_files(folder: Path) -> Iterator[str]:
             if name.startswith(".."):
                 continue
             count += 1
-            if count > MOST_FILES:
+            if count > MAX_FILES:
                 raise ModelInvalid(
-                    f"{folder} holds more than {MOST_FILES} files: is it the model's folder?"
+                    f"{folder} holds more than {MAX_FILES} files: is it the model's folder?"
                 )
-            yield _checked(folder, os.path.join(root, name))
+            yield _check_file(folder, os.path.join(root, name))
 
 
-def _checked(folder: Path, path: str) -> str:
+def _check_file(folder: Path, path: str) -> str:
     relative = os.path.relpath(path, folder).replace(os.sep, "/")
-    if _UNSPEAKABLE.search(relative):
+    if is_unsafe(relative):
         raise ModelInvalid(
             f"the file name {relative!r} has control characters or backslashes: rename it"
         )
@@ -82,5 +81,5 @@ def _checked(folder: Path, path: str) -> str:
     return relative
 
 
-def _unreadable(error: OSError) -> None:
+def _raise_unreadable(error: OSError) -> None:
     raise ModelInvalid(f"{error.filename} cannot be read: {error.strerror}") from error

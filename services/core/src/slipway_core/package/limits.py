@@ -1,4 +1,4 @@
-"""Bounds on what fetching a package may take."""
+"""Limits for fetching a package."""
 
 from __future__ import annotations
 
@@ -9,19 +9,20 @@ GIBIBYTE = 1024**3
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on sizes, counts and times. The defaults suit models of up to about ten billion
-    weights.
+    """Limits on sizes, counts and times.
+
+    The defaults suit models of up to about ten billion parameters.
     """
 
-    download_bytes: int = 50 * GIBIBYTE
-    unpacked_bytes: int = 100 * GIBIBYTE
-    files: int = 10_000
+    max_download_bytes: int = 50 * GIBIBYTE
+    max_unpacked_bytes: int = 100 * GIBIBYTE
+    max_files: int = 10_000
     connect_timeout_seconds: float = 10
     read_timeout_seconds: float = 60
-    """Longest silence in the middle of a download."""
+    """The longest pause between two reads of a download."""
     total_timeout_seconds: float = 3600
-    """Longest time for a package, waiting for another process that downloads it included."""
-    fruitless_tries: int = 5
-    """Tries in a row that bring no byte before the download is given up."""
+    """The longest time to fetch a package, including the wait for another process."""
+    max_fruitless_attempts: int = 5
+    """The number of attempts in a row without progress after which a download fails."""
     backoff_seconds: float = 0.5
-    """Pause after the first failure; it doubles with each further one, up to 30 seconds."""
+    """The pause after the first failure; it doubles after each further one, up to 30 seconds."""

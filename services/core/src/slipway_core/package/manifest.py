@@ -1,35 +1,36 @@
-"""`slipway.yaml`: what a model package says about itself.
+"""The structure of slipway.yaml, the manifest of a model package.
 
-The format is fixed by `Manifest`; unknown keys are refused, so that a typo is an error and not a
-silent default.
+Unknown keys are rejected, so that a typo is an error and not a silent default. The file is read and
+checked by `manifest_file`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import msgspec
 
-from slipway_core.errors import ModelInvalid
+from slipway_core.package.datatypes import Datatype
 
 Task = Literal["text-embedding", "text-classification", "tensor", "python"]
 Runtime = Literal["bert", "torch-export", "torchscript", "python"]
-Datatype = Literal[
-    "BOOL", "UINT8", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
-]  # names of the Open Inference Protocol
 
 NAME_PATTERN = r"^[a-z0-9]([a-z0-9._-]{0,61}[a-z0-9])?$"
 MANIFEST_NAME = "slipway.yaml"
-LARGEST_MANIFEST_BYTES = 1024 * 1024
+DEFAULT_WEIGHTS: dict[Runtime, str] = {
+    "bert": "model.safetensors",
+    "torch-export": "model.pt2",
+    "torchscript": "model.pt",
+    "python": "",
+}
 
 
 class ImageInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a decoded picture becomes the tensor.
+    """How a decoded image is converted to the tensor.
 
-    It is resized to the input's height and width, scaled to 0..1, and normalised when `mean` and
-    `std` are given: they have one number for each channel.
+    It is resized to the input's height and width, scaled to 0..1, and normalised by `mean` and
+    `std`, which have one number for each channel.
     """
 
     mean: list[float] = []
@@ -37,11 +38,11 @@ class ImageInput(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TensorSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One tensor that goes in or comes out.
+    """One input or output tensor.
 
-    -1 in `shape` stands for any size, and its first dimension is the batch. `columns` name the
-    numbers of an input's row; `labels` name the numbers of an output's row, which `activation`
-    turns into scores.
+    The first dimension of `shape` is the batch; -1 stands for any size. `columns` name the numbers
+    in a row of an input; `labels` name those in a row of an output, which `activation` turns into
+    scores.
     """
 
     name: str
@@ -64,10 +65,9 @@ class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """The content of slipway.yaml, and the sha256 of the package it came in.
+    """The content of slipway.yaml, and the sha256 of its package (`digest`, not in the file).
 
-    `sample` is an input that the model must answer when it is loaded. `digest` is empty in the file
-    itself.
+    `sample` is an input that the model must answer when it is loaded.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=NAME_PATTERN)]
@@ -84,8 +84,12 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     sample: Any = None
     digest: str = ""
 
+    def weights_file(self) -> str:
+        """Return the name of the weights file; the default depends on the runtime."""
+        return self.files.weights or DEFAULT_WEIGHTS[self.runtime]
+
     def served_modalities(self) -> list[str]:
-        """The `{modality}` of `/predict/{modality}` that this model answers."""
+        """Return the values of `{modality}` in `/predict/{modality}` that this model answers."""
         if self.modalities:
             return list(self.modalities)
         if self.task == "tensor":
@@ -94,29 +98,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
 
 def shape_fits(shape: Sequence[int], declared: Sequence[int]) -> bool:
-    """Whether a tensor's shape is a declared one, in which -1 stands for any size."""
+    """Return whether a tensor's shape matches a declared one, in which -1 stands for any size."""
     return len(shape) == len(declared) and all(
-        want in (-1, size) for want, size in zip(declared, shape, strict=True)
+        expected in (-1, size) for expected, size in zip(declared, shape, strict=True)
     )
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read and check `folder/slipway.yaml`; raises ModelInvalid naming the key that is wrong and
-    what it may be.
-    """
-    from slipway_core.package.manifest_rules import check_manifest
-    from slipway_core.package.manifest_yaml import parse_manifest
-
-    path = folder / MANIFEST_NAME
-    try:
-        with path.open("rb") as file:
-            content = file.read(LARGEST_MANIFEST_BYTES + 1)
-    except FileNotFoundError:
-        raise ModelInvalid(f"{folder} has no {MANIFEST_NAME}") from None
-    except OSError as error:
-        raise ModelInvalid(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > LARGEST_MANIFEST_BYTES:
-        raise ModelInvalid(f"{path} is larger than {LARGEST_MANIFEST_BYTES} bytes")
-    manifest = parse_manifest(content)
-    check_manifest(manifest, folder)
-    return manifest

@@ -1,10 +1,9 @@
-"""Turns the text of slipway.yaml into a Manifest, and its mistakes into sentences that name the
-key.
-"""
+"""Parses slipway.yaml into a Manifest, with errors that name the key and its allowed values."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from types import UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
@@ -12,15 +11,14 @@ import msgspec
 import yaml
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.msgspec_errors import Violation, parse_message
 from slipway_core.package.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest
 
-_PATH = re.compile(r"^(?P<what>.*?)(?: - at `\$(?P<path>.*)`)?$", re.DOTALL)
-_UNKNOWN = re.compile(r"unknown field `(?P<key>.*)`")
-_MISSING = re.compile(r"missing required field `(?P<key>.*)`")
+_UNQUOTED = re.compile(r"Expected `str`, got `(int|float|bool)`")
 
 
 class _StrictLoader(yaml.SafeLoader):
-    """YAML without aliases (a few lines of them expand to gigabytes) and without repeated keys."""
+    """A YAML loader that rejects repeated keys and aliases, which can expand to gigabytes."""
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
@@ -42,9 +40,9 @@ class _StrictLoader(yaml.SafeLoader):
 
 
 def parse_manifest(content: bytes) -> Manifest:
-    """The manifest that `content` spells; raises ModelInvalid."""
+    """Parse the content of slipway.yaml. Raises ModelInvalid."""
     try:
-        document = yaml.load(content, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader, see above
+        document = yaml.load(content, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ModelInvalid(f"{MANIFEST_NAME} is not YAML: {_one_line(error)}") from None
     if not isinstance(document, dict):
@@ -54,43 +52,37 @@ def parse_manifest(content: bytes) -> Manifest:
     try:
         return msgspec.convert(document, Manifest)
     except msgspec.ValidationError as error:
-        raise ModelInvalid(f"{MANIFEST_NAME}: {_explain(str(error))}") from None
+        raise ModelInvalid(f"{MANIFEST_NAME}: {_explain(parse_message(str(error)))}") from None
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
-def _explain(message: str) -> str:
-    """msgspec's message in terms of the key that is wrong and of what it may be."""
-    match = _PATH.match(message)
-    what = match["what"] if match else message
-    place = (match["path"] if match else "") or ""
-    path = [part for part in re.split(r"[.\[\]]+", place) if part]
-    kind = _type_at(path)
-    if unknown := _UNKNOWN.search(what):
-        return f"`{_dotted([*path, unknown['key']])}` is not a key; the keys are {_keys(kind)}"
-    if missing := _MISSING.search(what):
-        key = missing["key"]
-        return f"`{_dotted([*path, key])}` is missing{_choices(_type_at([*path, key]))}"
-    if path == ["name"] and "regex" in what:
+def _explain(violation: Violation) -> str:
+    """Name the invalid key and its allowed values."""
+    path, rule = violation.path, violation.rule
+    if violation.unknown:
+        key, known = _dotted(path, violation.unknown), _keys(_type_at(path))
+        return f"`{key}` is not a key; the keys are {known}"
+    if violation.missing:
+        key = _dotted(path, violation.missing)
+        return f"`{key}` is missing{_choices(_type_at((*path, violation.missing)))}"
+    if path == ("name",) and "regex" in rule:
         return (
             f"`name` must be at most 63 lower-case letters, digits, `.`, `_`, `-`: {NAME_PATTERN}"
         )
-    hint = (
-        ": write it in quotes" if re.match(r"Expected `str`, got `(int|float|bool)`", what) else ""
-    )
-    return f"`{_dotted(path)}` is wrong: {what[:1].lower()}{what[1:]}{hint}{_choices(kind)}"
+    hint = ": write it in quotes" if _UNQUOTED.match(rule) else ""
+    choices = _choices(_type_at(path))
+    return f"`{_dotted(path)}` is wrong: {rule[:1].lower()}{rule[1:]}{hint}{choices}"
 
 
-def _dotted(path: list[str]) -> str:
-    return ".".join(part for part in path if part != "...")
+def _dotted(path: Sequence[str], *names: str) -> str:
+    return ".".join((*path, *names))
 
 
-def _type_at(path: list[str]) -> Any:
-    """The type that the format has at a path such as ["inputs", "0", "shape"]; None where it is
-    open.
-    """
+def _type_at(path: Sequence[str]) -> Any:
+    """Return the declared type at a path such as ("inputs", "0", "shape"); None for Any."""
     kind: Any = Manifest
     for part in path:
         kind = _plain(kind)
@@ -104,7 +96,7 @@ def _type_at(path: list[str]) -> Any:
 
 
 def _plain(kind: Any) -> Any:
-    """The type without its annotations and without None."""
+    """Return the type without its annotations and without None."""
     if get_origin(kind) is Annotated:
         return get_args(kind)[0]
     if get_origin(kind) in (Union, UnionType):

@@ -1,4 +1,4 @@
-"""From a model URI to a verified folder with a manifest: the way into this package."""
+"""Resolves a model URI to a verified package on this machine."""
 
 from __future__ import annotations
 
@@ -13,28 +13,27 @@ from slipway_core.errors import ModelInvalid, ModelNotFound, PickleRefused
 from slipway_core.package.address import Address, parse_address
 from slipway_core.package.cache import PackageCache, verify
 from slipway_core.package.digest import folder_digest
-from slipway_core.package.inferred import infer_manifest
+from slipway_core.package.inferred_manifest import infer_manifest
 from slipway_core.package.limits import Limits
-from slipway_core.package.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest, read_manifest
+from slipway_core.package.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest
+from slipway_core.package.manifest_file import read_manifest
 from slipway_core.package.sources.installed import find_installed
 from slipway_core.package.sources.source import Source
 from slipway_core.settings import ServiceSettings
 
-PICKLED = frozenset({".bin", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
+PICKLE_SUFFIXES = frozenset({".bin", ".pth", ".pkl", ".pickle", ".ckpt", ".joblib"})
 
 
 @dataclass(frozen=True)
 class Package:
-    """A model package on this machine, verified; `manifest.digest` is its sha256."""
+    """A verified model package on this machine; `manifest.digest` is its sha256."""
 
     folder: Path
     manifest: Manifest
 
 
 def resolve_configured(settings: ServiceSettings, *, offline: bool) -> Package:
-    """The package that the settings name, kept in the cache that they name; like `resolve_package`,
-    with `offline` for the caller to say.
-    """
+    """Resolve the package of the settings, with their cache. Raises like `resolve_package`."""
     return resolve_package(
         settings.model_uri,
         sha256=settings.model_sha256,
@@ -57,12 +56,13 @@ def resolve_package(
     offline: bool = False,
     limits: Limits | None = None,
 ) -> Package:
-    """Find, fetch and verify the package at `uri`; blocks, so call it in a thread.
+    """Find, fetch and verify the package at `uri`. Blocks, so call it in a thread.
 
-    `sha256` is what the package must have; empty accepts any. `name` and `version` replace the
-    package's own; `offline` takes what would be downloaded from the cache alone. Raises ModelError
-    subclasses: ModelAddressInvalid, ModelNotFound, ModelAccessDenied, ModelDownloadFailed (worth
-    another try later), ModelIntegrityError, ModelInvalid and PickleRefused.
+    An empty `sha256` accepts any package. `name` and `version` override those in the package. With
+    `offline` remote packages come from the cache only.
+
+    Raises ModelAddressInvalid, ModelNotFound, ModelAccessDenied, ModelDownloadFailed (retryable),
+    ModelIntegrityError, ModelInvalid or PickleRefused, all of them ModelErrors.
     """
     address = parse_address(uri)
     folder, digest, own_version = _locate(
@@ -74,31 +74,31 @@ def resolve_package(
     else:
         manifest = infer_manifest(folder, name=address.suggested_name(), version=own_version or "1")
     suffix = Path(manifest.files.weights).suffix.lower()
-    if suffix in PICKLED and not allow_pickle:
+    if suffix in PICKLE_SUFFIXES and not allow_pickle:
         raise PickleRefused(
             f"the weights {manifest.files.weights} are pickled, and loading them runs code "
             "from the package: convert them to safetensors, or set SLIPWAY_ALLOW_PICKLE=true "
             "if you trust them"
         )
-    return Package(folder, _named(manifest, name, version, digest))
+    return Package(folder, _complete(manifest, name, version, digest))
 
 
 def _locate(
     address: Address, sha256: str, packages: PackageCache, *, offline: bool
 ) -> tuple[Path, str, str]:
-    """The folder, its digest, and the version that its source gives it (may be empty)."""
+    """Return the folder, its digest, and the version according to its source (may be empty)."""
     if address.scheme in _SOURCES:
         if offline:
-            return *packages.kept(address.uri, address.shown, sha256), ""
+            return *packages.get_offline(address.uri, address.shown, sha256), ""
         source = _SOURCES[address.scheme](address, packages.limits)
-        return *packages.obtain(source, sha256), ""
+        return *packages.fetch(source, sha256), ""
     version = ""
     if address.scheme == "package":
         path, version = find_installed(address.rest)
     else:
         path = address.local_path()
     if path.is_file():
-        return *packages.unpacked(path, sha256), ""
+        return *packages.unpack_local(path, sha256), ""
     if not path.is_dir():
         raise ModelNotFound(f"{address.shown} does not exist: there is no {path}")
     digest = folder_digest(path)
@@ -124,7 +124,7 @@ def _hub(address: Address, limits: Limits) -> Source:
     return HubSource(address, limits)
 
 
-# Imported when they are needed: each brings a client library that takes its time.
+# Imported on first use: each needs a client library that is slow to import.
 _SOURCES: dict[str, Callable[[Address, Limits], Source]] = {
     "http": _http,
     "https": _http,
@@ -134,14 +134,15 @@ _SOURCES: dict[str, Callable[[Address, Limits], Source]] = {
 
 
 def _package_root(folder: Path) -> Path:
-    """The folder itself, or the single folder in it that an archive was made of."""
+    """Return the folder, or the single folder in it when an archive was made of that one."""
     if (folder / MANIFEST_NAME).exists() or (folder / "config.json").exists():
         return folder
     inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
     return inner[0] if len(inner) == 1 and inner[0].is_dir() else folder
 
 
-def _named(manifest: Manifest, name: str, version: str, digest: str) -> Manifest:
+def _complete(manifest: Manifest, name: str, version: str, digest: str) -> Manifest:
+    """Set the digest, and override the name and the version unless they are empty."""
     if name and not re.match(NAME_PATTERN, name):
         raise ModelInvalid(
             f"SLIPWAY_MODEL_NAME is {name!r}: it must be at most 63 lower-case letters, digits, "

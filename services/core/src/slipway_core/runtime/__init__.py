@@ -1,8 +1,4 @@
-"""Models: what a package holds, how it is loaded, and how inputs reach it in batches.
-
-The server processes import only the light half (manifest, inputs, engine, batcher). torch is
-imported in engine processes alone, which this package starts and talks to over a socket.
-"""
+"""The public interface for models written in Python: `from slipway_core.runtime import Model`."""
 
 from slipway_core.models.model import Model
 

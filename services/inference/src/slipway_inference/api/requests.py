@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from slipway_core.inputs.parsing import MOST_LABELS
+from slipway_core.inputs.parsing import MAX_LABELS
 from slipway_core.maintenance.webhook_policy import LONGEST_URL
 
 Label = Annotated[str, Meta(min_length=1, max_length=1000)]
 Labels = Annotated[
     list[Label],
     Meta(
-        max_length=MOST_LABELS,
+        max_length=MAX_LABELS,
         description="Classify instead: the prediction says how near the text is to each label.",
         examples=[["sports", "politics"]],
         extra_json_schema={"uniqueItems": True},

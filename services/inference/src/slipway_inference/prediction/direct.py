@@ -16,7 +16,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Scope
 
 from slipway_core.errors import SlipwayError
-from slipway_core.models.model import Outcome
+from slipway_core.inputs.items import Outcome
 from slipway_inference.api.openai.embeddings import read_embeddings
 from slipway_inference.api.slipway.prediction_bodies import ReadBody, read_tabular, read_text
 from slipway_inference.http import bodies

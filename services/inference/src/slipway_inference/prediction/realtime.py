@@ -26,8 +26,9 @@ from slipway_core.errors import (
     PredictionFailed,
     SlipwayError,
 )
-from slipway_core.inputs.parsing import count_values, estimate_tokens, to_stored
-from slipway_core.models.model import Item, ItemFailure, Outcome
+from slipway_core.inputs.cost import count_values, estimate_tokens
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
+from slipway_core.inputs.stored_form import to_stored
 from slipway_core.observability import metrics
 from slipway_core.store.identifiers import uuid7
 from slipway_core.store.records import PredictionRecord

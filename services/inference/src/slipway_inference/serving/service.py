@@ -25,7 +25,8 @@ from slipway_core.errors import (
     TooManyStreams,
     UnknownModel,
 )
-from slipway_core.models.model import Item, ModelInfo, Outcome
+from slipway_core.inputs.items import Item, Outcome
+from slipway_core.models.model import ModelInfo
 from slipway_core.observability import metrics
 from slipway_core.package.manifest import Manifest
 from slipway_core.queue.contract import Doorbell
@@ -55,10 +56,10 @@ class Engines(Protocol):
     def alive(self) -> int: ...
 
     def run(
-        self, items: Sequence[Item], *, whole: bool, wanted: Callable[[], bool]
+        self, items: Sequence[Item], *, all_cores: bool, is_wanted: Callable[[], bool]
     ) -> asyncio.Future[list[Outcome]]: ...
 
-    def may_join(self) -> bool: ...
+    def may_use_all_cores(self) -> bool: ...
 
     async def close(self) -> None: ...
 
@@ -223,7 +224,7 @@ class Service:
             lanes=pool.info.lanes,
             max_batch_tokens=self.settings.max_batch_tokens,
             max_queue_tokens=self.settings.max_queue_tokens,
-            may_join=pool.may_join,
+            may_use_all_cores=pool.may_use_all_cores,
             observe=_observe,
         )
         self._pool = pool
@@ -248,7 +249,7 @@ class Service:
         if self._batcher:
             self._batcher.close()
             # The server has waited for them as long as it may.
-            self._batcher.refuse_waiting()
+            self._batcher.reject_queued()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self.settings.drain_timeout_seconds):
                     await self._batcher.drain()

@@ -1,6 +1,6 @@
-"""Attention of rows that hold several texts each.
+"""Attention for rows that hold several texts each.
 
-Functions of torch alone, so that TorchScript can compile them (see `compiled`).
+These functions use torch only, so that TorchScript can compile them (see `embedder.compiled`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch.nn import functional
 
 
 def attend(qkv: Tensor, rows: int, length: int, heads: int, mask: Tensor | None) -> Tensor:
-    """Softmax attention, [rows * length, hidden], of qkv [rows * length, 3 * hidden].
+    """Return softmax attention, [rows * length, hidden], of qkv [rows * length, 3 * hidden].
 
-    Queries carry the scale already; `mask` is added to the scores.
+    Queries are scaled already; `mask`, [rows, 1, length, length], is added to the scores.
     """
     hidden = qkv.shape[1] // 3
     split = qkv.view(rows, length, 3, heads, hidden // heads).permute(2, 0, 3, 1, 4)
@@ -28,8 +28,10 @@ def attend(qkv: Tensor, rows: int, length: int, heads: int, mask: Tensor | None)
 
 
 def _attend_in_products(split: Tensor, mask: Tensor | None) -> Tensor:
-    """The same by plain products: for several rows of bf16 it is faster than torch's fused kernel,
-    which does not use the CPU's bf16 instructions in blocks this small.
+    """Return the attention of qkv split into [3, rows, heads, length, head size].
+
+    For several rows of bf16 plain products are faster than torch's fused kernel, which does not use
+    the CPU's bf16 instructions for blocks this small.
     """
     _, rows, heads, length, size = split.shape
     each = split.contiguous().view(3, rows * heads, length, size)
@@ -41,11 +43,11 @@ def _attend_in_products(split: Tensor, mask: Tensor | None) -> Tensor:
     return context.transpose(1, 2).reshape(rows * length, heads * size)
 
 
-def attend_between(qkv: Tensor, bounds: Tensor, longest: int, heads: int) -> Tensor:
-    """The same, [tokens, hidden], for texts laid end to end without padding on a GPU.
+def attend_varlen(qkv: Tensor, offsets: Tensor, max_length: int, heads: int) -> Tensor:
+    """Return attention, [tokens, hidden], of unpadded qkv [tokens, 3 * hidden] on a GPU.
 
-    `bounds` (int32, [texts + 1]) says where each begins and the last ends; none is longer than
-    `longest`. FlashAttention computes nothing between texts.
+    `offsets`, int32 [texts + 1], holds the start of each text and the end of the last one;
+    `max_length` is the length of the longest text. FlashAttention computes nothing between texts.
     """
     tokens, width = qkv.shape
     split = qkv.view(tokens, 3, heads, width // 3 // heads)
@@ -53,10 +55,10 @@ def attend_between(qkv: Tensor, bounds: Tensor, longest: int, heads: int) -> Ten
         split[:, 0],
         split[:, 1],
         split[:, 2],
-        bounds,
-        bounds,
-        longest,
-        longest,
+        offsets,
+        offsets,
+        max_length,
+        max_length,
         0.0,
         False,
         False,
@@ -66,20 +68,21 @@ def attend_between(qkv: Tensor, bounds: Tensor, longest: int, heads: int) -> Ten
 
 
 @cache
-def attends_between(device: torch.device, dtype: torch.dtype, head_size: int) -> bool:
-    """Whether `attend_between` exists here and agrees with `attend` on two short texts: not every
-    GPU, build of torch and head size has it.
+def supports_varlen(device: torch.device, dtype: torch.dtype, head_size: int) -> bool:
+    """Return whether `attend_varlen` works here and agrees with `attend` on two short texts.
+
+    Not every GPU, build of torch and head size supports it.
     """
     if device.type != "cuda":
         return False
     heads, sizes = 2, [2, 3]
     qkv = torch.linspace(-1, 1, sum(sizes) * 3 * heads * head_size, device=device)
     qkv = qkv.view(sum(sizes), -1).to(dtype)
-    bounds = torch.tensor([0, sizes[0], sum(sizes)], dtype=torch.int32, device=device)
+    offsets = torch.tensor([0, sizes[0], sum(sizes)], dtype=torch.int32, device=device)
     try:
-        found = attend_between(qkv, bounds, max(sizes), heads)
+        varlen = attend_varlen(qkv, offsets, max(sizes), heads)
     except (AttributeError, RuntimeError):
         return False
     texts = torch.split(qkv, sizes)
     alone = [attend(text, 1, len(text), heads, None) for text in texts]
-    return bool(torch.allclose(found.float(), torch.cat(alone).float(), atol=0.05))
+    return bool(torch.allclose(varlen.float(), torch.cat(alone).float(), atol=0.05))

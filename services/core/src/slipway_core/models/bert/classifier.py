@@ -12,22 +12,22 @@ from slipway_core.models.bert.weights import ClassifierWeights
 
 
 class ClassifierHead(nn.Module):
-    """Scores of the classes of each text; the head is small and stays in float32."""
+    """Computes the scores of all classes for each text. It is small and stays in float32."""
 
     def __init__(
-        self, weights: ClassifierWeights, *, several_labels: bool, device: torch.device
+        self, weights: ClassifierWeights, *, multi_label: bool, device: torch.device
     ) -> None:
-        """With `several_labels` each class has a probability of its own, else they sum to 1."""
+        """With `multi_label` each class has an independent probability, else they sum to 1."""
         super().__init__()
-        self.several_labels = several_labels
+        self.multi_label = multi_label
         self.pooler_weight = weights.pooler.weight.to(device)
         self.pooler_bias = weights.pooler.bias.to(device)
         self.classes_weight = weights.classes.weight.to(device)
         self.classes_bias = weights.classes.bias.to(device)
 
     def forward(self, hidden: Tensor, slots: Slots) -> Tensor:
-        """[texts, classes] of hidden states [rows * length, hidden]."""
+        """Return scores [texts, classes] for hidden states [rows * length, hidden]."""
         first = first_tokens(hidden, slots)
         pooled = torch.tanh(functional.linear(first, self.pooler_weight, self.pooler_bias))
         logits = functional.linear(pooled, self.classes_weight, self.classes_bias)
-        return torch.sigmoid(logits) if self.several_labels else torch.softmax(logits, -1)
+        return torch.sigmoid(logits) if self.multi_label else torch.softmax(logits, -1)

@@ -1,7 +1,7 @@
-"""What a BERT package says about its encoder and about what is done with the encoder's output.
+"""The configuration of an encoder and of the use of its output.
 
-Reads the files of the Hugging Face and sentence-transformers layouts; checks all that the forward
-relies on, so that a package that would be computed wrongly is refused at load.
+Reads the files of the Hugging Face and sentence-transformers layouts. All that the forward pass
+relies on is checked, so that an unsupported package fails at load and is not computed wrongly.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ ACTIVATIONS = {
 
 
 class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """config.json: the sizes of the encoder. Keys that the forward does not need are ignored."""
+    """The content of config.json. Keys that the forward pass does not need are ignored."""
 
     hidden_size: int
     num_hidden_layers: int
@@ -52,13 +52,13 @@ class EncoderConfig(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def head_size(self) -> int:
-        """Numbers of one attention head."""
+        """The width of one attention head."""
         return self.hidden_size // self.num_attention_heads
 
 
 @dataclass(frozen=True, slots=True)
 class OutputConfig:
-    """How a text's vector is made of its tokens' vectors, and what is done to texts before."""
+    """How texts are tokenized, and how token vectors are pooled to one vector."""
 
     pooling: Pooling = "mean"
     normalize: bool = False
@@ -77,7 +77,7 @@ class _SentenceConfig(msgspec.Struct, frozen=True):
 
 
 def read_encoder_config(path: Path) -> EncoderConfig:
-    """Read config.json; raises ModelInvalid for an encoder that this runtime does not compute."""
+    """Read config.json. Raises ModelInvalid for an encoder that this runtime does not support."""
     config = _read(path, EncoderConfig)
     sizes = {
         name: getattr(config, name)
@@ -88,30 +88,30 @@ def read_encoder_config(path: Path) -> EncoderConfig:
     }  # fmt: skip
     for name, size in sizes.items():
         if size < 1:
-            raise _wrong(path, name, f"must be at least 1, not {size}")
+            raise _invalid(path, name, f"must be at least 1, not {size}")
     if config.model_type != "bert":
-        raise _wrong(
+        raise _invalid(
             path, "model_type", f"must be 'bert' for this runtime, not '{config.model_type}'"
         )
     if config.position_embedding_type != "absolute":
-        raise _wrong(
+        raise _invalid(
             path,
             "position_embedding_type",
             f"must be 'absolute', not '{config.position_embedding_type}'",
         )
     if config.hidden_act not in ACTIVATIONS:
         known = ", ".join(ACTIVATIONS)
-        raise _wrong(path, "hidden_act", f"must be one of {known}, not '{config.hidden_act}'")
+        raise _invalid(path, "hidden_act", f"must be one of {known}, not '{config.hidden_act}'")
     if config.hidden_size % config.num_attention_heads:
-        raise _wrong(path, "hidden_size", "must be a multiple of `num_attention_heads`")
+        raise _invalid(path, "hidden_size", "must be a multiple of `num_attention_heads`")
     return config
 
 
 def read_output_config(folder: Path, manifest: Manifest, encoder: EncoderConfig) -> OutputConfig:
-    """Read modules.json, the pooling's config.json and sentence_bert_config.json where they exist.
+    """Read modules.json, the pooling's config.json and sentence_bert_config.json if they exist.
 
     A package without modules.json gets mean pooling without normalisation. Raises ModelInvalid for
-    a module or a pooling that this runtime does not compute.
+    a module or a pooling that this runtime does not support.
     """
     pooling: Pooling = "mean"
     normalize = False
@@ -123,20 +123,21 @@ def read_output_config(folder: Path, manifest: Manifest, encoder: EncoderConfig)
         elif kind == "Normalize":
             normalize = True
         elif kind != "Transformer":
-            raise ModelInvalid(f"{modules}: a module {kind} is not computed by this runtime")
+            raise ModelInvalid(f"{modules}: this runtime does not support the module {kind}")
     path = (folder / manifest.files.config).parent / "sentence_bert_config.json"
     sentence = _read(path, _SentenceConfig) if path.is_file() else _SentenceConfig()
-    wanted = manifest.max_input_tokens or sentence.max_seq_length or encoder.max_position_embeddings
-    longest = min(wanted, encoder.max_position_embeddings)
-    if longest < 3:
+    positions = encoder.max_position_embeddings
+    max_tokens = min(manifest.max_input_tokens or sentence.max_seq_length or positions, positions)
+    if max_tokens < 3:
         raise ModelInvalid("`max_input_tokens` must be at least 3: two tokens frame each text")
-    return OutputConfig(pooling, normalize, longest, sentence.do_lower_case)
+    return OutputConfig(pooling, normalize, max_tokens, sentence.do_lower_case)
 
 
 def read_labels(manifest: Manifest, encoder: EncoderConfig, count: int) -> list[str]:
-    """The classes of a classifier in the order of its `count` outputs.
+    """Return the labels of a classifier in the order of its `count` outputs.
 
-    Taken from the manifest or else from `id2label`; raises ModelInvalid when they are not `count`.
+    They come from the manifest or else from `id2label`. Raises ModelInvalid unless there are
+    `count`.
     """
     labels = manifest.labels
     if not labels:
@@ -160,8 +161,8 @@ def _read_pooling(path: Path) -> Pooling:
         return "mean"
     if chosen in (["pooling_mode_cls_token"], ["cls"]):
         return "cls"
-    given = ", ".join(map(str, chosen)) or "none"
-    raise ModelInvalid(f"{path}: the pooling must be mean or cls, not {given}")
+    names = ", ".join(map(str, chosen)) or "none"
+    raise ModelInvalid(f"{path}: the pooling must be mean or cls, not {names}")
 
 
 def _read(path: Path, kind: type[T]) -> T:
@@ -173,5 +174,5 @@ def _read(path: Path, kind: type[T]) -> T:
         raise ModelInvalid(f"{path}: {error}") from None
 
 
-def _wrong(path: Path, key: str, rule: str) -> ModelInvalid:
+def _invalid(path: Path, key: str, rule: str) -> ModelInvalid:
     return ModelInvalid(f"{path}: `{key}` {rule}")

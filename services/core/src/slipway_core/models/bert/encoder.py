@@ -1,4 +1,4 @@
-"""The encoder's forward pass over rows of texts laid end to end."""
+"""The encoder's forward pass over packed texts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from slipway_core.models.bert.attention import attend, attend_between, attends_between
+from slipway_core.models.bert.attention import attend, attend_varlen, supports_varlen
 from slipway_core.models.bert.config import EncoderConfig
 from slipway_core.models.bert.linear import make_linear
 from slipway_core.models.bert.slots import Slots
@@ -42,17 +42,17 @@ class _Layer(nn.Module):
         self.down_norm = norm(weights.down_norm)
 
     def forward(
-        self, hidden: Tensor, slots: Slots, mask: Tensor | None, bounds: Tensor | None
+        self, hidden: Tensor, slots: Slots, mask: Tensor | None, offsets: Tensor | None
     ) -> Tensor:
         qkv = self.qkv(hidden)
-        if bounds is not None:
-            context = attend_between(qkv, bounds, slots.longest, self.heads)
+        if offsets is not None:
+            context = attend_varlen(qkv, offsets, slots.max_length, self.heads)
         else:
             rows, length = slots.ids.shape
             context = attend(qkv, rows, length, self.heads, mask)
         hidden = self.output_norm(self.output.plus(context, hidden))
-        after: Tensor = self.down_norm(self.down.plus(self.up.activated(hidden), hidden))
-        return after
+        output: Tensor = self.down_norm(self.down.plus(self.up.activated(hidden), hidden))
+        return output
 
 
 class Encoder(nn.Module):
@@ -67,7 +67,7 @@ class Encoder(nn.Module):
     ) -> None:
         super().__init__()
         self.dtype = dtype
-        # Looked up and normalised in float32, whatever the precision: it costs next to nothing.
+        # Embedded and normalised in float32 whatever the precision: that costs next to nothing.
         self.words = weights.words.to(device)
         self.positions = weights.positions.to(device)
         self.embedding_norm = _Norm(
@@ -76,33 +76,33 @@ class Encoder(nn.Module):
         self.layers = nn.ModuleList(
             _Layer(layer, config, dtype, device) for layer in weights.layers
         )
-        self.end_to_end = attends_between(device, dtype, config.head_size)
-        """Whether it takes texts in a single row without padding, and needs no mask for them."""
+        self.unpadded = supports_varlen(device, dtype, config.head_size)
+        """Whether it takes texts as a single row without padding, and needs no mask for them."""
 
     def forward(self, slots: Slots) -> Tensor:
-        """The last hidden state of each slot, [rows * length, hidden], in the encoder's format."""
+        """Return the last hidden state of each slot, [rows * length, hidden], in `dtype`."""
         hidden: Tensor = functional.embedding(slots.ids.view(-1), self.words)
         hidden = hidden.add_(functional.embedding(slots.positions.view(-1), self.positions))
         hidden = self.embedding_norm(hidden).to(self.dtype)
         mask: Tensor | None = None
-        bounds: Tensor | None = None
-        if self.end_to_end:
-            bounds = functional.pad(slots.sizes.cumsum(0), (1, 0)).to(torch.int32)
-        elif not slots.alone:
-            mask = _keep_apart(slots.owners, hidden)
+        offsets: Tensor | None = None
+        if self.unpadded:
+            offsets = functional.pad(slots.sizes.cumsum(0), (1, 0)).to(torch.int32)
+        elif not slots.one_text_per_row:
+            mask = _block_mask(slots.owners, hidden)
         for layer in self.layers:
-            hidden = layer(hidden, slots, mask, bounds)
+            hidden = layer(hidden, slots, mask, offsets)
         return hidden
 
 
-def _keep_apart(owners: Tensor, like: Tensor) -> Tensor:
-    """What is added to attention scores, [rows, 1, length, length]: 0 within a text, else -inf.
+def _block_mask(owners: Tensor, like: Tensor) -> Tensor:
+    """Return the mask for attention scores, [rows, 1, length, length].
 
-    Padding sees itself, so no row is all -inf.
+    It is 0 within a text and -inf between texts. Padding attends to itself, so no row is all -inf.
     """
-    apart = owners[:, None, :, None] != owners[:, None, None, :]
-    mask = torch.zeros(apart.shape, dtype=like.dtype, device=like.device)
-    return mask.masked_fill_(apart, float("-inf"))
+    differs = owners[:, None, :, None] != owners[:, None, None, :]
+    mask = torch.zeros(differs.shape, dtype=like.dtype, device=like.device)
+    return mask.masked_fill_(differs, float("-inf"))
 
 
 def _moved(affine: Affine, device: torch.device) -> Affine:

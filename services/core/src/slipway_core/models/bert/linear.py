@@ -1,7 +1,7 @@
-"""The seam to oneDNN: products with their activation and residual sum, on prepacked weights.
+"""Linear layers on oneDNN: products fused with their activation or residual, prepacked weights.
 
-The operations behind it are private to torch, so they are proved on a small product before they are
-used, and there is a plain form of the same thing for every other machine and for GPUs.
+These operations are private to torch, so they are tested on a small product before they are used.
+Other machines and GPUs use torch's public operations.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from torch.nn import functional
 
 from slipway_core.models.bert.weights import Affine
 
-# By activation: the name and the algorithm of oneDNN.
+# The name and the algorithm of oneDNN for each activation.
 _FUSED = {"gelu": ("gelu", "none"), "gelu_tanh": ("gelu", "tanh"), "relu": ("relu", "")}
 
 
 class PlainLinear(nn.Module):
-    """x @ weight.T + bias, for x of [tokens, in], by torch's public operations."""
+    """Computes x @ weight.T + bias by torch's public operations: [tokens, in] to [tokens, out]."""
 
     def __init__(
         self, affine: Affine, dtype: torch.dtype, device: torch.device, activation: str = "gelu"
     ) -> None:
-        """`activation` (gelu, gelu_tanh or relu) is what `activated` applies."""
+        """`activated` applies `activation`: gelu, gelu_tanh or relu."""
         super().__init__()
         self.weight = affine.weight.to(device, dtype)
         self.bias = affine.bias.to(device, dtype)
@@ -32,23 +32,23 @@ class PlainLinear(nn.Module):
         self.approximate = "tanh" if activation == "gelu_tanh" else "none"
 
     def forward(self, x: Tensor) -> Tensor:
-        """The product."""
+        """Return the product."""
         return functional.linear(x, self.weight, self.bias)
 
     def activated(self, x: Tensor) -> Tensor:
-        """The product with the activation applied."""
+        """Return the product with the activation applied."""
         product = functional.linear(x, self.weight, self.bias)
         if self.relu:
             return functional.relu(product)
         return functional.gelu(product, approximate=self.approximate)
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
-        """The product with the residual, of [tokens, out], added."""
+        """Return the product plus the residual, [tokens, out]."""
         return functional.linear(x, self.weight, self.bias).add_(residual)
 
 
 class OneDnnLinear(nn.Module):
-    """The same by oneDNN on a weight in the CPU's own layout, what follows the product fused in."""
+    """The same by oneDNN, with weights in its own layout and the following operation fused in."""
 
     def __init__(self, affine: Affine, dtype: torch.dtype, activation: str = "gelu") -> None:
         super().__init__()
@@ -57,23 +57,25 @@ class OneDnnLinear(nn.Module):
         self.activation, self.algorithm = _FUSED[activation]
 
     def forward(self, x: Tensor) -> Tensor:
-        """The product."""
-        made: Tensor = torch.ops.mkldnn._linear_pointwise(x, self.weight, self.bias, "none", [], "")
-        return made
+        """Return the product."""
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(
+            x, self.weight, self.bias, "none", [], ""
+        )
+        return product
 
     def activated(self, x: Tensor) -> Tensor:
-        """The product with the activation applied."""
-        made: Tensor = torch.ops.mkldnn._linear_pointwise(
+        """Return the product with the activation applied."""
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(
             x, self.weight, self.bias, self.activation, [], self.algorithm
         )
-        return made
+        return product
 
     def plus(self, x: Tensor, residual: Tensor) -> Tensor:
-        """The product with the residual, of [tokens, out], added."""
-        made: Tensor = torch.ops.mkldnn._linear_pointwise(
+        """Return the product plus the residual, [tokens, out]."""
+        product: Tensor = torch.ops.mkldnn._linear_pointwise(
             x, residual, self.weight, self.bias, "add"
         )
-        return made
+        return product
 
 
 Linear = PlainLinear | OneDnnLinear
@@ -82,7 +84,7 @@ Linear = PlainLinear | OneDnnLinear
 def make_linear(
     affine: Affine, dtype: torch.dtype, device: torch.device, activation: str = "gelu"
 ) -> Linear:
-    """The fastest form of a product that this machine and this torch can do."""
+    """Return the fastest linear layer that this machine and this build of torch support."""
     if device.type == "cpu" and one_dnn_works(dtype):
         return OneDnnLinear(affine, dtype, activation)
     return PlainLinear(affine, dtype, device, activation)
@@ -90,7 +92,7 @@ def make_linear(
 
 @cache
 def one_dnn_works(dtype: torch.dtype) -> bool:
-    """Whether oneDNN's operations exist and agree with the plain ones on a small product."""
+    """Return whether oneDNN's operations exist and agree with the plain ones."""
     affine = Affine(torch.linspace(-1, 1, 48 * 32).view(32, 48), torch.linspace(-1, 1, 32))
     x = torch.linspace(-1, 1, 8 * 48).view(8, 48)
     residual = torch.linspace(1, -1, 8 * 32).view(8, 32)
@@ -107,6 +109,6 @@ def one_dnn_works(dtype: torch.dtype) -> bool:
             ]
     except (AttributeError, RuntimeError):  # NotImplementedError is a RuntimeError
         return False
-    # bf16 rounds to 8 bits: this tells a wrong operation from a right one, not a precise one.
+    # bf16 rounds to 8 bits: this detects a wrong operation, not an imprecise one.
     tolerance = 1e-5 if dtype == torch.float32 else 0.05
     return all(bool(torch.allclose(a.float(), b, rtol=tolerance, atol=tolerance)) for a, b in pairs)

@@ -1,4 +1,4 @@
-"""From the vectors of tokens to one vector for each text, in float32 whatever came in."""
+"""Pools the vectors of tokens to one vector for each text, in float32."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from slipway_core.models.bert.slots import Slots
 
 
 class PoolingHead(nn.Module):
-    """The vector of an embedding: the mean over a text's tokens, or that of its first token."""
+    """Returns the mean over each text's tokens, or the vector of its first token."""
 
     def __init__(self, *, mean: bool, normalize: bool) -> None:
-        """With `normalize` vectors have length 1."""
+        """With `normalize` vectors are scaled to length 1."""
         super().__init__()
         self.mean = mean
         self.normalize = normalize
 
     def forward(self, hidden: Tensor, slots: Slots) -> Tensor:
-        """[texts, hidden] of hidden states [rows * length, hidden]."""
+        """Return vectors [texts, hidden] for hidden states [rows * length, hidden]."""
         pooled = mean_of_tokens(hidden, slots) if self.mean else first_tokens(hidden, slots)
         return functional.normalize(pooled, dim=1) if self.normalize else pooled
 
 
 def mean_of_tokens(hidden: Tensor, slots: Slots) -> Tensor:
-    """The mean over each text's tokens."""
+    """Return the mean over each text's tokens, [texts, hidden]."""
     count = slots.sizes.shape[0]
     sums = torch.zeros(count + 1, hidden.shape[1], device=hidden.device)
     sums.index_add_(0, slots.owners.view(-1), hidden.float())
@@ -33,5 +33,5 @@ def mean_of_tokens(hidden: Tensor, slots: Slots) -> Tensor:
 
 
 def first_tokens(hidden: Tensor, slots: Slots) -> Tensor:
-    """The vector of each text's first token."""
+    """Return the vector of each text's first token, [texts, hidden]."""
     return hidden.index_select(0, slots.starts).float()

@@ -1,7 +1,7 @@
-"""Chooses the number format: by what the hardware has, and by a measurement at load.
+"""Chooses the number format by the hardware and by a measurement at load.
 
-bf16 is taken when, on the check texts, its vectors are those of float32 and it is faster here. On a
-GPU that has bf16 it always is; a few texts do not keep one busy long enough to measure it.
+bf16 is used when its vectors agree with those of float32 on the check texts and it is faster here.
+On a GPU with bf16 it always is: a few texts do not keep one busy long enough to measure it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from slipway_core.models.bert.embedder import Embedder, Vectors
 from slipway_core.models.bert.linear import one_dnn_works
 from slipway_core.models.bert.slots import TokenIds
 
-LOWEST_COSINE = 0.999
+MIN_COSINE = 0.999
+"""The cosine to the float32 vectors below which bf16 counts as inaccurate."""
 FORMATS = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 CHECK_TEXTS = (
@@ -37,7 +38,7 @@ CHECK_TEXTS = (
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What a model computes with, and why, in one sentence."""
+    """The chosen embedder, its precision and the reason for it."""
 
     embedder: Embedder
     precision: str
@@ -45,23 +46,24 @@ class Choice:
 
 
 def choose_precision(
-    wanted: str,
+    requested: str,
     device: torch.device,
     make: Callable[[torch.dtype], Embedder],
     check_tokens: Sequence[TokenIds],
 ) -> Choice:
-    """The embedder to serve with: `make` builds one in a format, `check_tokens` try it.
+    """Return the embedder to serve with.
 
-    Raises ModelLoadFailed for a precision that this runtime or this machine does not have.
+    `make` builds one in a number format; `check_tokens` are used to compare two. Raises
+    ModelLoadFailed for a precision that this runtime or this machine does not support.
     """
-    if wanted not in ("auto", *FORMATS):
+    if requested not in ("auto", *FORMATS):
         raise ModelLoadFailed(
-            f"the runtime bert has no precision {wanted}; set precision to auto, fp32 or bf16"
+            f"the runtime bert has no precision {requested}; set precision to auto, fp32 or bf16"
         )
     obstacle = _obstacle_to_bf16(device)
-    if wanted == "fp32":
+    if requested == "fp32":
         return Choice(make(torch.float32), "fp32", "fp32 was asked for")
-    if wanted == "bf16":
+    if requested == "bf16":
         if obstacle:
             raise ModelLoadFailed(f"{obstacle}; set precision to auto or fp32")
         return Choice(make(torch.bfloat16), "bf16", "bf16 was asked for")
@@ -71,7 +73,7 @@ def choose_precision(
 
 
 def _obstacle_to_bf16(device: torch.device) -> str:
-    """Why bf16 cannot be had; empty when it can."""
+    """Return why bf16 is not available; empty when it is."""
     if device.type == "cuda":
         supported = torch.cuda.is_bf16_supported(including_emulation=False)
         return "" if supported else "the GPU has no bf16"
@@ -93,7 +95,7 @@ def _measure(
     facts = f"the lowest cosine to fp32 is {cosine:.5f}"
     if on_cpu:
         facts += f" and its speed {speed:.1f} times fp32's"
-    if not cosine >= LOWEST_COSINE:
+    if not cosine >= MIN_COSINE:
         return Choice(exact, "fp32", f"bf16 was too far off on the check texts: {facts}")
     if on_cpu and speed <= 1:
         return Choice(exact, "fp32", f"bf16 was no faster on the check texts: {facts}")
@@ -101,10 +103,10 @@ def _measure(
 
 
 def _timed(embedder: Embedder, tokens: Sequence[TokenIds]) -> tuple[Vectors, float]:
-    """Vectors, and the CPU seconds of the better of two runs after one that compiles kernels.
+    """Return the vectors, [texts, width], and the CPU seconds of the faster of two more runs.
 
-    Seconds of the CPU, not of the clock: replicas that start together on a busy machine would
-    otherwise choose differently.
+    The first run compiles kernels. CPU seconds are used because replicas that start together on a
+    busy machine would otherwise choose differently.
     """
     vectors = embedder(tokens)
     seconds = []
@@ -116,6 +118,9 @@ def _timed(embedder: Embedder, tokens: Sequence[TokenIds]) -> tuple[Vectors, flo
 
 
 def lowest_cosine(vectors: Vectors, others: Vectors) -> float:
-    """The smallest cosine between rows of equal index; NaN when any number is NaN."""
+    """Return the lowest cosine between rows of equal index of two arrays [texts, width].
+
+    It is NaN when any number is NaN.
+    """
     lengths = np.linalg.norm(vectors, axis=1) * np.linalg.norm(others, axis=1)
     return float(((vectors * others).sum(axis=1) / lengths).min())

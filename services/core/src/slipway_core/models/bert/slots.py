@@ -1,4 +1,4 @@
-"""A piece of texts as tensors."""
+"""The tensors of a piece."""
 
 from __future__ import annotations
 
@@ -13,15 +13,17 @@ from torch import Tensor
 from slipway_core.models.bert.packing import Piece
 
 TokenIds = npt.NDArray[np.int64]
+"""The token ids of one text, [tokens]."""
 
 
 class Slots(NamedTuple):
-    """The tokens of a piece, and which text each is of.
+    """The tokens of a piece, and the text that each belongs to.
 
-    `ids`, `positions` and `owners` are [rows, length]; `owners` counts the texts of the piece from
-    0 and is their number in slots of padding. `starts` are the slots of first tokens, counted over
-    all rows, and `sizes` the tokens of each text, both [texts]; `longest` is the largest size.
-    `alone`: each row is filled by a single text, so that nothing in it has to be kept apart.
+    `ids`, `positions` and `owners` are [rows, length]. `owners` holds the index of the text within
+    the piece, or the number of texts for padding. `starts`, [texts], holds the slot of each first
+    token, counted over all rows. `sizes`, [texts], holds the tokens of each text, and `max_length`
+    the largest of them. With `one_text_per_row` each row is filled by a single text and no mask is
+    needed.
     """
 
     ids: Tensor
@@ -29,14 +31,14 @@ class Slots(NamedTuple):
     owners: Tensor
     starts: Tensor
     sizes: Tensor
-    longest: int
-    alone: bool
+    max_length: int
+    one_text_per_row: bool
 
 
 def lay_out(piece: Piece, texts: Sequence[TokenIds], pad_id: int, device: torch.device) -> Slots:
-    """Put the texts of a piece into its slots; positions start again with each text."""
+    """Put the texts of a piece into slots. Positions start at 0 in each text."""
     count, slots = sum(map(len, piece.rows)), piece.tokens
-    # One block for all numbers: a GPU gets them in one copy.
+    # One array for all numbers, so that a GPU gets them in one copy.
     numbers = np.zeros(3 * slots + 2 * count, dtype=np.int64)
     ids, positions, owners = numbers[: 3 * slots].reshape(3, slots)
     starts, sizes = numbers[3 * slots :].reshape(2, count)
@@ -62,13 +64,13 @@ def lay_out(piece: Piece, texts: Sequence[TokenIds], pad_id: int, device: torch.
         owners=by_slot[2],
         starts=by_text[0],
         sizes=by_text[1],
-        longest=int(sizes.max()),
-        alone=count == len(piece.rows) and int(sizes.sum()) == slots,
+        max_length=int(sizes.max()),
+        one_text_per_row=count == len(piece.rows) and int(sizes.sum()) == slots,
     )
 
 
 def _move(numbers: Tensor, device: torch.device) -> Tensor:
-    """To a GPU from pinned memory: the host does not wait for the copy."""
+    """Move an array to a GPU from pinned memory, so that the host does not wait for the copy."""
     if device.type == "cpu":
         return numbers
     return numbers.pin_memory().to(device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""Turns texts into token ids, cut to the model's length, in time bounded by that length."""
+"""Turns texts into token ids, in a time that depends on the model's maximum length only."""
 
 from __future__ import annotations
 
@@ -9,34 +9,31 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from slipway_core.errors import ModelInvalid
 from slipway_core.models.bert.config import OutputConfig
 from slipway_core.models.bert.slots import TokenIds
+from slipway_core.models.tokenizer_file import read_tokenizer
 
-# A text is first cut to this many characters for each token it may have, and to all its characters
-# only when that gave too few tokens.
+# A text is first cut to this many characters for each token it may have. All of it is tokenized
+# only when that yields too few tokens.
 CHARACTERS_PER_TOKEN = 12
 TEXTS_AT_ONCE = 512
 
-# Before any of these BERT's pre-tokenizer starts a new word, so what stands left of it does not
-# depend on what stands right of it.
+# BERT's pre-tokenizer starts a new word before any of these, so the tokens to the left do not
+# depend on the characters to the right.
 _WORD_START = re.compile(r"[\s!-/:-@\[-`{-~\u4e00-\u9fff]")
 
 
 class TextTokenizer:
-    """tokenizer.json with truncation and without padding."""
+    """The tokenizer of tokenizer.json, with truncation and without padding."""
 
     def __init__(self, path: Path, output: OutputConfig, vocab_size: int, threads: int) -> None:
-        """Raises ModelInvalid when the file cannot be read or knows more tokens than the model."""
-        # The library's own pool takes every core it sees, which is more than a container may use.
+        """Raises ModelInvalid when the file is invalid or has more tokens than the model."""
+        # By default the library uses every core it sees, which may be more than the container's.
         os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if threads > 1 else "false")
-        try:
-            self._tokenizer = Tokenizer.from_file(str(path))
-        except Exception as error:  # the library raises bare Exception
-            raise ModelInvalid(f"{path} cannot be read as a tokenizer: {error}") from None
+        self._tokenizer = read_tokenizer(path)
         size = self._tokenizer.get_vocab_size(with_added_tokens=True)
         if size > vocab_size:
             raise ModelInvalid(
@@ -47,16 +44,16 @@ class TextTokenizer:
         self._max_tokens = output.max_input_tokens
         self._lower_case = output.lower_case
         pre_tokenizer = json.loads(self._tokenizer.to_str())["pre_tokenizer"] or {}
-        self._cuts = pre_tokenizer.get("type") == "BertPreTokenizer"
+        self._can_cut = pre_tokenizer.get("type") == "BertPreTokenizer"
 
     def encode(self, texts: Sequence[str]) -> list[TokenIds]:
-        """The ids of each text, with the tokens that frame it. Texts must be valid Unicode."""
+        """Return the ids of each text, including [CLS] and [SEP]. Texts must be valid Unicode."""
         encoded: list[TokenIds] = []
         for start in range(0, len(texts), TEXTS_AT_ONCE):
-            encoded.extend(self._encode_some(texts[start : start + TEXTS_AT_ONCE]))
+            encoded.extend(self._encode_chunk(texts[start : start + TEXTS_AT_ONCE]))
         return encoded
 
-    def _encode_some(self, texts: Sequence[str]) -> list[TokenIds]:
+    def _encode_chunk(self, texts: Sequence[str]) -> list[TokenIds]:
         heads = [self._head(text) for text in texts]
         encoded = self._ids(heads)
         for index, text in enumerate(texts):
@@ -73,9 +70,9 @@ class TextTokenizer:
         ]
 
     def _head(self, text: str) -> str:
-        """The beginning of the text, up to a place where a word ends."""
-        wanted = self._max_tokens * CHARACTERS_PER_TOKEN
-        if len(text) <= wanted or not self._cuts:
+        """Return the beginning of the text, up to the end of a word."""
+        characters = self._max_tokens * CHARACTERS_PER_TOKEN
+        if len(text) <= characters or not self._can_cut:
             return text
-        found = _WORD_START.search(text, wanted)
-        return text[: found.start()] if found else text
+        word_start = _WORD_START.search(text, characters)
+        return text[: word_start.start()] if word_start else text

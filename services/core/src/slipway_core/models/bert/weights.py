@@ -1,7 +1,8 @@
-"""Reads an encoder's weights from safetensors: finds the tensors, checks shapes, merges products.
+"""Reads an encoder's weights from safetensors, checks their shapes, and merges products.
 
-The file is mapped, not read: engines on one machine share the pages of what is used as it is (the
-word embeddings, the largest part of a small model). It must not be rewritten while it is served.
+The file is memory-mapped, so that engines on one machine share the pages of tensors that are used
+as they are (the word embeddings, the largest part of a small model). It must not be rewritten while
+it is served.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNor
 
 @dataclass(frozen=True, slots=True)
 class Affine:
-    """A weight and a bias: [out, in] and [out] of a product, [size] and [size] of a LayerNorm."""
+    """A weight and a bias: [out, in] and [out] of a product, [width] and [width] of a LayerNorm."""
 
     weight: Tensor
     bias: Tensor
@@ -31,7 +32,7 @@ class Affine:
 
 @dataclass(frozen=True, slots=True)
 class LayerWeights:
-    """One encoder layer. `qkv` makes queries (already divided by sqrt(head size)), keys, values."""
+    """One encoder layer. `qkv` computes queries, scaled by 1 / sqrt(head size), keys and values."""
 
     qkv: Affine
     output: Affine
@@ -43,7 +44,11 @@ class LayerWeights:
 
 @dataclass(frozen=True, slots=True)
 class EncoderWeights:
-    """All in float32. `positions` has the embedding of token type 0 added: texts come singly."""
+    """The encoder's weights in float32.
+
+    `words` is [vocabulary, hidden]. `positions`, [positions, hidden], includes the embedding of
+    token type 0, the only one for single texts.
+    """
 
     words: Tensor
     positions: Tensor
@@ -53,14 +58,14 @@ class EncoderWeights:
 
 @dataclass(frozen=True, slots=True)
 class ClassifierWeights:
-    """The head of a text classifier: a dense layer with tanh on the first token, then classes."""
+    """The head of a text classifier: a dense layer with tanh for the first token, then classes."""
 
     pooler: Affine
     classes: Affine
 
 
 class WeightsFile:
-    """The tensors of one safetensors file by their name without the prefix of the model's class."""
+    """The tensors of a safetensors file, by name without the prefix of the model's class."""
 
     def __init__(self, path: Path) -> None:
         """Map the file. Raises ModelInvalid when it is not safetensors or holds no BERT encoder."""
@@ -80,27 +85,29 @@ class WeightsFile:
         return self._find(name) is not None
 
     def tensor(self, name: str, *shape: int) -> Tensor:
-        """The tensor as float32; raises ModelInvalid when it is missing or not of this shape."""
-        found = self._find(name)
-        if found is None:
+        """Read a tensor as float32. Raises ModelInvalid when it is missing or of another shape."""
+        full_name = self._find(name)
+        if full_name is None:
             raise ModelInvalid(f"{self._path} has no tensor {self._prefix}{name}")
-        tensor: Tensor = self._file.get_tensor(found)
+        tensor: Tensor = self._file.get_tensor(full_name)
         if tuple(tensor.shape) != shape:
             raise ModelInvalid(
-                f"{self._path}: the tensor {found} must have the shape {list(shape)} "
+                f"{self._path}: the tensor {full_name} must have the shape {list(shape)} "
                 f"by config.json, not {list(tensor.shape)}"
             )
         if not tensor.is_floating_point():
-            raise ModelInvalid(f"{self._path}: the tensor {found} must hold floating-point numbers")
+            raise ModelInvalid(
+                f"{self._path}: the tensor {full_name} must hold floating-point numbers"
+            )
         return tensor.to(torch.float32)
 
     def affine(self, name: str, *shape: int) -> Affine:
-        """`name.weight` of this shape and `name.bias` of its first size."""
+        """Read `name.weight` of this shape and `name.bias` of its first size."""
         weight = self.tensor(f"{name}.weight", *shape)
         return Affine(weight, self.tensor(f"{name}.bias", shape[0]))
 
     def count_rows(self, name: str) -> int:
-        """The first size of a tensor that exists."""
+        """Return the first size of a tensor that exists."""
         return int(self._file.get_slice(self._find(name)).get_shape()[0])
 
     def _find(self, name: str) -> str | None:
@@ -113,7 +120,7 @@ class WeightsFile:
 
 
 def read_encoder_weights(file: WeightsFile, config: EncoderConfig) -> EncoderWeights:
-    """The encoder's tensors; raises ModelInvalid naming the first that is missing or misshapen."""
+    """Read the encoder. Raises ModelInvalid that names a missing or misshapen tensor."""
     hidden = config.hidden_size
     positions = file.tensor(
         "embeddings.position_embeddings.weight", config.max_position_embeddings, hidden
@@ -131,7 +138,7 @@ def read_encoder_weights(file: WeightsFile, config: EncoderConfig) -> EncoderWei
 
 
 def read_classifier_weights(file: WeightsFile, config: EncoderConfig) -> ClassifierWeights | None:
-    """The classification head, or None when the package holds an encoder alone."""
+    """Read the classification head; None when the package holds only an encoder."""
     if "classifier.weight" not in file:
         return None
     hidden, classes = config.hidden_size, file.count_rows("classifier.weight")

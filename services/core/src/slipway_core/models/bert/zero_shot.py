@@ -1,4 +1,4 @@
-"""Classification without training: the label whose vector lies closest to the text's."""
+"""Zero-shot classification: chooses the label whose embedding is closest to the text's."""
 
 from __future__ import annotations
 
@@ -10,54 +10,44 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from slipway_core.models.classification import classification
+
 Vector = npt.NDArray[np.float32]
+"""The embedding of a text or a label, [width]."""
 
-MOST_LABELS_KEPT = 4096
+MAX_CACHED_LABELS = 4096
+"""The labels whose embeddings an engine keeps, about 6 MB of them at a width of 384."""
 
 
-class LabelVectors:
-    """The vectors of labels seen lately, of length 1, for several threads. Least recently used ones
-    are dropped.
-    """
+class LabelVectorCache:
+    """An LRU cache of the embeddings of labels, scaled to length 1. Thread-safe."""
 
-    def __init__(self, most: int = MOST_LABELS_KEPT) -> None:
-        self._most = most
+    def __init__(self, max_labels: int = MAX_CACHED_LABELS) -> None:
+        self._max_labels = max_labels
         self._vectors: OrderedDict[str, Vector] = OrderedDict()
         self._lock = Lock()
 
-    def known(self, labels: Iterable[str]) -> dict[str, Vector]:
-        """Of these labels, those that have a vector."""
+    def get(self, labels: Iterable[str]) -> dict[str, Vector]:
+        """Return the vectors of those labels that are cached."""
         with self._lock:
-            found = {label: self._vectors[label] for label in labels if label in self._vectors}
-            for label in found:
+            cached = {label: self._vectors[label] for label in labels if label in self._vectors}
+            for label in cached:
                 self._vectors.move_to_end(label)
-        return found
+        return cached
 
-    def keep(self, labels: Sequence[str], vectors: Iterable[Vector]) -> dict[str, Vector]:
-        """The vectors by label, of length 1; the next `known` has them too."""
+    def put(self, labels: Sequence[str], vectors: Iterable[Vector]) -> dict[str, Vector]:
+        """Scale the vectors to length 1, cache them, and return them by label."""
         units = {label: _unit(vector) for label, vector in zip(labels, vectors, strict=True)}
         with self._lock:
             self._vectors.update(units)
-            while len(self._vectors) > self._most:
+            while len(self._vectors) > self._max_labels:
                 self._vectors.popitem(last=False)
         return units
 
 
 def classify_by_cosine(vector: Vector, labels: Sequence[str], matrix: Vector) -> dict[str, Any]:
-    """The prediction: the best label, its score, and the cosine of every label."""
-    cosines = matrix @ _unit(vector)
-    return scored(labels, cosines)
-
-
-def scored(labels: Sequence[str], scores: Vector) -> dict[str, Any]:
-    """The form in which every classifier answers."""
-    best = int(scores.argmax())
-    values = scores.tolist()
-    return {
-        "label": labels[best],
-        "score": values[best],
-        "scores": dict(zip(labels, values, strict=True)),
-    }
+    """Return a classification by cosine of `vector` [width] to `matrix` [labels, width]."""
+    return classification(labels, (matrix @ _unit(vector)).tolist())
 
 
 def _unit(vector: Vector) -> Vector:

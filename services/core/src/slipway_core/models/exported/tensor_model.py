@@ -1,4 +1,4 @@
-"""What torch-export and torchscript models have in common: arrays in, outputs out, in batches."""
+"""What torch-export and torchscript models have in common: arrays in, predictions out."""
 
 from __future__ import annotations
 
@@ -10,10 +10,16 @@ import numpy as np
 import torch
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.models.device import choose_device
-from slipway_core.models.exported.encoding import Encoded, Encoder, Refused, RowEncoder
-from slipway_core.models.exported.tensor_outputs import OutputReader
-from slipway_core.models.model import Item, ItemFailure, Model, ModelInfo, Outcome
+from slipway_core.models.exported.preprocessing import (
+    PreparedInput,
+    Preprocessor,
+    RejectedInput,
+    RowPreprocessor,
+)
+from slipway_core.models.exported.tensor_outputs import PredictionReader
+from slipway_core.models.model import Model, ModelInfo
 
 PRECISIONS = {
     torch.float32: "fp32",
@@ -25,101 +31,108 @@ PRECISIONS = {
 
 @dataclass(frozen=True)
 class LoadedModule:
-    """A module ready to be called with one tensor for each input; `least` and `most` bound its
-    batches.
+    """A module, called with one tensor [rows, ...] for each input.
+
+    `min_rows` and `max_rows` limit its batches; None stands for no limit.
     """
 
     call: Callable[..., Any]
     precision: str
-    least: int = 1
-    most: int | None = None
+    min_rows: int = 1
+    max_rows: int | None = None
 
 
 class TensorModel(Model):
-    """Runs a module over batches. Inputs of different shapes are run apart; a batch may be cut and
-    filled up.
+    """Runs a module over batches.
+
+    Inputs of different shapes are run separately. A batch is split when it is too large for the
+    module, and filled up when it is too small.
     """
 
     def load(self) -> None:
+        """Load the module. Raises ModelInvalid for a precision other than the exported one."""
         self._device = choose_device(self.options.device)
-        self._encoder = self._make_encoder()
-        self._reader = OutputReader(self.manifest)
+        self._preprocessor = self._make_preprocessor()
+        self._reader = PredictionReader(self.manifest)
         self._module = self.load_module(self._device)
-        asked = self.options.precision
-        if asked not in ("auto", self._module.precision):
+        precision = self.options.precision
+        if precision not in ("auto", self._module.precision):
             raise ModelInvalid(
                 f"the model computes in {self._module.precision}, as it was exported, "
-                f"and not in {asked}: set SLIPWAY_PRECISION to auto, or export it in {asked}"
+                f"and not in {precision}: set SLIPWAY_PRECISION to auto, or export it in "
+                f"{precision}"
             )
 
     def load_module(self, device: torch.device) -> LoadedModule:
-        """Read the weights onto the device. Each runtime has its own."""
+        """Read the weights onto the device. Each runtime implements it."""
         raise NotImplementedError
 
     def describe(self) -> ModelInfo:
+        """Return the device, the exported precision and the limit of the input."""
         return ModelInfo(
             manifest=self.manifest,
             device=self._device.type,
             precision=self._module.precision,
             precision_reason="as it was exported",
             threads=torch.get_num_threads(),
-            max_input_tokens=getattr(self._encoder, "longest", 0),
+            max_input_tokens=self._preprocessor.max_tokens,
             load_seconds=0.0,
         )
 
     def run(self, items: Sequence[Item]) -> list[Outcome]:
-        encoded = self._encoder.encode(items)
+        """Return one Outcome for each item, in order. Rejected inputs fail alone."""
+        prepared = self._preprocessor.prepare(items)
         outcomes: list[Outcome] = [
             Outcome(failure=ItemFailure("InvalidInput", one.reason))
-            if isinstance(one, Refused)
+            if isinstance(one, RejectedInput)
             else Outcome()
-            for one in encoded
+            for one in prepared
         ]
-        accepted = {i: one for i, one in enumerate(encoded) if isinstance(one, Encoded)}
+        accepted = {i: one for i, one in enumerate(prepared) if isinstance(one, PreparedInput)}
         for indices in self._batches(accepted):
             results = self._run_batch([accepted[index] for index in indices])
             for index, outcome in zip(indices, results, strict=True):
                 outcomes[index] = outcome
         return outcomes
 
-    def _make_encoder(self) -> Encoder:
+    def _make_preprocessor(self) -> Preprocessor:
         modality = self.manifest.served_modalities()[0]
         if modality == "text":
-            from slipway_core.models.exported.text_tokens import TextEncoder
+            from slipway_core.models.exported.text_tokens import TextPreprocessor
 
-            return TextEncoder(self.folder, self.manifest)
+            return TextPreprocessor(self.folder, self.manifest)
         if modality == "image":
-            from slipway_core.models.exported.images import ImageEncoder
+            from slipway_core.models.exported.images import ImagePreprocessor
 
-            return ImageEncoder(self.manifest.inputs[0])
-        return RowEncoder(self.manifest.inputs)
+            return ImagePreprocessor(self.manifest.inputs[0])
+        return RowPreprocessor(self.manifest.inputs)
 
-    def _batches(self, accepted: dict[int, Encoded]) -> Iterator[list[int]]:
-        """Indices of inputs that can be stacked, in batches of at most what the module takes."""
-        alike: dict[tuple[tuple[int, ...], ...], list[int]] = {}
+    def _batches(self, accepted: dict[int, PreparedInput]) -> Iterator[list[int]]:
+        """Yield the indices of inputs of equal shapes, at most `max_rows` at a time."""
+        by_shape: dict[tuple[tuple[int, ...], ...], list[int]] = {}
         for index, one in accepted.items():
-            alike.setdefault(tuple(array.shape for array in one.arrays), []).append(index)
-        for indices in alike.values():
-            most = self._module.most or len(indices)
-            yield from (indices[start : start + most] for start in range(0, len(indices), most))
+            by_shape.setdefault(tuple(array.shape for array in one.arrays), []).append(index)
+        for indices in by_shape.values():
+            size = self._module.max_rows or len(indices)
+            yield from (indices[start : start + size] for start in range(0, len(indices), size))
 
-    def _run_batch(self, batch: list[Encoded]) -> list[Outcome]:
-        rows = max(len(batch), self._module.least)
+    def _run_batch(self, batch: list[PreparedInput]) -> list[Outcome]:
+        rows = max(len(batch), self._module.min_rows)
         filled = batch + [batch[-1]] * (rows - len(batch))
         columns = zip(*(one.arrays for one in filled), strict=True)
         tensors = [torch.from_numpy(np.stack(column)).to(self._device) for column in columns]
         with torch.inference_mode():
-            raw = self._module.call(*tensors)
-            return self._reader.read(raw, rows, [one.tokens for one in batch])
+            outputs = self._module.call(*tensors)
+            return self._reader.read(outputs, rows, [one.tokens for one in batch])
 
 
 def batch_bounds(shape: Sequence[int]) -> tuple[int, int | None]:
-    """The least and most rows of a batch, from the first size of an input's declared shape."""
+    """Return the minimum and maximum rows of a batch for an input of the declared shape."""
     return (1, None) if not shape or shape[0] == -1 else (shape[0], shape[0])
 
 
 def precision_of(tensors: Sequence[torch.Tensor]) -> str:
-    """The number format of the first floating-point weight; fp32 for a model without any."""
+    """Return the number format of the first floating-point weight; fp32 without any."""
     for tensor in tensors:
         if tensor.is_floating_point():
             return PRECISIONS.get(tensor.dtype, str(tensor.dtype).removeprefix("torch."))

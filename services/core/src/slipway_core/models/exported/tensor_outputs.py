@@ -1,94 +1,84 @@
-"""What an exported model returned, as one Outcome for each input."""
+"""Converts what an exported model returns to one Outcome for each input."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import msgspec
 import torch
 
-from slipway_core.models.model import ItemFailure, Outcome
-from slipway_core.package.manifest import Datatype, Manifest, TensorSpec, shape_fits
-
-TORCH_TYPES: dict[Datatype, torch.dtype] = {
-    "BOOL": torch.bool,
-    "UINT8": torch.uint8,
-    "INT8": torch.int8,
-    "INT16": torch.int16,
-    "INT32": torch.int32,
-    "INT64": torch.int64,
-    "FP16": torch.float16,
-    "FP32": torch.float32,
-    "FP64": torch.float64,
-}
-SCORES = "scores"
+from slipway_core.inputs.items import ItemFailure, Outcome
+from slipway_core.models.classification import classification
+from slipway_core.models.exported.torch_types import TORCH_TYPES
+from slipway_core.package.manifest import Manifest, TensorSpec, shape_fits
 
 
-class OutputReader:
-    """Reads the outputs that the manifest declares.
+class PredictionReader:
+    """Reads the outputs that the manifest declares, each a tensor [rows, ...].
 
-    The prediction of a tensor model is {output name: value}. Where an output has labels, `label`,
-    `score` and `scores` tell the best one; they stand beside the outputs when one output has
-    labels, and within {output name: {...}} when several have.
+    The prediction of a tensor model is {output name: value}. An output with labels adds `label`,
+    `score` and `scores`: beside the outputs when only one output has labels, and within
+    {output name: {...}} when several have. The prediction of a text classifier is these three.
     """
 
     def __init__(self, manifest: Manifest) -> None:
-        self._classifies = manifest.task == "text-classification"
+        self._is_classifier = manifest.task == "text-classification"
         self._specs = [
             self._with_labels(spec, manifest) for spec in manifest.outputs or [_logits(manifest)]
         ]
         self._labelled = [spec for spec in self._specs if spec.labels]
 
     def _with_labels(self, spec: TensorSpec, manifest: Manifest) -> TensorSpec:
-        """The labels of the manifest are those of a text classifier's only output."""
-        if not self._classifies or spec.labels:
+        """Give the only output of a text classifier the labels of the manifest."""
+        if not self._is_classifier or spec.labels:
             return spec
-        return TensorSpec(
-            name=spec.name,
-            datatype=spec.datatype,
-            shape=spec.shape,
-            labels=manifest.labels,
-            activation=spec.activation,
-        )
+        return msgspec.structs.replace(spec, labels=manifest.labels)
 
-    def read(self, raw: Any, rows: int, tokens: Sequence[int]) -> list[Outcome]:
-        """Outcomes of the first `len(tokens)` of `rows` rows. Raises RuntimeError for outputs of
-        another shape.
+    def read(self, outputs: Any, rows: int, tokens: Sequence[int]) -> list[Outcome]:
+        """Return the Outcomes of the first `len(tokens)` of `rows` rows.
+
+        `outputs` is what the module returned: a tensor, a sequence or a mapping of tensors;
+        `tokens` holds the cost of each input. Raises RuntimeError for outputs of another shape.
         """
-        outputs = [
-            self._values(spec, tensor, rows)[: len(tokens)]
-            for spec, tensor in zip(self._specs, self._tensors(raw), strict=True)
+        tensors = [
+            self._checked(spec, tensor, rows)[: len(tokens)]
+            for spec, tensor in zip(self._specs, self._in_order(outputs), strict=True)
         ]
-        wrong = [_not_finite(values) for values in outputs]
-        plain = [values.tolist() for values in outputs]
+        not_finite = [_rows_not_finite(tensor) for tensor in tensors]
+        values = [tensor.tolist() for tensor in tensors]
         outcomes = []
         for row, cost in enumerate(tokens):
-            bad = [spec.name for spec, rows_ in zip(self._specs, wrong, strict=True) if rows_[row]]
+            bad = [
+                spec.name for spec, rows_ in zip(self._specs, not_finite, strict=True) if rows_[row]
+            ]
             if bad:
                 reason = f"the model's output {bad[0]} is not finite for this input"
                 outcomes.append(Outcome(failure=ItemFailure("PredictionFailed", reason)))
             else:
-                prediction = self._prediction([values[row] for values in plain])
+                prediction = self._prediction([output[row] for output in values])
                 outcomes.append(Outcome(prediction=prediction, tokens=cost))
         return outcomes
 
-    def _tensors(self, raw: Any) -> list[Any]:
-        """The outputs in the manifest's order."""
-        if isinstance(raw, Mapping):
-            missing = [spec.name for spec in self._specs if spec.name not in raw]
+    def _in_order(self, outputs: Any) -> list[Any]:
+        """Return the outputs in the order of the manifest."""
+        if isinstance(outputs, Mapping):
+            missing = [spec.name for spec in self._specs if spec.name not in outputs]
             if missing:
-                raise RuntimeError(f"the model gave no output {missing[0]}, but {', '.join(raw)}")
-            return [raw[spec.name] for spec in self._specs]
-        found = list(raw) if isinstance(raw, tuple | list) else [raw]
-        if len(found) != len(self._specs):
+                raise RuntimeError(
+                    f"the model gave no output {missing[0]}, but {', '.join(outputs)}"
+                )
+            return [outputs[spec.name] for spec in self._specs]
+        sequence = list(outputs) if isinstance(outputs, tuple | list) else [outputs]
+        if len(sequence) != len(self._specs):
             raise RuntimeError(
-                f"the model gave {len(found)} outputs, but `outputs` of slipway.yaml has "
+                f"the model gave {len(sequence)} outputs, but `outputs` of slipway.yaml has "
                 f"{len(self._specs)}"
             )
-        return found
+        return sequence
 
-    def _values(self, spec: TensorSpec, tensor: Any, rows: int) -> torch.Tensor:
-        """The output on the CPU, checked, activated and cast as declared."""
+    def _checked(self, spec: TensorSpec, tensor: Any, rows: int) -> torch.Tensor:
+        """Check an output; return it on the CPU, activated and cast as declared."""
         if not isinstance(tensor, torch.Tensor):
             raise RuntimeError(
                 f"the model's output {spec.name} is no tensor: {type(tensor).__name__}"
@@ -109,32 +99,27 @@ class OutputReader:
                 f"the model's output {spec.name} has shape {shape}, but there are "
                 f"{len(spec.labels)} labels"
             )
-        return _activated(spec, tensor).to("cpu", TORCH_TYPES[spec.datatype])
+        return _activate(spec, tensor).to("cpu", TORCH_TYPES[spec.datatype])
 
     def _prediction(self, values: list[Any]) -> dict[str, Any]:
         named = dict(zip([spec.name for spec in self._specs], values, strict=True))
         if len(self._labelled) > 1:
             return named | {
-                spec.name: _best(spec.labels, named[spec.name]) for spec in self._labelled
+                spec.name: classification(spec.labels, named[spec.name]) for spec in self._labelled
             }
         if not self._labelled:
             return named
         (spec,) = self._labelled
-        best = _best(spec.labels, named[spec.name])
-        return best if self._classifies else named | best
+        classified = classification(spec.labels, named[spec.name])
+        return classified if self._is_classifier else named | classified
 
 
 def _logits(manifest: Manifest) -> TensorSpec:
-    """The output of a text classifier that declares none."""
+    """Return the output of a text classifier that declares none."""
     return TensorSpec(name="logits", labels=manifest.labels, activation="softmax")
 
 
-def _best(labels: Sequence[str], scores: Sequence[float]) -> dict[str, Any]:
-    score, label = max(zip(scores, labels, strict=True), key=lambda pair: pair[0])
-    return {"label": label, "score": score, SCORES: dict(zip(labels, scores, strict=True))}
-
-
-def _activated(spec: TensorSpec, tensor: torch.Tensor) -> torch.Tensor:
+def _activate(spec: TensorSpec, tensor: torch.Tensor) -> torch.Tensor:
     if spec.activation == "softmax":
         return torch.softmax(tensor.float(), dim=-1)
     if spec.activation == "sigmoid":
@@ -142,8 +127,8 @@ def _activated(spec: TensorSpec, tensor: torch.Tensor) -> torch.Tensor:
     return tensor
 
 
-def _not_finite(values: torch.Tensor) -> list[bool]:
-    """For each row, whether it holds NaN or infinity."""
-    if not values.is_floating_point():
-        return [False] * len(values)
-    return (~torch.isfinite(values)).reshape(len(values), -1).any(dim=1).tolist()
+def _rows_not_finite(tensor: torch.Tensor) -> list[bool]:
+    """Return for each row of a tensor [rows, ...] whether it holds NaN or infinity."""
+    if not tensor.is_floating_point():
+        return [False] * len(tensor)
+    return (~torch.isfinite(tensor)).reshape(len(tensor), -1).any(dim=1).tolist()

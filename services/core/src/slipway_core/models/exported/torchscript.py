@@ -14,14 +14,14 @@ from slipway_core.models.exported.tensor_model import (
     batch_bounds,
     precision_of,
 )
-from slipway_core.package.manifest_rules import weights_name
 
 
 class TorchScriptModel(TensorModel):
-    """A TorchScript module; its inputs are passed in the order of the manifest."""
+    """A TorchScript module. Its inputs are passed in the order of the manifest."""
 
     def load_module(self, device: torch.device) -> LoadedModule:
-        name = weights_name(self.manifest)
+        """Load the module. Raises ModelLoadFailed for a file that is not TorchScript."""
+        name = self.manifest.weights_file()
         try:
             with warnings.catch_warnings():
                 # torch advises to use torch.export instead; this model is exported already.
@@ -32,5 +32,6 @@ class TorchScriptModel(TensorModel):
             raise ModelLoadFailed(f"{name} is not a TorchScript module: {reason}") from error
         module.eval()
         weights = list(itertools.chain(module.parameters(), module.buffers()))
-        least, most = batch_bounds(self.manifest.inputs[0].shape if self.manifest.inputs else [])
-        return LoadedModule(module, precision_of(weights), least, most)
+        inputs = self.manifest.inputs
+        min_rows, max_rows = batch_bounds(inputs[0].shape if inputs else [])
+        return LoadedModule(module, precision_of(weights), min_rows, max_rows)

@@ -1,4 +1,4 @@
-"""Packages at http(s):// URLs: one archive, downloaded with resumption."""
+"""Packages at http(s):// URLs: one archive, with resumable download."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from slipway_core.errors import ModelAccessDenied, ModelDownloadFailed, ModelInv
 from slipway_core.package.address import Address
 from slipway_core.package.limits import Limits
 from slipway_core.package.sources.partial_file import PartialFile
-from slipway_core.package.sources.retries import with_retries
+from slipway_core.package.sources.retries import call_with_retries
 from slipway_core.package.sources.source import Fetched
 
-MOST_REDIRECTS = 5
+MAX_REDIRECTS = 5
 PROGRESS_EVERY_SECONDS = 5.0
-WORTH_ANOTHER_TRY = frozenset({408, 425, 429})
+RETRYABLE_STATUSES = frozenset({408, 425, 429})
 
 _CONTENT_RANGE = re.compile(r"^bytes (\d+)-\d+/(\d+|\*)$")
 
@@ -27,7 +27,7 @@ log = structlog.get_logger("slipway.package")
 
 
 class HttpSource:
-    """An archive behind a URL. User and password in the URL become a basic Authorization header."""
+    """An archive at a URL. User and password in the URL are sent as basic authentication."""
 
     def __init__(self, address: Address, limits: Limits) -> None:
         if not urlsplit(address.uri).hostname:
@@ -36,31 +36,27 @@ class HttpSource:
         self.shown = address.shown
         self._limits = limits
 
-    def is_still(self, state: str) -> bool:
-        """Asked by a conditional request; a server without ETag and dates is believed to be
-        unchanged.
-        """
+    def is_unchanged(self, state: str) -> bool:
+        """Send a conditional request. Without an ETag or date the archive counts as unchanged."""
         if not state:
             return True
         header = "If-Modified-Since" if state.endswith("GMT") else "If-None-Match"
         try:
             with (
                 self._client() as client,
-                client.stream("GET", self.identity, headers={header: state}) as answer,
+                client.stream("GET", self.identity, headers={header: state}) as response,
             ):
-                if answer.status_code == 304:
+                if response.status_code == 304:
                     return True
-                self._check(answer)
-                return _state_of(answer) == state
+                self._check(response)
+                return _state_of(response) == state
         except httpx2.HTTPError as error:
             raise self._failed(error) from error
 
     def fetch(self, work: Path) -> Fetched:
-        """The archive, complete; what an earlier try left is continued when the content is the
-        same.
-        """
+        """Download the archive. An earlier download resumes if the content is unchanged."""
         part = PartialFile(work, "archive")
-        return with_retries(
+        return call_with_retries(
             lambda: self._attempt(part), progress=part.size, limits=self._limits, shown=self.shown
         )
 
@@ -68,11 +64,11 @@ class HttpSource:
         timeout = httpx2.Timeout(
             self._limits.read_timeout_seconds, connect=self._limits.connect_timeout_seconds
         )
-        # Encodings are refused so that the bytes, and ranges of them, are those of the file.
+        # Without content encodings, so that byte ranges are those of the file.
         return httpx2.Client(
             timeout=timeout,
             follow_redirects=True,
-            max_redirects=MOST_REDIRECTS,
+            max_redirects=MAX_REDIRECTS,
             headers={"Accept-Encoding": "identity"},
         )
 
@@ -87,16 +83,16 @@ class HttpSource:
         headers = {"Range": f"bytes={offset}-", "If-Range": state} if offset and state else {}
         with (
             self._client() as client,
-            client.stream("GET", self.identity, headers=headers) as answer,
+            client.stream("GET", self.identity, headers=headers) as response,
         ):
-            if answer.status_code == 416:
+            if response.status_code == 416:
                 part.restart("")
                 raise ModelDownloadFailed(f"{self.shown} has become shorter during the download")
-            self._check(answer)
-            total = self._begin(part, answer, offset)
-            if total is not None and total > self._limits.download_bytes:
+            self._check(response)
+            total = self._begin(part, response, offset)
+            if total is not None and total > self._limits.max_download_bytes:
                 raise self._too_large()
-            self._receive(part, answer, total)
+            self._receive(part, response, total)
         size = part.size()
         if total is not None and size != total:
             if size > total:
@@ -106,30 +102,30 @@ class HttpSource:
             )
         return Fetched(part.path, part.state())
 
-    def _begin(self, part: PartialFile, answer: httpx2.Response, offset: int) -> int | None:
-        """Make the part ready for the body that follows; the size of the whole, if known."""
-        if answer.status_code == 206:
-            place = _CONTENT_RANGE.match(answer.headers.get("Content-Range", ""))
+    def _begin(self, part: PartialFile, response: httpx2.Response, offset: int) -> int | None:
+        """Prepare the part for the body that follows; return the total size, if known."""
+        if response.status_code == 206:
+            place = _CONTENT_RANGE.match(response.headers.get("Content-Range", ""))
             if place is None or int(place[1]) != offset:
                 part.restart("")
                 raise ModelDownloadFailed(
-                    f"{self.shown} answered with another range than was asked for"
+                    f"{self.shown} answered with another range than the requested one"
                 )
             return None if place[2] == "*" else int(place[2])
-        part.restart(_state_of(answer))
-        length = answer.headers.get("Content-Length", "")
+        part.restart(_state_of(response))
+        length = response.headers.get("Content-Length", "")
         return int(length) if length.isdigit() else None
 
-    def _receive(self, part: PartialFile, answer: httpx2.Response, total: int | None) -> None:
+    def _receive(self, part: PartialFile, response: httpx2.Response, total: int | None) -> None:
         deadline = time.monotonic() + self._limits.total_timeout_seconds
         reported = time.monotonic()
         size = part.size()
         with part.path.open("ab") as file:
-            for chunk in answer.iter_raw():
+            for chunk in response.iter_raw():
                 file.write(chunk)
                 size += len(chunk)
                 now = time.monotonic()
-                if size > self._limits.download_bytes:
+                if size > self._limits.max_download_bytes:
                     raise self._too_large()
                 if now > deadline:
                     seconds = self._limits.total_timeout_seconds
@@ -140,12 +136,12 @@ class HttpSource:
                     reported = now
                     log.info("downloading the model", uri=self.shown, bytes=size, total_bytes=total)
 
-    def _check(self, answer: httpx2.Response) -> None:
-        """Raise what the status means, and refuse to be led from https to http."""
-        status = answer.status_code
-        if self.identity.lower().startswith("https:") and answer.url.scheme != "https":
+    def _check(self, response: httpx2.Response) -> None:
+        """Raise the error of a failed response, or of a redirect from https to http."""
+        status = response.status_code
+        if self.identity.lower().startswith("https:") and response.url.scheme != "https":
             raise ModelDownloadFailed(
-                f"{self.shown} leads from https to http: give the URL that is meant"
+                f"{self.shown} redirects from https to http: use the URL of its target"
             )
         if status in (200, 206):
             return
@@ -153,7 +149,7 @@ class HttpSource:
             raise ModelAccessDenied(
                 f"{self.shown} answered {status}: it needs credentials or a signed URL"
             )
-        if 400 <= status < 500 and status not in WORTH_ANOTHER_TRY:
+        if 400 <= status < 500 and status not in RETRYABLE_STATUSES:
             raise ModelNotFound(f"{self.shown} answered {status}: check the URL")
         raise ModelDownloadFailed(f"{self.shown} answered {status}")
 
@@ -161,18 +157,16 @@ class HttpSource:
         return ModelDownloadFailed(f"{self.shown} cannot be read: {type(error).__name__}: {error}")
 
     def _too_large(self) -> ModelInvalid:
-        limit = self._limits.download_bytes
+        limit = self._limits.max_download_bytes
         return ModelInvalid(
             f"{self.shown} is larger than the {limit} bytes that this service accepts"
         )
 
 
-def _state_of(answer: httpx2.Response) -> str:
-    """A word for the content that If-Range understands: a strong ETag, else the date of its last
-    change.
-    """
-    etag: str = answer.headers.get("ETag", "")
+def _state_of(response: httpx2.Response) -> str:
+    """Return a validator for If-Range: a strong ETag, else the date of the last change."""
+    etag: str = response.headers.get("ETag", "")
     if etag and not etag.startswith("W/"):
         return etag
-    date: str = answer.headers.get("Last-Modified", "")
+    date: str = response.headers.get("Last-Modified", "")
     return date

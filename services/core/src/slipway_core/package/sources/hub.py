@@ -23,10 +23,10 @@ from slipway_core.errors import (
 )
 from slipway_core.package.address import Address
 from slipway_core.package.limits import Limits
-from slipway_core.package.sources.retries import with_retries
+from slipway_core.package.sources.retries import call_with_retries
 from slipway_core.package.sources.source import Fetched
 
-LEFT_ON_THE_HUB = [
+IGNORED_FILES = [
     *("*.bin", "*.pth", "*.pkl", "*.ckpt"),
     *("*.h5", "rust_model*", "*.msgpack", "*.onnx", "*.gguf", "*.mlmodel"),
     *("onnx/*", "openvino/*", "coreml/*", ".gitattributes"),
@@ -36,7 +36,7 @@ _REPOSITORY = re.compile(r"^([\w.-]+/)?[\w.-]+$")
 
 
 class HubSource:
-    """One revision of a model repository; without a revision, its main branch."""
+    """One revision of a model repository, by default its main branch."""
 
     def __init__(self, address: Address, limits: Limits) -> None:
         self.identity = address.uri
@@ -51,34 +51,34 @@ class HubSource:
             )
         self._hub = _client()
 
-    def is_still(self, state: str) -> bool:
-        """Compares commits."""
-        # Asked once and not for long: the caller has a copy to go on with.
-        return state == self._ask(self._limits.connect_timeout_seconds)[0]
+    def is_unchanged(self, state: str) -> bool:
+        """Compare commits."""
+        # One attempt with a short timeout: the caller has a cached copy.
+        return state == self._query(self._limits.connect_timeout_seconds)[0]
 
     def fetch(self, work: Path) -> Fetched:
-        """The files of the commit that the revision stands for."""
-        commit, sizes = self._listing()
+        """Download the files of the revision's current commit."""
+        commit, sizes = self._list_files()
         folder = work / commit
-        with_retries(
+        call_with_retries(
             lambda: self._download(commit, sizes, folder),
             progress=lambda: _bytes_below(folder),
             limits=self._limits,
             shown=self.shown,
         )
-        shutil.rmtree(folder / ".cache", ignore_errors=True)  # the hub client's notes
+        shutil.rmtree(folder / ".cache", ignore_errors=True)  # metadata of the hub's client
         return Fetched(folder, commit)
 
-    def _listing(self) -> tuple[str, dict[str, int]]:
-        """The commit that the revision stands for, and the sizes of its files."""
-        return with_retries(
-            lambda: self._ask(self._limits.read_timeout_seconds),
+    def _list_files(self) -> tuple[str, dict[str, int]]:
+        """Return the revision's current commit and the sizes of its files."""
+        return call_with_retries(
+            lambda: self._query(self._limits.read_timeout_seconds),
             progress=lambda: 0,
             limits=self._limits,
             shown=self.shown,
         )
 
-    def _ask(self, timeout_seconds: float) -> tuple[str, dict[str, int]]:
+    def _query(self, timeout_seconds: float) -> tuple[str, dict[str, int]]:
         try:
             info = self._hub.model_info(
                 self._repository,
@@ -87,11 +87,11 @@ class HubSource:
                 timeout=timeout_seconds,
             )
         except Exception as error:
-            raise self._translated(error) from error
-        files = [file for file in info.siblings or [] if not _is_left(file.rfilename)]
+            raise self._translate(error) from error
+        files = [file for file in info.siblings or [] if not _is_ignored(file.rfilename)]
         sizes = {str(file.rfilename): int(file.size or 0) for file in files}
         size = sum(sizes.values())
-        if size > self._limits.download_bytes or len(sizes) > self._limits.files:
+        if size > self._limits.max_download_bytes or len(sizes) > self._limits.max_files:
             raise ModelInvalid(
                 f"{self.shown} has {len(sizes)} files of {size} bytes, "
                 "which is more than this service accepts"
@@ -104,19 +104,19 @@ class HubSource:
                 self._repository,
                 revision=commit,
                 local_dir=folder,
-                ignore_patterns=LEFT_ON_THE_HUB,
+                ignore_patterns=IGNORED_FILES,
                 etag_timeout=self._limits.connect_timeout_seconds,
             )
         except Exception as error:
-            raise self._translated(error) from error
-        # When the hub is away its client is content with whatever the folder holds already.
+            raise self._translate(error) from error
+        # When the hub is unreachable, its client accepts whatever the folder holds already.
         for name, size in sizes.items():
             path = folder / name
             if not path.is_file() or path.stat().st_size != size:
                 raise ModelDownloadFailed(f"{self.shown} was downloaded without {name}")
 
-    def _translated(self, error: Exception) -> ModelError:
-        """The hub client's error in Slipway's words."""
+    def _translate(self, error: Exception) -> ModelError:
+        """Return the ModelError for an error of the hub's client."""
         status = getattr(getattr(error, "response", None), "status_code", None)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         if type(error).__name__ == "GatedRepoError" or status in (401, 403):
@@ -141,8 +141,8 @@ def _client() -> Any:
     return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
 
 
-def _is_left(name: str) -> bool:
-    return any(fnmatch(name, pattern) for pattern in LEFT_ON_THE_HUB)
+def _is_ignored(name: str) -> bool:
+    return any(fnmatch(name, pattern) for pattern in IGNORED_FILES)
 
 
 def _bytes_below(folder: Path) -> int:

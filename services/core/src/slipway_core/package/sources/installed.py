@@ -1,4 +1,4 @@
-"""Packages carried by an installed Python distribution, found without importing it."""
+"""Finds packages inside installed Python distributions, without importing them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from slipway_core.package.manifest import MANIFEST_NAME
 
 
 def find_installed(rest: str) -> tuple[Path, str]:
-    """The folder and the version of `package://dist` or `package://dist/folder/within`.
+    """Return the folder and the version of `package://dist` or `package://dist/folder/within`.
 
-    Without a folder it is the one that holds a slipway.yaml, else the one that holds a config.json
-    and a tokenizer.json. Raises ModelNotFound and ModelInvalid.
+    Without a folder in the URI, the distribution must have exactly one that holds a slipway.yaml,
+    or else a config.json and a tokenizer.json. Raises ModelNotFound and ModelInvalid.
     """
     name, _, within = rest.strip("/").partition("/")
     try:
@@ -34,17 +34,17 @@ def _model_folder(name: str, files: list[PurePosixPath]) -> PurePosixPath:
     names: dict[PurePosixPath, set[str]] = {}
     for file in files:
         names.setdefault(file.parent, set()).add(file.name)
-    found = [folder for folder, held in names.items() if MANIFEST_NAME in held]
-    found = found or [
+    folders = [folder for folder, held in names.items() if MANIFEST_NAME in held]
+    folders = folders or [
         folder for folder, held in names.items() if {"config.json", "tokenizer.json"} <= held
     ]
-    if len(found) == 1:
-        return found[0]
-    if not found:
+    if len(folders) == 1:
+        return folders[0]
+    if not folders:
         raise ModelInvalid(
             f"the Python package {name} lists no folder with a {MANIFEST_NAME}, "
             "or a config.json and a tokenizer.json; for an editable install give the folder as "
             "file://"
         )
-    choices = ", ".join(f"package://{name}/{folder}" for folder in sorted(found))
+    choices = ", ".join(f"package://{name}/{folder}" for folder in sorted(folders))
     raise ModelInvalid(f"the Python package {name} holds several models: use one of {choices}")

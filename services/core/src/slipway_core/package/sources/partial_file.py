@@ -1,4 +1,4 @@
-"""A file that is still being downloaded, and what it is a part of."""
+"""An unfinished download of one file."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from pathlib import Path
 
 
 class PartialFile:
-    """`<name>.part` in a folder, with `<name>.state` saying which content it is a part of.
+    """The file `<name>.part` in a folder, and `<name>.state`, which identifies its content.
 
-    The state is written before the first byte: after a kill at any moment the two agree, or the
+    The state is written before the first byte: when the process is killed, the two agree or the
     part is empty.
     """
 
@@ -19,11 +19,11 @@ class PartialFile:
         self._state_path = folder / f"{name}.state"
 
     def size(self) -> int:
-        """Bytes that have come so far."""
+        """Return the bytes received so far."""
         return self.path.stat().st_size if self.path.exists() else 0
 
     def state(self) -> str:
-        """The source's word for the content that this is a part of; empty when unknown."""
+        """Return the state of the content at its source; empty when unknown."""
         try:
             state = json.loads(self._state_path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -31,6 +31,6 @@ class PartialFile:
         return state if isinstance(state, str) else ""
 
     def restart(self, state: str) -> None:
-        """Forget what has come, and begin with other content."""
+        """Delete the received bytes and begin with content of another state."""
         self.path.unlink(missing_ok=True)
         self._state_path.write_text(json.dumps(state), encoding="utf-8")

@@ -1,7 +1,7 @@
-"""Packages in S3 and what speaks like it: one archive, or every object below a prefix.
+"""Packages in S3-compatible storage: one archive, or every object below a prefix.
 
-Credentials, region and endpoint come from where S3 clients look for them (AWS_ACCESS_KEY_ID,
-AWS_ENDPOINT_URL, roles); without any, the bucket is read anonymously.
+Credentials, region and endpoint come from the usual places (AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL,
+roles). Without credentials the bucket is read anonymously.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from slipway_core.errors import (
     ModelNotFound,
 )
 from slipway_core.package.address import Address
-from slipway_core.package.archive import member_path
+from slipway_core.package.file_names import member_path
 from slipway_core.package.limits import Limits
 from slipway_core.package.sources.partial_file import PartialFile
-from slipway_core.package.sources.retries import with_retries
+from slipway_core.package.sources.retries import call_with_retries
 from slipway_core.package.sources.source import Fetched
 
 BLOCK_BYTES = 16 * 1024 * 1024
@@ -33,7 +33,7 @@ T = TypeVar("T")
 
 
 class S3Source:
-    """An object or a prefix of a bucket."""
+    """An object, or all objects below a prefix, of a bucket."""
 
     def __init__(self, address: Address, limits: Limits) -> None:
         self.identity = address.uri
@@ -42,21 +42,22 @@ class S3Source:
         self._limits = limits
         self._files = _file_system(limits)
 
-    def is_still(self, state: str) -> bool:
-        """Compares ETags and sizes of all objects."""
+    def is_unchanged(self, state: str) -> bool:
+        """Compare the ETags and sizes of all objects."""
         with self._connected():
-            # Asked once: the caller has a copy to go on with.
-            return _state_of(self._translated(self._list)) == state
+            # One attempt: the caller has a cached copy.
+            return _state_of(self._translate_errors(self._list)) == state
 
     def fetch(self, work: Path) -> Fetched:
-        """The archive, or a folder with every object below the prefix."""
+        """Download the archive, or every object below the prefix into a folder."""
         with self._connected():
             return self._fetch(work)
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
-        """Closes the connections at the end: left to the garbage collector, s3fs gives up after a
-        tenth of a second and leaves them open.
+        """Close the connections at the end.
+
+        Left to the garbage collector, s3fs waits a tenth of a second and leaves them open.
         """
         from fsspec.asyn import sync
 
@@ -66,47 +67,47 @@ class S3Source:
             creator = getattr(self._files, "_s3creator", None)
             if creator is not None:
                 self._files._s3 = None  # so that the next request connects anew
-                with suppress(Exception):  # what was fetched is here
+                with suppress(Exception):  # the download is complete
                     sync(self._files.loop, creator.__aexit__, None, None, None, timeout=5)
 
     def _fetch(self, work: Path) -> Fetched:
-        objects = self._call(self._list)
+        objects = self._retry(self._list)
         state = _state_of(objects)
         total = sum(int(entry["size"]) for entry in objects)
-        if total > self._limits.download_bytes or len(objects) > self._limits.files:
+        if total > self._limits.max_download_bytes or len(objects) > self._limits.max_files:
             raise ModelInvalid(
                 f"{self.shown} has {len(objects)} objects of {total} bytes, "
                 "which is more than this service accepts"
             )
         if len(objects) == 1 and objects[0]["name"] == self._path:
-            return Fetched(self._bring(objects[0], work, "archive"), state)
+            return Fetched(self._download(objects[0], work, "archive"), state)
         marker, folder = PartialFile(work, "listing"), work / "folder"
         if marker.state() != state:
             shutil.rmtree(folder, ignore_errors=True)
             marker.restart(state)
         for entry in objects:
-            self._bring_below(entry, work, folder)
+            self._download_below(entry, work, folder)
         return Fetched(folder, state)
 
-    def _bring_below(self, entry: dict[str, Any], work: Path, folder: Path) -> None:
+    def _download_below(self, entry: dict[str, Any], work: Path, folder: Path) -> None:
         relative = entry["name"].removeprefix(f"{self._path}/")
         target = folder / member_path(relative)
         if not target.exists():
-            part = self._bring(entry, work, hashlib.sha256(relative.encode()).hexdigest()[:32])
+            part = self._download(entry, work, hashlib.sha256(relative.encode()).hexdigest()[:32])
             target.parent.mkdir(parents=True, exist_ok=True)
             part.replace(target)
 
-    def _bring(self, entry: dict[str, Any], work: Path, name: str) -> Path:
+    def _download(self, entry: dict[str, Any], work: Path, name: str) -> Path:
         part = PartialFile(work, name)
         if part.state() != str(entry["ETag"]):
             part.restart(str(entry["ETag"]))
-        with_retries(
+        call_with_retries(
             lambda: self._read(entry, part),
             progress=part.size,
             limits=self._limits,
             shown=self.shown,
         )
-        if self._call(lambda: self._files.info(entry["name"]))["ETag"] != entry["ETag"]:
+        if self._retry(lambda: self._files.info(entry["name"]))["ETag"] != entry["ETag"]:
             part.restart("")
             raise ModelDownloadFailed(f"{self.shown} changed during the download")
         return part.path
@@ -117,38 +118,41 @@ class S3Source:
             while (start := file.tell()) < size:
                 end = min(start + BLOCK_BYTES, size)
                 read = partial(self._files.cat_file, entry["name"], start=start, end=end)
-                block: bytes = self._translated(read)
+                block: bytes = self._translate_errors(read)
                 if len(block) != end - start:
                     raise ModelDownloadFailed(
-                        f"{self.shown} gave {len(block)} bytes for {end - start}"
+                        f"{self.shown} returned {len(block)} bytes instead of {end - start}"
                     )
                 file.write(block)
                 file.flush()
 
     def _list(self) -> list[dict[str, Any]]:
-        """The objects: the one of this name, or all below it, sorted by name; never empty."""
+        """List the object of this name, or all below it, sorted by name.
+
+        Raises FileNotFoundError when there are none.
+        """
         try:
             info = self._files.info(self._path)
             if info["type"] == "file":
                 return [info]
         except FileNotFoundError:
             pass
-        found = self._files.find(self._path, detail=True).values()
-        objects = [entry for entry in found if not entry["name"].endswith("/")]
+        entries = self._files.find(self._path, detail=True).values()
+        objects = [entry for entry in entries if not entry["name"].endswith("/")]
         if not objects:
             raise FileNotFoundError(self._path)
         return sorted(objects, key=lambda entry: str(entry["name"]))
 
-    def _call(self, call: Callable[[], T]) -> T:
-        return with_retries(
-            lambda: self._translated(call),
+    def _retry(self, call: Callable[[], T]) -> T:
+        return call_with_retries(
+            lambda: self._translate_errors(call),
             progress=lambda: 0,
             limits=self._limits,
             shown=self.shown,
         )
 
-    def _translated(self, call: Callable[[], T]) -> T:
-        """The call's result, or its error in Slipway's words."""
+    def _translate_errors(self, call: Callable[[], T]) -> T:
+        """Return the result of the call, or raise the ModelError for its error."""
         try:
             return call()
         except FileNotFoundError:
@@ -157,7 +161,7 @@ class S3Source:
             raise ModelAccessDenied(f"{self.shown} cannot be read: {error}") from error
         except (OSError, TimeoutError) as error:
             raise ModelDownloadFailed(f"{self.shown} cannot be read: {error}") from error
-        except Exception as error:  # botocore's errors share no useful root
+        except Exception as error:  # botocore's errors have no useful common base
             reason = f"{type(error).__name__}: {error}"
             raise ModelDownloadFailed(f"{self.shown} cannot be read: {reason}") from error
 
@@ -176,10 +180,10 @@ def _file_system(limits: Limits) -> Any:
         raise ModelAddressInvalid(
             "s3:// needs the packages fsspec and s3fs: install slipway-core[s3]"
         ) from None
-    known = botocore.session.get_session().get_credentials() is not None
+    has_credentials = botocore.session.get_session().get_credentials() is not None
     return fsspec.filesystem(
         "s3",
-        anon=not known,
+        anon=not has_credentials,
         skip_instance_cache=True,
         use_listings_cache=False,
         config_kwargs={

@@ -1,4 +1,4 @@
-"""What the cache asks of anything outside this machine that packages come from."""
+"""The interface of a remote source of packages."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Protocol
 
 @dataclass(frozen=True)
 class Fetched:
-    """What a source brought: an archive file or a folder, and the source's word for this very
-    content.
+    """A downloaded archive file or folder.
 
-    `state` is an ETag, a date or a commit; empty when the source has no such word.
+    `state` identifies this content at its source: an ETag, a date or a commit; empty when the
+    source has none.
     """
 
     path: Path
@@ -20,18 +20,18 @@ class Fetched:
 
 
 class Source(Protocol):
-    """A remote package. All methods raise ModelError subclasses."""
+    """A remote package. All methods raise ModelErrors."""
 
     @property
     def identity(self) -> str:
-        """What tells this source from others: the URI."""
+        """The key of this source in the cache: its URI."""
 
     @property
     def shown(self) -> str:
         """The URI without secrets, for logs and messages."""
 
-    def is_still(self, state: str) -> bool:
-        """Whether the source still has the content that it called `state`."""
+    def is_unchanged(self, state: str) -> bool:
+        """Return whether the source still has the content identified by `state`."""
 
     def fetch(self, work: Path) -> Fetched:
-        """Bring the content into the folder `work`, continuing what an earlier try left there."""
+        """Download the content into the folder `work`, resuming an earlier download there."""

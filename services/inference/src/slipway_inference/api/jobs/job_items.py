@@ -9,8 +9,10 @@ from typing import Any
 import msgspec
 
 from slipway_core.errors import InvalidInput
-from slipway_core.inputs.parsing import estimate_tokens, parse_input, to_stored
-from slipway_core.models.model import Item
+from slipway_core.inputs.cost import estimate_tokens
+from slipway_core.inputs.items import Item
+from slipway_core.inputs.parsing import parse_input
+from slipway_core.inputs.stored_form import to_stored
 from slipway_core.package.manifest import Manifest
 from slipway_core.store.records import NewItem
 from slipway_inference.http.decoding import decode_any

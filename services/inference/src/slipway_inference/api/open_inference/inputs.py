@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from slipway_core.errors import InvalidInput
+from slipway_core.inputs.items import Item
 from slipway_core.inputs.parsing import check_parameters, parse_inputs
-from slipway_core.inputs.rows import MOST_NUMBERS_IN_A_ROW, parse_part
-from slipway_core.models.model import Item
+from slipway_core.inputs.rows import MAX_NUMBERS_PER_ROW, parse_tensor_row
 from slipway_core.package.manifest import Manifest, TensorSpec, shape_fits
 from slipway_inference.api.open_inference.requests import InputTensor
 from slipway_inference.http.decoding import decode_any
 
-MOST_ELEMENTS = MOST_NUMBERS_IN_A_ROW
+MOST_ELEMENTS = MAX_NUMBERS_PER_ROW
 """Of a tensor: each becomes an object on its way to an engine, however few bytes it came in."""
 LABELS = "labels"
 ROW = "row"
@@ -161,4 +161,4 @@ def _checked_rows(spec: TensorSpec, tensor: InputTensor) -> list[Any]:
     if tensor.raw is not None:
         return rows
     field = f"{tensor.field}.data"
-    return [parse_part(spec, row, f"{field}.{index}") for index, row in enumerate(rows)]
+    return [parse_tensor_row(spec, row, f"{field}.{index}") for index, row in enumerate(rows)]

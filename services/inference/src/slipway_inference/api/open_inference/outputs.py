@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 
 from slipway_core.errors import InvalidInput, PredictionFailed
-from slipway_core.models.exported.encoding import ARRAY_TYPES
-from slipway_core.models.model import ModelInfo, Outcome
-from slipway_core.package.manifest import Datatype, Manifest, TensorSpec, shape_fits
+from slipway_core.inputs.items import Outcome
+from slipway_core.models.model import ModelInfo
+from slipway_core.package.datatypes import NUMPY_TYPES, Datatype
+from slipway_core.package.manifest import Manifest, TensorSpec, shape_fits
 from slipway_inference.api.open_inference.inputs import of_any_count
 from slipway_inference.http.json import dump_json
 
@@ -149,7 +150,7 @@ def _numbers(datatype: Datatype, row: Any) -> npt.NDArray[Any]:
     if array.dtype.kind not in ("b" if datatype == "BOOL" else "biuf"):
         raise ValueError
     with np.errstate(over="ignore"):
-        cast = array.astype(ARRAY_TYPES[datatype])
+        cast = array.astype(NUMPY_TYPES[datatype])
     if cast.dtype.kind == "f" and not np.isfinite(cast).all():
         raise ValueError
     return cast

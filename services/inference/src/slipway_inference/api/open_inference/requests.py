@@ -17,8 +17,7 @@ import numpy as np
 from msgspec import Meta
 
 from slipway_core.errors import InvalidInput, MalformedBody
-from slipway_core.models.exported.encoding import ARRAY_TYPES
-from slipway_core.package.manifest import Datatype
+from slipway_core.package.datatypes import NUMPY_TYPES, Datatype
 from slipway_inference.http.decoding import decode_as
 
 Size = Annotated[int, Meta(ge=1, le=2**31 - 1)]
@@ -84,7 +83,7 @@ class InputTensor:
         return self._numbers(self.raw)
 
     def _numbers(self, raw: memoryview) -> list[Any]:
-        kind = np.dtype(ARRAY_TYPES[self.datatype]).newbyteorder("<")
+        kind = np.dtype(NUMPY_TYPES[self.datatype]).newbyteorder("<")
         wanted = math.prod(self.shape) * kind.itemsize
         if len(raw) != wanted:
             raise InvalidInput.at(

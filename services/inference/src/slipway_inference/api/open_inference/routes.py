@@ -16,7 +16,7 @@ from starlette.responses import Response
 import slipway_core
 from slipway_core import errors
 from slipway_core.errors import MalformedBody
-from slipway_core.models.model import Outcome
+from slipway_core.inputs.items import Outcome
 from slipway_core.package.manifest import TensorSpec
 from slipway_inference.api import responses
 from slipway_inference.api.open_inference.answers import wanted_outputs, write_answer

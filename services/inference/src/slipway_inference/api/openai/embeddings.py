@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from slipway_core.errors import InvalidInput, UnknownModality
+from slipway_core.inputs.items import Outcome
 from slipway_core.inputs.parsing import parse_inputs
-from slipway_core.models.model import Outcome
 from slipway_inference.api.requests import EmbeddingsRequest
 from slipway_inference.http.decoding import decode_as
 from slipway_inference.http.json import dump_json

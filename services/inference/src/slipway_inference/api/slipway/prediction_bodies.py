@@ -8,8 +8,8 @@ import msgspec
 from msgspec import UNSET
 
 from slipway_core.errors import InvalidInput
+from slipway_core.inputs.items import Item
 from slipway_core.inputs.parsing import parse_inputs, parse_rows
-from slipway_core.models.model import Item
 from slipway_inference.api.requests import TabularRequest, TextOrTextsRequest
 from slipway_inference.http.decoding import decode_as
 from slipway_inference.prediction.realtime import Asked, check_count

@@ -1,4 +1,4 @@
-"""Where in a package's own files an error came from."""
+"""Finds the line in a package's own files that an error came from."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ import traceback
 from pathlib import Path
 
 
-def where_it_failed(error: BaseException, folder: Path) -> str:
-    """The error with the last place in the package's own files that led to it: `model.py:12:
-    NameError: ...`.
-    """
+def describe_failure(error: BaseException, folder: Path) -> str:
+    """Return the error after its last location in the package: `model.py:12: NameError: ...`."""
     reason = f"{type(error).__name__}: {error}"
     if isinstance(error, SyntaxError) and error.filename:
         return f"{Path(error.filename).name}:{error.lineno}: {type(error).__name__}: {error.msg}"

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.models.bert.classifier import ClassifierHead
 from slipway_core.models.bert.config import (
     EncoderConfig,
@@ -28,10 +29,10 @@ from slipway_core.models.bert.weights import (
     read_classifier_weights,
     read_encoder_weights,
 )
-from slipway_core.models.bert.zero_shot import LabelVectors, classify_by_cosine, scored
+from slipway_core.models.bert.zero_shot import LabelVectorCache, classify_by_cosine
+from slipway_core.models.classification import classification
 from slipway_core.models.device import choose_device
-from slipway_core.models.model import Item, ItemFailure, Model, ModelInfo, Outcome
-from slipway_core.package.manifest_rules import weights_name
+from slipway_core.models.model import Model, ModelInfo
 
 NO_LABELS = "`labels` must be given: this model classifies by the labels of the request"
 FIXED_LABELS = "`labels` are fixed by this model: leave them out of the request"
@@ -42,8 +43,10 @@ class BertModel(Model):
     """An encoder of the BERT family with absolute positions, of any size."""
 
     def load(self) -> None:
-        """Raises ModelInvalid for a package that is not such a model, ModelLoadFailed for options
-        that this machine cannot serve.
+        """Read the package and choose the precision.
+
+        Raises ModelInvalid for a package that is not such a model, and ModelLoadFailed for options
+        that this machine does not support.
         """
         files = self.manifest.files
         config = read_encoder_config(self.folder / files.config)
@@ -57,14 +60,13 @@ class BertModel(Model):
             config.vocab_size,
             threads=1 if self._lanes > 1 else self.options.threads,
         )
-        file = WeightsFile(self.folder / weights_name(self.manifest))
+        file = WeightsFile(self.folder / self.manifest.weights_file())
         head = None
         if self.manifest.task == "text-classification":
             head = read_classifier_weights(file, config)
         self._classes = read_labels(self.manifest, config, len(head.classes.bias)) if head else []
-        self._labels = LabelVectors()
-        embeds = self.manifest.task == "text-embedding"
-        self._embedding_size = config.hidden_size if embeds else 0
+        self._label_cache = LabelVectorCache()
+        self._embedding_size = config.hidden_size if self.manifest.task == "text-embedding" else 0
         weights = read_encoder_weights(file, config)
 
         def make(dtype: torch.dtype) -> Embedder:
@@ -82,7 +84,7 @@ class BertModel(Model):
         )
 
     def describe(self) -> ModelInfo:
-        """The precision that was chosen and why, with the limits of the input."""
+        """Return the chosen device and precision, and the limit of the input."""
         return ModelInfo(
             manifest=self.manifest,
             device=self._device.type,
@@ -96,41 +98,44 @@ class BertModel(Model):
         )
 
     def use_cores(self, count: int) -> None:
-        """Set torch's number of threads for the calling thread."""
-        # A thread's first question after it, or its first operation, sets the number to the
-        # process's last one. A lane with two would make libgomp, which then has more threads than
-        # there are cores, stop spinning: a pass alone took twice as long.
+        """Set the number of threads that torch uses for the calling thread."""
+        # The first query or operation of a thread resets its number to the one last set in the
+        # process, so query it first. A lane with two threads would make libgomp, which then has
+        # more threads than cores, stop spinning: a forward pass took twice as long.
         torch.get_num_threads()
         torch.set_num_threads(count)
 
     def run(self, items: Sequence[Item]) -> list[Outcome]:
-        """Embeddings as bytes of float32, or predictions {label, score, scores}.
+        """Return embeddings, or classifications {label, score, scores}, in order.
 
-        A text that cannot be computed is a failure of its own and leaves the others alone.
+        A text that is not valid fails alone.
         """
         labels = [self._labels_of(item) for item in items]
         outcomes: list[Outcome | None] = [
-            _refuse(reason) if (reason := self._reason_against(item, own)) else None
-            for item, own in zip(items, labels, strict=True)
+            _rejection(reason) if (reason := self._find_problem(item, own_labels)) else None
+            for item, own_labels in zip(items, labels, strict=True)
         ]
         accepted = [index for index, outcome in enumerate(outcomes) if outcome is None]
-        wanted = dict.fromkeys(label for index in accepted for label in labels[index])
-        of_labels = self._labels.known(wanted)
-        new = [label for label in wanted if label not in of_labels]
+        all_labels = dict.fromkeys(label for index in accepted for label in labels[index])
+        label_vectors = self._label_cache.get(all_labels)
+        new = [label for label in all_labels if label not in label_vectors]
         tokens = self._tokenizer.encode([*(items[index].value for index in accepted), *new])
         vectors = self._choice.embedder(tokens)
-        of_labels |= self._labels.keep(new, vectors[len(accepted) :])
-        for at, index in enumerate(accepted):
-            outcomes[index] = self._answer(vectors[at], labels[index], of_labels, len(tokens[at]))
+        label_vectors |= self._label_cache.put(new, vectors[len(accepted) :])
+        for row, index in enumerate(accepted):
+            outcomes[index] = self._to_outcome(
+                vectors[row], labels[index], label_vectors, len(tokens[row])
+            )
         return [outcome for outcome in outcomes if outcome is not None]
 
     def _labels_of(self, item: Item) -> tuple[str, ...]:
-        """The labels to classify by through cosines; none for embeddings and for a trained head."""
+        """Return the labels for zero-shot classification; none for embeddings or a trained head."""
         if item.labels or self._classes or self.manifest.task != "text-classification":
             return item.labels
         return tuple(self.manifest.labels)
 
-    def _reason_against(self, item: Item, labels: tuple[str, ...]) -> str:
+    def _find_problem(self, item: Item, labels: tuple[str, ...]) -> str:
+        """Return why an item cannot be computed; empty when it can."""
         if not isinstance(item.value, str):
             return "the input must be a text"
         if self._classes and labels:
@@ -144,23 +149,23 @@ class BertModel(Model):
             return NOT_UNICODE
         return ""
 
-    def _answer(
+    def _to_outcome(
         self,
         vector: Vectors,
         labels: tuple[str, ...],
-        of_labels: Mapping[str, Vectors],
+        label_vectors: Mapping[str, Vectors],
         tokens: int,
     ) -> Outcome:
         if self._classes:
-            return Outcome(prediction=scored(self._classes, vector), tokens=tokens)
+            return Outcome(prediction=classification(self._classes, vector.tolist()), tokens=tokens)
         if labels:
-            matrix = np.stack([of_labels[label] for label in labels])
+            matrix = np.stack([label_vectors[label] for label in labels])
             prediction = classify_by_cosine(vector, labels, matrix)
             return Outcome(prediction=prediction, tokens=tokens)
         return Outcome(embedding=vector.astype("<f4", copy=False).tobytes(), tokens=tokens)
 
 
-def _refuse(reason: str) -> Outcome:
+def _rejection(reason: str) -> Outcome:
     return Outcome(failure=ItemFailure("InvalidInput", reason))
 
 
@@ -173,6 +178,6 @@ def _make_head(
     if classifier is None:
         return PoolingHead(mean=output.pooling == "mean", normalize=output.normalize)
     if config.problem_type == "regression":
-        raise ModelInvalid("`problem_type` regression of config.json is not a classification")
-    several = config.problem_type == "multi_label_classification"
-    return ClassifierHead(classifier, several_labels=several, device=device)
+        raise ModelInvalid("config.json: `problem_type` must be a classification, not regression")
+    multi_label = config.problem_type == "multi_label_classification"
+    return ClassifierHead(classifier, multi_label=multi_label, device=device)

@@ -1,4 +1,4 @@
-"""The manifest of a folder without slipway.yaml that is laid out like a Hugging Face BERT model."""
+"""Infers the manifest of a folder without slipway.yaml that holds a Hugging Face BERT model."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any
 from slipway_core.errors import ModelInvalid, PickleRefused
 from slipway_core.package.manifest import MANIFEST_NAME, Files, Manifest
 
-LARGEST_JSON_BYTES = 16 * 1024 * 1024
+MAX_JSON_BYTES = 16 * 1024 * 1024
 
 
 def infer_manifest(folder: Path, *, name: str, version: str) -> Manifest:
-    """A text-embedding manifest for the folder. Raises ModelInvalid saying what is missing from
-    such a layout.
+    """Return a text-embedding manifest for the folder.
+
+    Raises ModelInvalid that names what is missing, and PickleRefused for pickled weights.
     """
     config = _read_json(folder / "config.json")
     if config is None:
         raise ModelInvalid(
-            f"the package has no {MANIFEST_NAME}, nor a config.json to go by: "
+            f"the package has no {MANIFEST_NAME}, nor a config.json to infer one from: "
             f"write a {MANIFEST_NAME} (docs/models.md)"
         )
     kind = config.get("model_type")
@@ -44,20 +45,20 @@ def infer_manifest(folder: Path, *, name: str, version: str) -> Manifest:
         version=version,
         task="text-embedding",
         runtime="bert",
-        max_input_tokens=_longest(folder, config),
-        files=Files(weights=_weights(folder)),
+        max_input_tokens=_max_input_tokens(folder, config),
+        files=Files(weights=_find_weights(folder)),
     )
 
 
-def _weights(folder: Path) -> str:
-    found = sorted(path.name for path in folder.glob("*.safetensors"))
-    if "model.safetensors" in found:
+def _find_weights(folder: Path) -> str:
+    names = sorted(path.name for path in folder.glob("*.safetensors"))
+    if "model.safetensors" in names:
         return "model.safetensors"
-    if len(found) == 1:
-        return found[0]
-    if found:
+    if len(names) == 1:
+        return names[0]
+    if names:
         raise ModelInvalid(
-            f"the package has several weights ({', '.join(found)}): "
+            f"the package has several weights ({', '.join(names)}): "
             "merge them into model.safetensors"
         )
     if list(folder.glob("*.bin")) or list(folder.glob("*.pth")):
@@ -67,23 +68,21 @@ def _weights(folder: Path) -> str:
     raise ModelInvalid("the package has no *.safetensors")
 
 
-def _longest(folder: Path, config: dict[str, Any]) -> int:
-    """Tokens of the longest input: what sentence-transformers cuts at, but never more than there
-    are positions.
-    """
+def _max_input_tokens(folder: Path, config: dict[str, Any]) -> int:
+    """Return where sentence-transformers truncates, but at most the number of positions."""
     sentence = _read_json(folder / "sentence_bert_config.json") or {}
     positions = config.get("max_position_embeddings")
-    lengths = [
+    limits = [
         n for n in (sentence.get("max_seq_length"), positions) if isinstance(n, int) and n > 0
     ]
-    return min(lengths, default=0)
+    return min(limits, default=0)
 
 
 def _read_json(path: Path) -> dict[str, Any] | None:
-    """The object in a JSON file; None when there is no such file."""
+    """Read the object in a JSON file; None when there is no such file."""
     try:
         with path.open("rb") as file:
-            content = json.loads(file.read(LARGEST_JSON_BYTES))
+            content = json.loads(file.read(MAX_JSON_BYTES))
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:

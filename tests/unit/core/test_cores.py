@@ -1,4 +1,4 @@
-"""The CPUs that a container may use come from its control group."""
+"""The cores that a container may use come from its control group."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from slipway_core.engines.cpu_quota import available_cpus
+from slipway_core.engines.cores import available_cores
 
 
 @pytest.fixture
@@ -33,4 +33,4 @@ def test_the_quota_bounds_the_cores(tmp_path: Path, files: dict[str, str], cpus:
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert available_cpus(tmp_path) == cpus
+    assert available_cores(tmp_path) == cpus

@@ -1,0 +1,122 @@
+"""Messages between a server and its engine processes, and their frames.
+
+A frame is the length of a message in four bytes, then the message as MessagePack, which carries
+bytes as bytes (vectors, images) and, unlike pickle, cannot carry code.
+
+The server sends Load, then any number of Run. The engine replies with Loaded or LoadFailed, then
+with one Done for each Run, on the connection on which the Run came: a model with lanes takes one
+batch on each connection.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Any, BinaryIO
+
+import msgspec
+import numpy as np
+
+from slipway_core.inputs.items import Item, Outcome
+from slipway_core.models.model import LoadOptions, ModelInfo
+from slipway_core.package.manifest import Manifest
+
+
+class Load(msgspec.Struct, frozen=True, tag=True):
+    """Load the package in `folder`."""
+
+    folder: str
+    manifest: Manifest
+    options: LoadOptions
+
+
+class Run(msgspec.Struct, frozen=True, tag=True):
+    """Compute a batch."""
+
+    items: list[Item]
+
+
+class Loaded(msgspec.Struct, frozen=True, tag=True):
+    """The model is loaded."""
+
+    info: ModelInfo
+
+
+class LoadFailed(msgspec.Struct, frozen=True, tag=True):
+    """The model cannot be loaded; `code` names an error of `slipway_core.errors`."""
+
+    code: str
+    message: str
+
+
+class Done(msgspec.Struct, frozen=True, tag=True):
+    """A batch is computed.
+
+    `cpu_seconds` is the CPU time of the whole process, or of the lane's thread when that thread is
+    pinned to a core.
+    """
+
+    outcomes: list[Outcome]
+    seconds: float
+    cpu_seconds: float
+
+
+ToEngine = Load | Run
+FromEngine = Loaded | LoadFailed | Done
+
+LENGTH = struct.Struct(">I")
+
+_encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: plain_value(value))
+_to_engine = msgspec.msgpack.Decoder(ToEngine)
+_from_engine = msgspec.msgpack.Decoder(FromEngine)
+
+
+def plain_value(value: Any) -> Any:
+    """Return a scalar or an array of NumPy or torch as plain Python values.
+
+    A hook for msgspec: raises NotImplementedError for anything that has no JSON form.
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise NotImplementedError(f"a {type(value).__name__} has no JSON form")
+
+
+def encode(message: ToEngine | FromEngine) -> bytes:
+    """Return a message as a frame.
+
+    Raises NotImplementedError or ValueError for a value that MessagePack cannot carry.
+    """
+    body = _encoder.encode(message)
+    return LENGTH.pack(len(body)) + body
+
+
+def take_frame(received: bytearray) -> bytes | None:
+    """Remove the first complete frame from `received` and return its body; None when incomplete."""
+    if len(received) < LENGTH.size:
+        return None
+    end = LENGTH.size + LENGTH.unpack_from(received)[0]
+    if len(received) < end:
+        return None
+    body = bytes(memoryview(received)[LENGTH.size : end])
+    del received[:end]
+    return body
+
+
+def decode_from_engine(body: bytes) -> FromEngine:
+    """Decode the body of a frame that an engine sent. Raises MsgspecError."""
+    message: FromEngine = _from_engine.decode(body)
+    return message
+
+
+def read_to_engine(stream: BinaryIO) -> ToEngine | None:
+    """Read the next message of the server; None when the server has closed the connection."""
+    try:
+        head = stream.read(LENGTH.size)
+        if len(head) < LENGTH.size:
+            return None
+        length: int = LENGTH.unpack(head)[0]
+        body = stream.read(length)
+    except ConnectionResetError:
+        return None
+    return _to_engine.decode(body) if len(body) == length else None

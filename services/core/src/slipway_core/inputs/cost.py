@@ -1,0 +1,45 @@
+"""The estimated cost of an input in tokens, known before it is computed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from slipway_core.inputs.items import Item
+from slipway_core.package.manifest import Manifest
+
+BYTES_PER_TOKEN = 4  # of a text in UTF-8
+IMAGE_BYTES_PER_TOKEN = 4096  # of an encoded image
+VALUES_PER_TOKEN = 512  # of a row
+
+
+def estimate_tokens(manifest: Manifest, item: Item) -> int:
+    """Estimate the tokens of an input.
+
+    For a text these are its tokens and those of its labels. A row or an image costs 1, and more
+    when it is large, so that limits in tokens also limit memory.
+    """
+    if item.modality == "text":
+        tokens = _text_tokens(manifest, item.value)
+        for label in item.labels:
+            tokens += _text_tokens(manifest, label)
+        return tokens
+    if isinstance(item.value, bytes):
+        return 1 + len(item.value) // IMAGE_BYTES_PER_TOKEN
+    return 1 + count_values(item.value) // VALUES_PER_TOKEN
+
+
+def _text_tokens(manifest: Manifest, text: str) -> int:
+    tokens = 2 + len(text.encode("utf-8")) // BYTES_PER_TOKEN
+    return min(tokens, manifest.max_input_tokens) if manifest.max_input_tokens else tokens
+
+
+def count_values(value: Any) -> int:
+    """Return the number of scalar values in nested lists and objects.
+
+    Lists are taken to be uniform: the first element decides whether they are nested.
+    """
+    if isinstance(value, dict):
+        return sum(map(count_values, value.values()))
+    if isinstance(value, list):
+        return sum(map(count_values, value)) if value and isinstance(value[0], list) else len(value)
+    return 1
