@@ -1,15 +1,15 @@
-"""Jobs and their results as JSON."""
+"""Jobs and their results as JSON values."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from slipway_core.store.records import ItemResult, Job
-from slipway_inference.http.json import prediction_value
+from slipway_inference.prediction.json_value import prediction_value
 
 
 def progress_value(job: Job) -> dict[str, Any]:
-    """How far a job is."""
+    """Return how far a job is."""
     return {
         "task_id": str(job.id),
         "status": job.state,
@@ -20,7 +20,7 @@ def progress_value(job: Job) -> dict[str, Any]:
 
 
 def job_value(job: Job) -> dict[str, Any]:
-    """All that is known of a job, but for its results."""
+    """Return everything about a job except its results."""
     return {
         **progress_value(job),
         "model": job.model,
@@ -35,7 +35,7 @@ def job_value(job: Job) -> dict[str, Any]:
 
 
 def result_value(result: ItemResult) -> dict[str, Any]:
-    """One item's prediction or error."""
+    """Return the prediction or the error of one item."""
     value: dict[str, Any] = {"index": result.index, "attempts": result.attempts}
     if result.error_code is None:
         value["prediction"] = prediction_value(result.prediction, result.embedding)

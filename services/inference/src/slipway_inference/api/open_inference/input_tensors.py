@@ -11,18 +11,22 @@ from slipway_core.inputs.parsing import check_parameters, parse_inputs
 from slipway_core.inputs.rows import MOST_NUMBERS_IN_A_ROW, parse_part
 from slipway_core.models.model import Item
 from slipway_core.package.manifest import Manifest, TensorSpec, shape_fits
-from slipway_inference.api.open_inference.requests import InputTensor
-from slipway_inference.http.decoding import decode_any
+from slipway_inference.api.open_inference.request_body import InputTensor
+from slipway_inference.http.json import decode_any
 
-MOST_ELEMENTS = MOST_NUMBERS_IN_A_ROW
-"""Of a tensor: each becomes an object on its way to an engine, however few bytes it came in."""
+MAX_ELEMENTS = MOST_NUMBERS_IN_A_ROW
+"""Elements of a tensor. Each one becomes a Python object on its way to an engine, even when it was
+sent in a fraction of a byte.
+"""
 LABELS = "labels"
 ROW = "row"
 
 
 class Matched(NamedTuple):
     """The tensors of a request in the order of the model's inputs, and the labels to classify by.
-    They have the names, datatypes and shapes that the model takes; their elements are not read yet.
+
+    Their names, datatypes and shapes are those that the model takes; their elements are not read
+    yet.
     """
 
     tensors: list[InputTensor]
@@ -30,20 +34,20 @@ class Matched(NamedTuple):
 
     @property
     def rows(self) -> int:
-        """How many rows each of them has."""
+        """Number of rows of each tensor."""
         return self.tensors[0].shape[0]
 
     @property
     def field(self) -> str:
-        """The place of the first one."""
+        """Path of the first tensor in the request."""
         return self.tensors[0].field
 
 
 def input_specs(manifest: Manifest) -> list[TensorSpec]:
-    """The tensors that a model takes, by what it serves first; their first size is any.
+    """Return the tensors that a model takes for its first modality, with any number of rows.
 
-    A picture is one element of BYTES, encoded as PNG, JPEG and the like; a row of a python model
-    that declares no inputs is one element of BYTES, as JSON.
+    A picture is one element of BYTES, encoded as PNG, JPEG and the like. A row of a python model
+    without declared inputs is one element of BYTES, as JSON.
     """
     modality = manifest.served_modalities()[0]
     if modality != "tabular":
@@ -54,14 +58,14 @@ def input_specs(manifest: Manifest) -> list[TensorSpec]:
 
 
 def of_any_count(spec: TensorSpec) -> TensorSpec:
-    """The tensor as it is for any number of rows: batches are cut and filled up where a model was
-    exported for a fixed one.
+    """Return the specification for any number of rows: batches are split and padded for models that
+    were exported for a fixed number.
     """
     return TensorSpec(name=spec.name, datatype=spec.datatype, shape=[-1, *spec.shape[1:]])
 
 
 def match_tensors(manifest: Manifest, tensors: Sequence[InputTensor]) -> Matched:
-    """The tensors that the model takes; a bert model takes `labels` beside its texts.
+    """Return the tensors that the model takes. A bert model takes `labels` besides its texts.
 
     Raises InvalidInput naming the tensor that is wrong or missing.
     """
@@ -88,12 +92,12 @@ def match_tensors(manifest: Manifest, tensors: Sequence[InputTensor]) -> Matched
 
 
 def to_items(manifest: Manifest, matched: Matched, parameters: dict[str, Any]) -> list[Item]:
-    """One Item for each row. Raises InvalidInput naming the very element."""
+    """Return one Item for each row. Raises InvalidInput naming the element that is wrong."""
     modality = manifest.served_modalities()[0]
     first = matched.tensors[0]
     if modality == "tabular" and first.datatype != "BYTES":
-        given = check_parameters(parameters) if parameters else {}
-        return [Item(modality, row, (), given) for row in _table(manifest, matched.tensors)]
+        checked = check_parameters(parameters) if parameters else {}
+        return [Item(modality, row, (), checked) for row in _table(manifest, matched.tensors)]
     texts = _elements(first)
     if modality != "image":
         texts = [(field, _text(element, field)) for field, element in texts]
@@ -113,12 +117,12 @@ def _check_tensor(spec: TensorSpec, tensor: InputTensor, rows: int | None) -> No
         raise InvalidInput.at(field, f"must be {spec.shape}, -1 being any size")
     if rows is not None and shape[0] != rows:
         raise InvalidInput.at(field, f"must begin with {rows}, as the others do")
-    if math.prod(shape) > MOST_ELEMENTS:
-        raise InvalidInput.at(field, f"must have at most {MOST_ELEMENTS} elements: send fewer rows")
+    if math.prod(shape) > MAX_ELEMENTS:
+        raise InvalidInput.at(field, f"must have at most {MAX_ELEMENTS} elements: send fewer rows")
 
 
 def _elements(tensor: InputTensor | None) -> list[tuple[str, Any]]:
-    """The elements of BYTES, each after its place in the request."""
+    """Return pairs of the path and the value of each element of BYTES."""
     if tensor is None:
         return []
     rows = tensor.rows()
@@ -128,7 +132,7 @@ def _elements(tensor: InputTensor | None) -> list[tuple[str, Any]]:
 
 
 def _text(element: Any, field: str) -> Any:
-    """An element of BYTES as a text; what is neither is left to the checks of the inputs."""
+    """Return an element of BYTES as a text. Other values are left to the validation of inputs."""
     if not isinstance(element, bytes):
         return element
     try:
@@ -138,14 +142,14 @@ def _text(element: Any, field: str) -> Any:
 
 
 def _parse_row(text: Any, field: str) -> Any:
-    """A row of a python model that declares no inputs."""
+    """Return a row for a python model without declared inputs."""
     if not isinstance(text, str):
         raise InvalidInput.at(field, "must be a text: the row as JSON")
     return decode_any(text.encode("utf-8", "surrogatepass"), what=field)
 
 
 def _table(manifest: Manifest, tensors: Sequence[InputTensor]) -> list[Any]:
-    """Rows of numbers, as `parse_row` gives them."""
+    """Return rows of numbers in the form of `parse_row`."""
     columns = [
         _checked_rows(spec, tensor) for spec, tensor in zip(manifest.inputs, tensors, strict=True)
     ]
@@ -156,7 +160,7 @@ def _table(manifest: Manifest, tensors: Sequence[InputTensor]) -> list[Any]:
 
 
 def _checked_rows(spec: TensorSpec, tensor: InputTensor) -> list[Any]:
-    """Rows whose every number the datatype can hold, which those of a raw tensor are anyway."""
+    """Return rows of numbers that the datatype can hold. Those of a raw tensor always are."""
     rows = tensor.rows()
     if tensor.raw is not None:
         return rows

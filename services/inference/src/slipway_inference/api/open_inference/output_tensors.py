@@ -1,7 +1,7 @@
-"""Predictions as tensors, and what the metadata of a model says of them.
+"""Predictions as tensors, and the metadata of these tensors.
 
-What a model gives follows from its package: a vector, the members of a classification, or the
-outputs that it declares. Predictions of which nothing is declared are one tensor of JSON texts.
+The outputs of a model follow from its package: an embedding, the members of a classification, or
+the outputs that it declares. Undeclared predictions are one tensor of JSON texts.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from slipway_core.errors import InvalidInput, PredictionFailed
 from slipway_core.models.exported.encoding import ARRAY_TYPES
 from slipway_core.models.model import ModelInfo, Outcome
 from slipway_core.package.manifest import Datatype, Manifest, TensorSpec, shape_fits
-from slipway_inference.api.open_inference.inputs import of_any_count
-from slipway_inference.http.json import dump_json
+from slipway_inference.api.open_inference.input_tensors import of_any_count
+from slipway_inference.http.json import encode_json
 
 EMBEDDING = "embedding"
 LABEL, SCORE, SCORES, LABELS = "label", "score", "scores", "labels"
@@ -25,7 +25,7 @@ _UNDECLARED = TensorSpec(name="prediction", datatype="BYTES", shape=[-1])
 
 
 class OutputTensor(NamedTuple):
-    """A tensor that goes out. The elements of BYTES are bytes, in an array of objects."""
+    """An output tensor. The elements of BYTES are bytes, in an array of objects."""
 
     name: str
     datatype: Datatype
@@ -33,13 +33,13 @@ class OutputTensor(NamedTuple):
 
 
 class _Classification(NamedTuple):
-    """{label, score, scores} of a prediction: itself, or below the name of an output."""
+    """{label, score, scores}: the prediction itself, or its member of the name `output`."""
 
     output: str
     labels: int
 
     def specs(self) -> list[TensorSpec]:
-        """Its tensors, with as many scores as there are labels."""
+        """Return its tensors; `scores` is [rows, labels]."""
         prefix = f"{self.output}." if self.output else ""
         return [
             TensorSpec(name=prefix + LABEL, datatype="BYTES", shape=[-1]),
@@ -50,7 +50,7 @@ class _Classification(NamedTuple):
 
 
 def output_specs(info: ModelInfo, *, by_labels: bool = False) -> list[TensorSpec]:
-    """The tensors that the model gives, or with `by_labels` those for a request with labels."""
+    """Return the tensors of a model's predictions, or with `by_labels` of a request with labels."""
     if info.embedding_size and not by_labels:
         return [_embedding(info.embedding_size)]
     specs: list[TensorSpec] = []
@@ -60,10 +60,10 @@ def output_specs(info: ModelInfo, *, by_labels: bool = False) -> list[TensorSpec
 
 
 def to_tensors(manifest: Manifest, outcomes: Sequence[Outcome]) -> list[OutputTensor]:
-    """All tensors of an answer.
+    """Return all tensors of a response.
 
-    Raises InvalidInput when rows gave tensors of different shapes, PredictionFailed when a python
-    model did not give what its package declares.
+    Raises InvalidInput when rows have outputs of different shapes, PredictionFailed when a python
+    model did not return what its package declares.
     """
     if outcomes[0].embedding:
         return [_stacked(_embedding(), [outcome.vector() for outcome in outcomes])]
@@ -80,7 +80,7 @@ def to_tensors(manifest: Manifest, outcomes: Sequence[Outcome]) -> list[OutputTe
 
 
 def _parts(manifest: Manifest) -> Iterator[TensorSpec | _Classification]:
-    """What predictions consist of; see `OutputReader`, which makes those of exported models."""
+    """Yield the parts of a prediction. `OutputReader` makes those of exported models."""
     exported = manifest.runtime != "python"
     if manifest.runtime == "bert" or (exported and manifest.task == "text-classification"):
         yield _Classification("", len(manifest.labels) or -1)
@@ -105,7 +105,7 @@ def _embedding(size: int = -1) -> TensorSpec:
 
 
 def _classified(part: _Classification, predictions: Sequence[dict[str, Any]]) -> list[OutputTensor]:
-    """The best label of each row, and the scores of all labels, in the order of `labels`."""
+    """Return the best label of each row, and the scores of all labels in the order of `labels`."""
     values = [_member(one, part.output) if part.output else one for one in predictions]
     labels = list(values[0][SCORES])
     columns = (
@@ -133,7 +133,7 @@ def _stacked(spec: TensorSpec, rows: Sequence[Any]) -> OutputTensor:
 
 
 def _array(spec: TensorSpec, row: Any) -> npt.NDArray[Any]:
-    """A row of an output. What a python model gives need not be what its package declares."""
+    """Return a row of an output. A python model may return what its package does not declare."""
     try:
         array = _texts(row) if spec.datatype == "BYTES" else _numbers(spec.datatype, row)
     except (ValueError, TypeError, OverflowError):
@@ -144,7 +144,7 @@ def _array(spec: TensorSpec, row: Any) -> npt.NDArray[Any]:
 
 
 def _numbers(datatype: Datatype, row: Any) -> npt.NDArray[Any]:
-    """Raises ValueError for what is not numbers, or none that the datatype can hold."""
+    """Return the numbers as an array. Raises ValueError unless the datatype can hold them."""
     array = np.asarray(row)
     if array.dtype.kind not in ("b" if datatype == "BOOL" else "biuf"):
         raise ValueError
@@ -156,13 +156,13 @@ def _numbers(datatype: Datatype, row: Any) -> npt.NDArray[Any]:
 
 
 def _texts(row: Any) -> npt.NDArray[Any]:
-    """Texts as they are, anything else as JSON."""
-    found = np.empty((), dtype=object)
+    """Return an array of texts; other values become JSON."""
+    elements = np.empty((), dtype=object)
     if isinstance(row, list):
-        found = np.asarray(row, dtype=object)
+        elements = np.asarray(row, dtype=object)
     else:
-        found[()] = row
-    texts = np.empty(found.shape, dtype=object)
-    for at, element in np.ndenumerate(found):
-        texts[at] = element.encode() if isinstance(element, str) else dump_json(element)
+        elements[()] = row
+    texts = np.empty(elements.shape, dtype=object)
+    for at, element in np.ndenumerate(elements):
+        texts[at] = element.encode() if isinstance(element, str) else encode_json(element)
     return texts

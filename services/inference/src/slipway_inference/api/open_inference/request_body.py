@@ -1,7 +1,7 @@
-"""Bodies of inference requests: JSON, with raw tensors behind it where an input is binary.
+"""Bodies of inference requests: JSON, followed by raw tensors where an input is binary.
 
-What a tensor says of itself is read first, and its elements only when they are asked for: by then
-it is known that the model takes such a tensor.
+The metadata of tensors is read first. Their elements are read on demand, when it is known that the
+model takes such a tensor.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from msgspec import Meta
 from slipway_core.errors import InvalidInput, MalformedBody
 from slipway_core.models.exported.encoding import ARRAY_TYPES
 from slipway_core.package.manifest import Datatype
-from slipway_inference.http.decoding import decode_as
+from slipway_inference.http.json import decode_as
 
 Size = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Options = dict[str, Any] | None
 BINARY_SIZE = "binary_data_size"
 BINARY_OUTPUT = "binary_data_output"
 BINARY_DATA = "binary_data"
-_FOREIGN = ("shared_memory_region", "classification")
+_UNSUPPORTED = ("shared_memory_region", "classification")
 _LENGTH = struct.Struct("<I")
 
 
 class InferInput(msgspec.Struct, frozen=True):
-    """A tensor that goes in. `data` is nested or flat, row by row; it is left out when the tensor
-    comes in binary, and `parameters` has a `binary_data_size`.
+    """An input tensor. `data` is nested or flat, row by row. A binary tensor has no `data`, but a
+    `binary_data_size` in its `parameters`.
     """
 
     name: Annotated[str, Meta(max_length=256, examples=["text"])]
@@ -43,14 +43,14 @@ class InferInput(msgspec.Struct, frozen=True):
 
 
 class InferOutput(msgspec.Struct, frozen=True):
-    """A tensor that is asked for; `binary_data` in its parameters says in which form."""
+    """A requested output tensor; `binary_data` in its parameters says in which form."""
 
     name: Annotated[str, Meta(max_length=256, examples=["embedding"])]
     parameters: Options = None
 
 
 class InferRequest(msgspec.Struct, frozen=True):
-    """Tensors for a model. Without `outputs` the answer has all that there are."""
+    """Tensors for a model. Without `outputs` the response has all outputs of the model."""
 
     inputs: Annotated[list[InferInput], Meta(min_length=1, max_length=256)]
     id: Annotated[str, Meta(max_length=256)] | None = None
@@ -60,7 +60,7 @@ class InferRequest(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class InputTensor:
-    """A tensor as it came, in JSON or in raw bytes. `field` is its place in the request."""
+    """A tensor as it was sent, in JSON or in raw bytes. `field` is its path in the request."""
 
     name: str
     datatype: Datatype
@@ -70,11 +70,11 @@ class InputTensor:
     raw: memoryview | None
 
     def rows(self) -> list[Any]:
-        """Its rows as lists within lists, or as single elements where it has one dimension.
+        """Return its rows as nested lists [rows][...], or as elements [rows] for one dimension.
 
-        Elements that came in JSON are still to be checked; those of BYTES are texts, or bytes from
-        a raw tensor. Raises InvalidInput when they are not as many as the shape says, and for
-        numbers that are not finite.
+        Elements from JSON are not validated yet. Elements of BYTES are texts, or bytes from a raw
+        tensor. Raises InvalidInput when their number does not match the shape, and for numbers
+        that are not finite.
         """
         if self.raw is None:
             return _nested_rows(self.data or [], self.shape, f"{self.field}.data")
@@ -85,11 +85,11 @@ class InputTensor:
 
     def _numbers(self, raw: memoryview) -> list[Any]:
         kind = np.dtype(ARRAY_TYPES[self.datatype]).newbyteorder("<")
-        wanted = math.prod(self.shape) * kind.itemsize
-        if len(raw) != wanted:
+        size = math.prod(self.shape) * kind.itemsize
+        if len(raw) != size:
             raise InvalidInput.at(
                 f"{self.field}.parameters.{BINARY_SIZE}",
-                f"is {len(raw)}, but {list(self.shape)} of {self.datatype} has {wanted} bytes",
+                f"is {len(raw)}, but {list(self.shape)} of {self.datatype} has {size} bytes",
             )
         numbers = np.frombuffer(raw, kind).reshape(self.shape)
         if kind.kind == "f" and not np.isfinite(numbers).all():
@@ -102,8 +102,8 @@ _decoder = msgspec.json.Decoder(InferRequest)
 
 
 def read_request(body: bytes, json_length: int | None) -> tuple[InferRequest, list[InputTensor]]:
-    """The request and its tensors. `json_length` says how many bytes of the body are JSON, where
-    raw tensors follow.
+    """Return the request and its tensors. `json_length` is the number of JSON bytes in front of raw
+    tensors, or None when the whole body is JSON.
 
     Raises MalformedBody, or InvalidInput naming the member that is wrong.
     """
@@ -115,21 +115,21 @@ def read_request(body: bytes, json_length: int | None) -> tuple[InferRequest, li
     _check_outputs(request.outputs or [])
     rest = memoryview(body)[len(body) if json_length is None else json_length :]
     tensors = []
-    for index, given in enumerate(request.inputs):
+    for index, part in enumerate(request.inputs):
         field = f"inputs.{index}"
-        _refuse_foreign(given.parameters, field)
-        size = _raw_size(given, len(rest), field)
+        _reject_unsupported(part.parameters, field)
+        size = _raw_size(part, len(rest), field)
         raw = None if size is None else rest[:size]
         rest = rest[size or 0 :]
-        shape = tuple(given.shape)
-        tensors.append(InputTensor(given.name, given.datatype, shape, field, given.data, raw))
+        shape = tuple(part.shape)
+        tensors.append(InputTensor(part.name, part.datatype, shape, field, part.data, raw))
     if len(rest):
         raise MalformedBody(f"{len(rest)} bytes follow the last tensor; no input claims them")
     return request, tensors
 
 
-def wants_binary(parameters: Options, name: str, field: str, *, otherwise: bool = False) -> bool:
-    """What a parameter of a request or of an output says; raises InvalidInput."""
+def is_binary(parameters: Options, name: str, field: str, *, otherwise: bool = False) -> bool:
+    """Return the boolean parameter of a request or an output. Raises InvalidInput."""
     value = (parameters or {}).get(name, otherwise)
     if not isinstance(value, bool):
         raise InvalidInput.at(f"{field}.{name}", "must be true or false")
@@ -139,28 +139,30 @@ def wants_binary(parameters: Options, name: str, field: str, *, otherwise: bool 
 def _check_outputs(outputs: Sequence[InferOutput]) -> None:
     seen = set()
     for index, output in enumerate(outputs):
-        _refuse_foreign(output.parameters, f"outputs.{index}")
+        _reject_unsupported(output.parameters, f"outputs.{index}")
         if output.name in seen:
             raise InvalidInput.at(f"outputs.{index}.name", "is asked for twice")
         seen.add(output.name)
 
 
-def _refuse_foreign(parameters: Options, field: str) -> None:
-    """Extensions that change what a tensor means must not be passed over."""
-    for name in _FOREIGN:
+def _reject_unsupported(parameters: Options, field: str) -> None:
+    """Extensions that change the meaning of a tensor must not be ignored silently."""
+    for name in _UNSUPPORTED:
         if name in (parameters or {}):
             raise InvalidInput.at(f"{field}.parameters.{name}", "is not supported here")
 
 
-def _raw_size(given: InferInput, left: int, field: str) -> int | None:
-    """How many of the bytes that are left in the body are this input's; None for one in JSON."""
-    size = (given.parameters or {}).get(BINARY_SIZE)
+def _raw_size(part: InferInput, left: int, field: str) -> int | None:
+    """Return the size of a raw input in bytes, or None for one in JSON. `left` bytes remain in the
+    body.
+    """
+    size = (part.parameters or {}).get(BINARY_SIZE)
     if size is None:
-        if given.data is None:
+        if part.data is None:
             raise InvalidInput.at(f"{field}.data", f"is missing, and so is a {BINARY_SIZE}")
         return None
     place = f"{field}.parameters.{BINARY_SIZE}"
-    if given.data is not None:
+    if part.data is not None:
         raise InvalidInput.at(f"{field}.data", f"cannot be sent together with {BINARY_SIZE}")
     if isinstance(size, bool) or not isinstance(size, int) or size < 0:
         raise InvalidInput.at(place, "must be a number of bytes")
@@ -170,7 +172,7 @@ def _raw_size(given: InferInput, left: int, field: str) -> int | None:
 
 
 def _nested_rows(data: list[Any], shape: Sequence[int], field: str) -> list[Any]:
-    """The rows of a tensor that came in lists of its shape, or in one flat list."""
+    """Return the rows of a tensor that was sent as lists of its shape, or as one flat list."""
     nested = any(isinstance(part, list) for part in data)
     if not nested:
         _check_length(data, math.prod(shape), field)
@@ -192,14 +194,14 @@ def _check_length(part: list[Any], size: int, field: str) -> None:
 
 
 def _nest(elements: list[Any], shape: Sequence[int]) -> list[Any]:
-    """The elements as lists within lists, of a shape."""
+    """Return the elements as nested lists of a shape."""
     for size in reversed(shape[1:]):
         elements = [elements[at : at + size] for at in range(0, len(elements), size)]
     return elements
 
 
 def _read_strings(raw: memoryview, count: int, field: str) -> list[bytes]:
-    """So many elements, each after its length in four bytes."""
+    """Return `count` elements, each of which follows its length in four bytes."""
     strings: list[bytes] = []
     at = 0
     while at < len(raw) and len(strings) < count:
@@ -210,6 +212,7 @@ def _read_strings(raw: memoryview, count: int, field: str) -> list[bytes]:
         strings.append(bytes(raw[start:end]))
         at = end
     if at < len(raw) or len(strings) < count:
-        found = len(strings) if at == len(raw) else f"more than {count}"
-        raise InvalidInput.at(f"{field}.data", f"has {found} elements where the shape says {count}")
+        actual = len(strings) if at == len(raw) else f"more than {count}"
+        rule = f"has {actual} elements where the shape says {count}"
+        raise InvalidInput.at(f"{field}.data", rule)
     return strings

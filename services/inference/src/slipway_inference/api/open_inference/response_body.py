@@ -1,4 +1,4 @@
-"""Bodies of inference answers: JSON, with raw tensors behind it where binary was asked for."""
+"""Bodies of inference responses: JSON, followed by raw tensors where binary was requested."""
 
 from __future__ import annotations
 
@@ -7,23 +7,24 @@ from collections.abc import Sequence
 from typing import Any
 
 from slipway_core.errors import InvalidInput
-from slipway_inference.api.open_inference.outputs import OutputTensor
-from slipway_inference.api.open_inference.requests import (
+from slipway_inference.api.open_inference.output_tensors import OutputTensor
+from slipway_inference.api.open_inference.request_body import (
     BINARY_DATA,
     BINARY_OUTPUT,
     BINARY_SIZE,
     InferRequest,
-    wants_binary,
+    is_binary,
 )
-from slipway_inference.http.json import dump_json
+from slipway_inference.http.json import encode_json
 
 
-def wanted_outputs(request: InferRequest, names: Sequence[str]) -> dict[str, bool]:
-    """The outputs to answer with, of those that the model gives: by name, whether in binary.
+def requested_outputs(request: InferRequest, names: Sequence[str]) -> dict[str, bool]:
+    """Return the outputs of the response by name, and whether each is binary. `names` are the
+    outputs of the model.
 
-    Raises InvalidInput for an output that there is not.
+    Raises InvalidInput for an output that the model does not have.
     """
-    binary = wants_binary(request.parameters, BINARY_OUTPUT, "parameters")
+    binary = is_binary(request.parameters, BINARY_OUTPUT, "parameters")
     if not request.outputs:
         return dict.fromkeys(names, binary)
     for index, output in enumerate(request.outputs):
@@ -32,23 +33,23 @@ def wanted_outputs(request: InferRequest, names: Sequence[str]) -> dict[str, boo
                 f"outputs.{index}.name", f"is not an output of this model: {', '.join(names)}"
             )
     return {
-        output.name: wants_binary(
+        output.name: is_binary(
             output.parameters, BINARY_DATA, f"outputs.{index}.parameters", otherwise=binary
         )
         for index, output in enumerate(request.outputs)
     }
 
 
-def write_answer(
-    head: dict[str, Any], tensors: Sequence[OutputTensor], wanted: dict[str, bool]
+def write_body(
+    head: dict[str, Any], tensors: Sequence[OutputTensor], requested: dict[str, bool]
 ) -> tuple[bytes, int | None]:
-    """The body, and how many bytes of it are JSON: None when all are.
+    """Return the body and how many bytes of it are JSON, or None when all are.
 
-    `head` are the members beside the outputs; `wanted` is that of `wanted_outputs`.
+    `head` holds the members besides the outputs; `requested` is the result of `requested_outputs`.
     """
     named = {tensor.name: tensor for tensor in tensors}
     outputs, parts = [], []
-    for name, binary in wanted.items():
+    for name, binary in requested.items():
         tensor = named[name]
         value: dict[str, Any] = {
             "name": name,
@@ -62,18 +63,18 @@ def write_answer(
         else:
             value["data"] = _plain(tensor)
         outputs.append(value)
-    text = dump_json({**head, "outputs": outputs})
+    text = encode_json({**head, "outputs": outputs})
     return (b"".join([text, *parts]), len(text)) if parts else (text, None)
 
 
 def _plain(tensor: OutputTensor) -> Any:
-    """For JSON: a flat array, or texts."""
+    """Return the elements for JSON: a flat array [elements], or a list of texts."""
     flat = tensor.elements.reshape(-1)
     return [element.decode() for element in flat] if tensor.datatype == "BYTES" else flat
 
 
 def _raw(tensor: OutputTensor) -> bytes:
-    """Little-endian, row by row; elements of BYTES each after their length."""
+    """Return the elements row by row, little-endian. Elements of BYTES follow their length."""
     if tensor.datatype == "BYTES":
         flat = tensor.elements.reshape(-1)
         return b"".join(struct.pack("<I", len(element)) + element for element in flat)

@@ -10,18 +10,33 @@ from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 
 from slipway_core.errors import InvalidInput, MalformedBody
-from slipway_inference.http.decoding import decode_any
+from slipway_inference.http.json import decode_any
 
-_MOST_PARAMETER_BYTES = 64 * 1024
+MAX_PARAMETER_BYTES = 64 * 1024
+MAX_SHOWN_FIELD_CHARACTERS = 128
+MAX_SHOWN_CAUSE_CHARACTERS = 200
+IMAGE_FORM_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "required": ["file"],
+    "additionalProperties": False,
+    "properties": {
+        "file": {"type": "string", "format": "binary"},
+        "parameters": {"type": "string", "description": "A JSON object."},
+    },
+}
 
 
 async def read_image_form(request: Request, body: bytes) -> tuple[bytes, dict[str, Any]]:
-    """The picture and the parameters of a multipart form. Raises InvalidInput, MalformedBody."""
+    """Return the picture and the parameters of a multipart form.
+
+    Raises InvalidInput and MalformedBody.
+    """
     form = await _parse(request, body)
     try:
         for name in form:
-            if name not in ("file", "parameters"):
-                raise InvalidInput.at(name[:128], "is not a field of this form")
+            if name not in IMAGE_FORM_SCHEMA["properties"]:
+                shown = name[:MAX_SHOWN_FIELD_CHARACTERS]
+                raise InvalidInput.at(shown, "is not a field of this form")
         file = form.get("file")
         if not isinstance(file, UploadFile):
             raise InvalidInput.at("file", "must be one file: the picture")
@@ -31,21 +46,22 @@ async def read_image_form(request: Request, body: bytes) -> tuple[bytes, dict[st
 
 
 async def _parse(request: Request, body: bytes) -> FormData:
-    async def whole() -> AsyncIterator[bytes]:
+    async def chunks() -> AsyncIterator[bytes]:
         yield body
         yield b""
 
     try:
         parser = MultiPartParser(
             request.headers,
-            whole(),  # type: ignore[arg-type]
+            chunks(),  # type: ignore[arg-type]
             max_files=1,
             max_fields=1,
-            max_part_size=_MOST_PARAMETER_BYTES,
+            max_part_size=MAX_PARAMETER_BYTES,
         )
         return await parser.parse()
     except (MultiPartException, KeyError, UnicodeDecodeError, LookupError) as error:
-        raise MalformedBody(f"the form cannot be read: {str(error)[:200]}") from None
+        cause = str(error)[:MAX_SHOWN_CAUSE_CHARACTERS]
+        raise MalformedBody(f"the form cannot be read: {cause}") from None
 
 
 def _read_parameters(value: UploadFile | str | None) -> dict[str, Any]:

@@ -1,72 +1,125 @@
-"""POST /predict/{modality}: one prediction, at once.
-
-Most texts and rows do not come here: see `direct`.
-"""
+"""POST /predict/{modality}: one prediction, at once."""
 
 from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from slipway_core.errors import UnknownModality
-from slipway_core.inputs.parsing import parse_input
-from slipway_inference.api.requests import ImageRequest
-from slipway_inference.api.slipway.forms import read_image_form
-from slipway_inference.api.slipway.prediction_bodies import read_tabular, read_text
-from slipway_inference.http import bodies
-from slipway_inference.http.context import context_of
-from slipway_inference.http.decoding import decode_as
-from slipway_inference.http.lean_route import LeanRoute
-from slipway_inference.http.openapi import describe_prediction
-from slipway_inference.prediction.predicting import Read, predict, whole
-from slipway_inference.prediction.realtime import Asked, count_prediction
-from slipway_inference.serving.service import Service
+from slipway_inference.api.fields import unknown_modality
+from slipway_inference.api.slipway import schemas
+from slipway_inference.api.slipway.image_form import IMAGE_FORM_SCHEMA
+from slipway_inference.api.slipway.inputs import PredictionInputs
+from slipway_inference.http.bodies import BODY_ERRORS, JSON, MULTIPART
+from slipway_inference.http.openapi import EXAMPLE_ID, error_responses, reference, success
+from slipway_inference.http.problems import PROBLEMS
+from slipway_inference.http.routing import LeanRoute
+from slipway_inference.prediction.predictor import PREDICTION_ERRORS, Predictor, count_prediction
+from slipway_inference.prediction.request import timeout_parameter
 
-router = APIRouter(tags=["predict"], route_class=LeanRoute)
-
-_image = msgspec.json.Decoder(ImageRequest)
+_EXAMPLE_DIGEST = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 
 
-@router.post("/predict/text", **describe_prediction("text"))
-async def predict_text(request: Request) -> Response:
-    return await _answer(request, "text", whole(read_text))
+def create_router(
+    inputs: PredictionInputs, predictor: Predictor, max_timeout_seconds: float
+) -> APIRouter:
+    """Return the routes of realtime predictions."""
+    router = APIRouter(tags=["predict"], route_class=LeanRoute)
+    timeout = timeout_parameter(max_timeout_seconds)
+
+    @router.post("/predict/text", **_document_text(timeout))
+    async def predict_text(request: Request) -> Response:
+        return await predictor.respond(request, "text", inputs.read_text)
+
+    @router.post("/predict/tabular", **_document_tabular(timeout))
+    async def predict_tabular(request: Request) -> Response:
+        return await predictor.respond(request, "tabular", inputs.read_tabular)
+
+    @router.post("/predict/image", **_document_image(timeout))
+    async def predict_image(request: Request) -> Response:
+        return await predictor.respond(request, "image", inputs.read_image)
+
+    @router.post("/predict/{modality}", include_in_schema=False)
+    async def predict_unknown(request: Request) -> Response:
+        error = unknown_modality(request.path_params["modality"])
+        count_prediction("unknown", error)
+        raise error
+
+    return router
 
 
-@router.post("/predict/tabular", **describe_prediction("tabular"))
-async def predict_tabular(request: Request) -> Response:
-    return await _answer(request, "tabular", whole(read_tabular))
+def _document_text(timeout: dict[str, Any]) -> dict[str, Any]:
+    body = {
+        "schema": reference(schemas.TextRequest, schemas.TextsRequest),
+        "examples": {
+            "embedding": {"value": {"input_text": "A ship slides down the slipway."}},
+            "classification": {
+                "value": {"input_text": "The match ended 2:1.", "labels": ["sports", "politics"]}
+            },
+            "several": {"value": {"inputs": ["first text", "second text"]}},
+        },
+    }
+    response = success(
+        "The prediction",
+        (schemas.TextAnswer, schemas.TextsAnswer),
+        _example("text", {"embedding": [0.0213, -0.0457, 0.0312]}),
+    )
+    return _document("Predict from a text", {JSON: body}, response, timeout)
 
 
-@router.post("/predict/image", **describe_prediction("image"))
-async def predict_image(request: Request) -> Response:
-    return await _answer(request, "image", _read_image)
+def _document_tabular(timeout: dict[str, Any]) -> dict[str, Any]:
+    body = {
+        "schema": reference(schemas.TabularRequest),
+        "examples": {
+            "rows": {"value": {"inputs": [[5.1, 3.5, 1.4, 0.2], [6.2, 2.9, 4.3, 1.3]]}},
+            "columns": {"value": {"inputs": {"length": [5.1, 6.2], "width": [3.5, 2.9]}}},
+        },
+    }
+    rows = [{"output": [0.97, 0.02, 0.01]}, {"output": [0.01, 0.9, 0.09]}]
+    response = success("The prediction", schemas.TabularAnswer, _example("tabular", {"rows": rows}))
+    return _document("Predict from rows of a table", {JSON: body}, response, timeout)
 
 
-@router.post("/predict/{modality}", include_in_schema=False)
-async def predict_unknown(request: Request) -> Response:
-    name = request.path_params["modality"][:64]
-    error = UnknownModality(f"'{name}' is not a modality; there are text, tabular and image")
-    count_prediction("unknown", error)
-    raise error
+def _document_image(timeout: dict[str, Any]) -> dict[str, Any]:
+    body = {
+        "schema": reference(schemas.ImageRequest),
+        "examples": {"png": {"value": {"image": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJ"}}},
+    }
+    response = success(
+        "The prediction", schemas.ImageAnswer, _example("image", {"label": "boat", "score": 0.93})
+    )
+    content = {JSON: body, MULTIPART: {"schema": IMAGE_FORM_SCHEMA}}
+    return _document("Predict from a picture", content, response, timeout)
 
 
-async def _answer(request: Request, modality: str, read: Read) -> Response:
-    return Response(await predict(request, modality, read), media_type=bodies.JSON)
+def _document(
+    summary: str, content: dict[str, Any], response: dict[str, Any], timeout: dict[str, Any]
+) -> dict[str, Any]:
+    """Return the arguments that document a route in its decorator."""
+    return {
+        "summary": summary,
+        "response_class": Response,
+        "responses": {
+            200: response,
+            **error_responses(PROBLEMS, *BODY_ERRORS, UnknownModality, *PREDICTION_ERRORS),
+        },
+        "openapi_extra": {
+            "parameters": [timeout],
+            "requestBody": {"required": True, "content": content},
+        },
+    }
 
 
-async def _read_image(service: Service, request: Request) -> Asked:
-    kind = bodies.media_type(context_of(request.scope), bodies.JSON, bodies.MULTIPART)
-    body = await bodies.read_body(request, service.settings, service.body_memory)
-    raw: Any
-    if kind == bodies.MULTIPART:
-        raw, parameters = await read_image_form(request, body)
-        field = "file"
-    else:
-        asked = decode_as(_image, body)
-        raw, parameters, field = asked.image, asked.parameters, "image"
-    item = parse_input(service.manifest, "image", raw, field=field, parameters=parameters)
-    return Asked([item], "image")
+def _example(modality: str, prediction: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "id": EXAMPLE_ID,
+        "model": "minilm",
+        "version": "1.0",
+        "model_digest": _EXAMPLE_DIGEST,
+        "modality": modality,
+        "prediction": prediction,
+        "latency_ms": 7.402,
+    }
