@@ -14,7 +14,7 @@ from starlette.types import Message, Scope
 from slipway_inference.http.context import mark_disconnected, open_context
 from slipway_inference.http.disconnect import while_connected
 from slipway_inference.http.streams import BoundedStream
-from slipway_inference.http.transport import BatchingTransport
+from slipway_inference.http.transport import MAX_HELD_BYTES, BatchingTransport
 
 
 def scope_of_request() -> Scope:
@@ -138,7 +138,16 @@ async def test_the_head_of_an_answer_travels_with_its_body() -> None:
     transport = on(wire)
     transport.write(b"head ")
     transport.write(b"body")
+    await asyncio.sleep(0)
     assert wire.packets == [b"head body"]
+
+
+async def test_much_is_sent_before_the_turn_ends() -> None:
+    wire = Wire()
+    transport = on(wire)
+    transport.write(b"head ")
+    transport.write(b"x" * MAX_HELD_BYTES)
+    assert wire.packets == [b"head " + b"x" * MAX_HELD_BYTES]
 
 
 async def test_what_is_not_followed_by_more_is_sent_at_once_or_before_the_end() -> None:

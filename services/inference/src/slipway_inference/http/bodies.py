@@ -18,7 +18,7 @@ from slipway_core.errors import (
     UnsupportedMediaType,
 )
 from slipway_inference.http.body_memory import BodyMemory
-from slipway_inference.http.context import RequestContext, context_of
+from slipway_inference.http.context import RequestContext, context_of, is_body_received
 from slipway_inference.settings import InferenceSettings
 
 JSON = "application/json"
@@ -82,6 +82,8 @@ class BodyReader:
         Raises PayloadTooLarge, MalformedBody, RequestTimeout, QueueFull, or ClientDisconnect.
         """
         check_content_length(context_of(request.scope), self._max_bytes)
+        if is_body_received(request.scope):
+            return await self._read_received(request)
         chunks = []
         with self._memory.account() as account:
             async for chunk in self.stream(request, self._max_bytes):
@@ -104,6 +106,13 @@ class BodyReader:
         """
         body = await self.read(request)
         return _decompress(context_of(request.scope), body, self._max_bytes)
+
+    async def _read_received(self, request: Request) -> bytes:
+        """Return a body that is in memory already: it needs no timeout and no more room."""
+        body = _content(await request.receive())
+        if len(body) > self._max_bytes:
+            raise _too_large(self._max_bytes)
+        return body
 
     async def stream(self, request: Request, max_bytes: int) -> AsyncIterator[bytes]:
         """Yield the body in chunks as it arrives, and never faster than they are taken.

@@ -17,7 +17,11 @@ from uvicorn.protocols.http.httptools_impl import (
 )
 
 from slipway_core.errors import HeadersTooLarge, MalformedBody, SlipwayError, TooManyStreams
-from slipway_inference.http.context import mark_disconnected, was_rejected_for_load
+from slipway_inference.http.context import (
+    mark_body_received,
+    mark_disconnected,
+    was_rejected_for_load,
+)
 from slipway_inference.http.errors import ErrorContext, render_error
 from slipway_inference.http.pacing import Pacer
 from slipway_inference.http.problems import PROBLEMS
@@ -116,8 +120,9 @@ class _BoundedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         super().on_message_complete()
         if self._unanswered:
-            # The body has arrived, so the client need not be told to send it.
-            self._unanswered[-1].waiting_for_100_continue = False
+            newest = self._unanswered[-1]
+            newest.waiting_for_100_continue = False  # the client need not be told to go on
+            mark_body_received(cast(Scope, newest.scope))
         if self.flow.read_paused and not self.pipeline:
             # uvicorn stops reading at bodies above 64 KiB: the end of a connection would go
             # unnoticed.

@@ -25,6 +25,7 @@ _VALID_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 _VALID_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
 _MODEL_PATH = re.compile(r"/models/([^/]+)(/.*)?")
 _SCOPE_KEY = "slipway.request"
+_BODY_KEY = "slipway.body_received"
 _DISCONNECTED_EARLY = object()
 """Stands in the scope for the context of a request whose client left before it was opened."""
 
@@ -102,6 +103,16 @@ def mark_disconnected(scope: Scope) -> None:
         context.disconnected = True
         if context.on_disconnect is not None:
             context.on_disconnect()
+
+
+def mark_body_received(scope: Scope) -> None:
+    """Record that the complete body of this request has been received."""
+    scope[_BODY_KEY] = True
+
+
+def is_body_received(scope: Scope) -> bool:
+    """Return whether the complete body has been received, so that reading it cannot wait."""
+    return _BODY_KEY in scope
 
 
 def was_rejected_for_load(scope: Mapping[str, object]) -> bool:

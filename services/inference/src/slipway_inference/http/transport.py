@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+MAX_HELD_BYTES = 64 * 1024
+
 
 class BatchingTransport(asyncio.Transport):
-    """Holds writes back until the event loop's next turn.
+    """Holds small writes back until the event loop's next turn.
 
-    So the head of a response leaves with the beginning of its body in one packet, and the responses
-    to a batch leave one right after the other: each one that is sent wakes a client, which takes a
-    core while the others are still written.
+    So the head of a response leaves with its body in one packet, and the responses to a batch leave
+    one right after the other: each one that is sent wakes a client, which takes a core while the
+    others are still written.
 
     A client that reads nothing for `stall_seconds` of what waits for it is cut off.
     """
@@ -27,13 +29,12 @@ class BatchingTransport(asyncio.Transport):
         self.is_closing = transport.is_closing  # type: ignore[method-assign]  # asked often
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Hold the first write of a turn, and send it with the second one or after the turn."""
-        if self._held:
-            held, self._held = self._held, b""
-            self._send(held + data)
-        else:
-            self._held = bytes(data)
+        """Hold the data until the next turn, or send what is held beyond MAX_HELD_BYTES."""
+        if not self._held:
             self._loop.call_soon(self._send_held)
+        self._held += data
+        if len(self._held) > MAX_HELD_BYTES:
+            self._send_held()
 
     def write_eof(self) -> None:
         self._send_held()
@@ -86,11 +87,8 @@ class BatchingTransport(asyncio.Transport):
     def _count_read(self) -> int:
         return self._written - self._transport.get_write_buffer_size()
 
-    def _send(self, data: bytes) -> None:
-        self._written += len(data)
-        self._transport.write(data)
-
     def _send_held(self) -> None:
         held, self._held = self._held, b""
         if held and not self._transport.is_closing():
-            self._send(held)
+            self._written += len(held)
+            self._transport.write(held)
