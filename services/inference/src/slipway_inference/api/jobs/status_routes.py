@@ -80,13 +80,6 @@ def create_router(
     """
     router = APIRouter(tags=["batch"])
 
-    def stream(chunks: AsyncIterator[bytes], media_type: str) -> Response:
-        slot = ExitStack()
-        slot.enter_context(admission.stream())
-        return BoundedStream(
-            chunks, media_type=media_type, idle_seconds=idle_seconds, resources=slot
-        )
-
     @router.get("/predict/status/{task_id}", **_READ_STATUS)
     async def read_status(
         request: Request,
@@ -102,9 +95,11 @@ def create_router(
         job = await jobs.get(task_id)
         accept = request.headers.get("accept", "")
         if EVENT_STREAM in accept:
-            return stream(progress_events(jobs, job, lifecycle.drain_started), EVENT_STREAM)
+            events = progress_events(jobs, job, lifecycle.drain_started)
+            return _stream(admission, events, EVENT_STREAM, idle_seconds)
         if NDJSON in accept:
-            return stream(_all_results(jobs, task_id, after), NDJSON)
+            lines = _all_results(jobs, task_id, after)
+            return _stream(admission, lines, NDJSON, idle_seconds)
         results = await jobs.results(task_id, after, limit)
         return json_response(
             {
@@ -119,6 +114,14 @@ def create_router(
         return json_response(progress_value(await stores.jobs.cancel(task_id)))
 
     return router
+
+
+def _stream(
+    admission: Admission, chunks: AsyncIterator[bytes], media_type: str, idle_seconds: float
+) -> Response:
+    slot = ExitStack()
+    slot.enter_context(admission.stream())
+    return BoundedStream(chunks, media_type=media_type, idle_seconds=idle_seconds, resources=slot)
 
 
 def _next_page(request: Request, job: Job, results: list[ItemResult], limit: int) -> str | None:

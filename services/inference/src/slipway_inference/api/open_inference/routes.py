@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
@@ -52,12 +53,7 @@ def create_router(
 
 
 def _add_server_routes(router: APIRouter, lifecycle: Lifecycle) -> None:
-    ready = (errors.ModelNotReady, errors.Draining)
-
-    @router.get(
-        "/v2",
-        **_document("What speaks here", "The server and its extensions", schemas.ServerMetadata),
-    )
+    @router.get("/v2", **_SERVER)
     @router.get("/v2/", include_in_schema=False)
     async def read_server(request: Request) -> Response:
         return json_response(
@@ -68,17 +64,11 @@ def _add_server_routes(router: APIRouter, lifecycle: Lifecycle) -> None:
             }
         )
 
-    @router.get(
-        "/v2/health/live",
-        **_document("Whether the process runs", "It does", schemas.ServerHealth),
-    )
+    @router.get("/v2/health/live", **_LIVE)
     async def read_liveness(request: Request) -> Response:
         return json_response({"live": True})
 
-    @router.get(
-        "/v2/health/ready",
-        **_document("Whether the model answers", "It does", schemas.ServerHealth, *ready),
-    )
+    @router.get("/v2/health/ready", **_READY)
     async def read_readiness(request: Request) -> Response:
         lifecycle.check_ready()
         # The protocol says `live`; its clients read `ready`.
@@ -88,18 +78,7 @@ def _add_server_routes(router: APIRouter, lifecycle: Lifecycle) -> None:
 def _add_model_routes(
     router: APIRouter, model: ServedModel, lifecycle: Lifecycle, inputs: InferenceInputs
 ) -> None:
-    extra: dict[str, Any] = {"openapi_extra": {"parameters": [_MODEL_PARAMETER]}}
-
-    @router.get(
-        MODEL,
-        **_document(
-            "The tensors of the model",
-            "Their names, datatypes and shapes",
-            schemas.ModelMetadata,
-            errors.ModelNotReady,
-        ),
-        **extra,
-    )
+    @router.get(MODEL, **_MODEL_METADATA)
     @router.get(MODEL_VERSION, include_in_schema=False)
     async def read_metadata(request: Request) -> Response:
         inputs.check_model(request)
@@ -114,17 +93,7 @@ def _add_model_routes(
             }
         )
 
-    @router.get(
-        f"{MODEL}/ready",
-        **_document(
-            "Whether the model of this name answers",
-            "It does",
-            schemas.ModelReady,
-            errors.ModelNotReady,
-            errors.Draining,
-        ),
-        **extra,
-    )
+    @router.get(f"{MODEL}/ready", **_MODEL_READY)
     @router.get(f"{MODEL_VERSION}/ready", include_in_schema=False)
     async def read_model_readiness(request: Request) -> Response:
         inputs.check_model(request)
@@ -139,7 +108,7 @@ def _spec_value(spec: TensorSpec) -> dict[str, Any]:
 def _document(
     summary: str,
     description: str,
-    schema: type[Any],
+    schema: type[msgspec.Struct],
     *kinds: type[errors.SlipwayError],
 ) -> dict[str, Any]:
     """Return the arguments that document a route without a body in its decorator."""
@@ -151,6 +120,28 @@ def _document(
             **error_responses(INFERENCE_ERRORS, *kinds),
         },
     }
+
+
+def _with_model(document: dict[str, Any]) -> dict[str, Any]:
+    """Add the model in the path to a route's documentation."""
+    return {**document, "openapi_extra": {"parameters": [_MODEL_PARAMETER]}}
+
+
+_UNREADY = (errors.ModelNotReady, errors.Draining)
+_SERVER = _document("What speaks here", "The server and its extensions", schemas.ServerMetadata)
+_LIVE = _document("Whether the process runs", "It does", schemas.ServerHealth)
+_READY = _document("Whether the model answers", "It does", schemas.ServerHealth, *_UNREADY)
+_MODEL_METADATA = _with_model(
+    _document(
+        "The tensors of the model",
+        "Their names, datatypes and shapes",
+        schemas.ModelMetadata,
+        errors.ModelNotReady,
+    )
+)
+_MODEL_READY = _with_model(
+    _document("Whether the model of this name answers", "It does", schemas.ModelReady, *_UNREADY)
+)
 
 
 def _document_infer(max_timeout_seconds: float) -> dict[str, Any]:
