@@ -19,20 +19,20 @@ Labels = Annotated[
     list[Label],
     Meta(
         max_length=MOST_LABELS,
-        description="Classify instead: the prediction says how near the text is to each label.",
+        description="Classify the text by these labels instead of returning its embedding.",
         examples=[["sports", "politics"]],
         extra_json_schema={"uniqueItems": True},
     ),
 ]
 Parameters = Annotated[
-    dict[str, Any], Meta(description="Options that the model itself understands.", examples=[{}])
+    dict[str, Any], Meta(description="Options of the model itself.", examples=[{}])
 ]
 Text = Annotated[
     str,
     Meta(
         min_length=1,
         max_length=MAX_TEXT_CHARACTERS,
-        description="The text; what exceeds the model's longest input is cut off.",
+        description="The text. It is truncated to the model's longest input.",
         examples=["A ship slides down the slipway."],
     ),
 ]

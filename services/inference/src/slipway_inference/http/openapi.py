@@ -25,9 +25,9 @@ _REF = "#/components/schemas/"
 _DESCRIPTION = """\
 Predictions of one PyTorch model, at once or as durable batch jobs.
 
-Every path also answers under `/models/<name>/`. Errors are `application/problem+json` with a stable
-`code`; `retryable` says whether the same request can succeed later, and Retry-After when. Below
-`/v1` and `/v2`, where clients of other servers ask, errors have the form that these expect.
+Every path is also available under `/models/<name>/`. Errors are `application/problem+json` with a
+stable `code`; `retryable` says whether the same request can succeed later, and Retry-After when.
+Under `/v1` and `/v2`, errors have the form that clients of these protocols expect.
 """
 _ERRORS_OF_ALL_ROUTES: tuple[type[SlipwayError], ...] = (
     errors.UnknownModel,

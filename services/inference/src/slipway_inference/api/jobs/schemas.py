@@ -21,27 +21,27 @@ DeadlineSeconds = Annotated[
     Meta(
         gt=0,
         le=MAX_DEADLINE_SECONDS,
-        description="What has not run after this time expires.",
+        description="Seconds after which inputs that have not run expire.",
     ),
 ]
 WebhookUrl = Annotated[
     str,
     Meta(
         max_length=LONGEST_URL,
-        description="Called with the job's final status, signed, at least once.",
+        description="URL that receives the job's final status, signed, at least once.",
         examples=["https://example.com/hooks/slipway"],
     ),
 ]
 
 
 class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A batch job small enough to be sent at once; longer ones come as NDJSON."""
+    """A batch job small enough for one JSON body; longer ones are sent as NDJSON."""
 
     inputs: Annotated[
         list[Any],
         Meta(
             min_length=1,
-            description="Texts, rows or pictures in base64; or objects as /predict takes them.",
+            description="Texts, rows or images in base64, or objects as /predict accepts them.",
             examples=[["first text", "second text"]],
         ),
     ]
@@ -52,12 +52,12 @@ class BatchRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JobAccepted(msgspec.Struct, frozen=True):
-    """A batch job that is safely stored."""
+    """A batch job that has been stored."""
 
     task_id: UUID
     status: JobStatusName
     total: int
-    status_url: Annotated[str, Meta(description="Path to poll; the same as Location.")]
+    status_url: Annotated[str, Meta(description="Path of the status, also in the header Location.")]
 
 
 class ItemError(msgspec.Struct, frozen=True):
@@ -94,7 +94,7 @@ class JobStatus(msgspec.Struct, frozen=True):
     reason: str | None
     results: list[JobItem]
     next: Annotated[
-        str | None, Meta(description="Path of the next page; null when there is none now.")
+        str | None, Meta(description="Path of the next page; null if there is none yet.")
     ]
 
 

@@ -128,9 +128,9 @@ def _with_model(document: dict[str, Any]) -> dict[str, Any]:
 
 
 _UNREADY = (errors.ModelNotReady, errors.Draining)
-_SERVER = _document("What speaks here", "The server and its extensions", schemas.ServerMetadata)
-_LIVE = _document("Whether the process runs", "It does", schemas.ServerHealth)
-_READY = _document("Whether the model answers", "It does", schemas.ServerHealth, *_UNREADY)
+_SERVER = _document("The server", "Name, version and extensions", schemas.ServerMetadata)
+_LIVE = _document("Whether the server is live", "It is", schemas.ServerHealth)
+_READY = _document("Whether the model is ready", "It is", schemas.ServerHealth, *_UNREADY)
 _MODEL_METADATA = _with_model(
     _document(
         "The tensors of the model",
@@ -140,7 +140,7 @@ _MODEL_METADATA = _with_model(
     )
 )
 _MODEL_READY = _with_model(
-    _document("Whether the model of this name answers", "It does", schemas.ModelReady, *_UNREADY)
+    _document("Whether the model of this name is ready", "It is", schemas.ModelReady, *_UNREADY)
 )
 
 
@@ -159,7 +159,7 @@ def _document_infer(max_timeout_seconds: float) -> dict[str, Any]:
         "summary": "Predict from tensors",
         "response_class": Response,
         "responses": {
-            200: success("The tensors that come out", schemas.InferAnswer, example),
+            200: success("The output tensors", schemas.InferAnswer, example),
             **error_responses(INFERENCE_ERRORS, *BODY_ERRORS, *PREDICTION_ERRORS),
         },
         "openapi_extra": {

@@ -11,11 +11,11 @@ from msgspec import Meta
 class InferError(msgspec.Struct, frozen=True):
     """Every error below /v2."""
 
-    error: Annotated[str, Meta(description="Its stable name, and what was wrong.")]
+    error: Annotated[str, Meta(description="The error's stable name, and what was wrong.")]
 
 
 class InferTensor(msgspec.Struct, frozen=True, omit_defaults=True):
-    """A tensor of an answer: its elements row by row in `data`, or after the JSON."""
+    """An output tensor: its elements row by row in `data`, or behind the JSON."""
 
     name: str
     datatype: str
@@ -25,16 +25,16 @@ class InferTensor(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class InferAnswer(msgspec.Struct, frozen=True):
-    """What /v2/models/{model}/infer answers."""
+    """The response of /v2/models/{model}/infer."""
 
     model_name: str
     model_version: str
-    id: Annotated[str, Meta(description="That of the request, or else of this prediction.")]
+    id: Annotated[str, Meta(description="The id of the request, or else of this prediction.")]
     outputs: list[InferTensor]
 
 
 class TensorMetadata(msgspec.Struct, frozen=True):
-    """A tensor that goes in or comes out; -1 is any size."""
+    """An input or output tensor; -1 stands for any size."""
 
     name: str
     datatype: str
@@ -52,14 +52,14 @@ class ModelMetadata(msgspec.Struct, frozen=True):
 
 
 class ModelReady(msgspec.Struct, frozen=True):
-    """The model answers."""
+    """The model is ready."""
 
     name: str
     ready: bool
 
 
 class ServerMetadata(msgspec.Struct, frozen=True):
-    """What speaks here."""
+    """The server and its extensions."""
 
     name: str
     version: str
@@ -67,7 +67,7 @@ class ServerMetadata(msgspec.Struct, frozen=True):
 
 
 class ServerHealth(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The server runs, or it is ready."""
+    """Whether the server is live, and ready."""
 
     live: bool
     ready: bool = False

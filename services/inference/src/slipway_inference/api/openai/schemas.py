@@ -13,26 +13,26 @@ from slipway_inference.api.fields import Text
 class EmbeddingsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Texts to embed, as OpenAI's clients send them."""
 
-    model: Annotated[str, Meta(description="Name of the model served.", examples=["minilm"])]
+    model: Annotated[str, Meta(description="Name of the served model.", examples=["minilm"])]
     input: (
         Text
         | Annotated[
             list[Any],
             Meta(
                 min_length=1,
-                description="Texts; token ids are not taken.",
+                description="Texts; token ids are not accepted.",
                 extra_json_schema={"items": {"type": "string", "minLength": 1}},
             ),
         ]
     )
     encoding_format: Annotated[
         Literal["float", "base64"] | None,
-        Meta(description="base64: of the vector's float32 numbers, little-endian."),
+        Meta(description="With base64: the little-endian float32 numbers of the vector."),
     ] = None
     dimensions: Annotated[
-        int | None, Meta(description="The size of the model's vectors; nothing else is taken.")
+        int | None, Meta(description="Must be the size of the model's vectors.")
     ] = None
-    user: Annotated[str | None, Meta(description="Is not looked at.")] = None
+    user: Annotated[str | None, Meta(description="Ignored.")] = None
 
 
 class Embedding(msgspec.Struct, frozen=True):
@@ -46,14 +46,14 @@ class Embedding(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What the request cost."""
+    """The cost of the request."""
 
     prompt_tokens: int
     total_tokens: int
 
 
 class Embeddings(msgspec.Struct, frozen=True):
-    """What /v1/embeddings answers."""
+    """The response of /v1/embeddings."""
 
     object: Literal["list"]
     data: list[Embedding]
@@ -82,7 +82,7 @@ class OpenAiErrorDetail(msgspec.Struct, frozen=True):
 
     message: str
     type: Literal["invalid_request_error", "rate_limit_error", "server_error"]
-    param: Annotated[str | None, Meta(description="The member that is wrong.")]
+    param: Annotated[str | None, Meta(description="The member that is invalid.")]
     code: Annotated[str, Meta(description="Stable name of the error, for programs.")]
 
 

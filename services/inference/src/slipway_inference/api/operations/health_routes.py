@@ -55,17 +55,17 @@ def _document(
 
 
 _HEALTH = _document(
-    "How the service is doing",
+    "State of the service",
     {
         200: success("`ok`, or `degraded` with reasons", Health),
-        503: success("`unavailable`: the model is loading or the server stops", Health),
+        503: success("`unavailable`: the model is loading or the server shuts down", Health),
     },
 )
 _LIVEZ = _document(
-    "Whether the process runs", {200: success("It does", Alive, {"status": "alive"})}
+    "Whether the process is alive", {200: success("It is", Alive, {"status": "alive"})}
 )
 _READYZ = _document(
-    "Whether requests should be sent here",
+    "Whether the server accepts predictions",
     {200: success("The model is loaded", Alive, {"status": "ready"})},
     errors.ModelNotReady,
     errors.Draining,

@@ -11,7 +11,7 @@ Dependency = Literal["ok", "unavailable", "not configured"]
 
 
 class QueueHealth(msgspec.Struct, frozen=True):
-    """How full the queue in front of the model is."""
+    """State of the queue in front of the model."""
 
     tokens: int
     max_tokens: int
@@ -27,7 +27,7 @@ class LogHealth(msgspec.Struct, frozen=True):
 
 
 class Health(msgspec.Struct, frozen=True):
-    """Summary of the service. `degraded`: predictions are answered, but something else is not."""
+    """Summary of the service. `degraded`: predictions work, but something else does not."""
 
     status: Literal["ok", "degraded", "unavailable"]
     reasons: list[str]
@@ -36,14 +36,14 @@ class Health(msgspec.Struct, frozen=True):
     model_digest: str
     modalities: Annotated[
         list[Literal["text", "tabular", "image"]],
-        Meta(description="What the model answers; empty while it loads."),
+        Meta(description="Modalities that the model serves; empty while it loads."),
     ]
     columns: Annotated[
-        list[str], Meta(description="Names of the numbers of a tabular row, where there are any.")
+        list[str], Meta(description="Names of the numbers in a tabular row, if any.")
     ]
-    device: Annotated[str, Meta(description="Where the model computes; empty while it loads.")]
-    precision: Annotated[str, Meta(description="The model's number format; empty while it loads.")]
-    precision_reason: Annotated[str, Meta(description="Why it has that format, with figures.")]
+    device: Annotated[str, Meta(description="Device of the model; empty while it loads.")]
+    precision: Annotated[str, Meta(description="Number format of the model; empty while it loads.")]
+    precision_reason: Annotated[str, Meta(description="Reason for that format, with measurements.")]
     queue: QueueHealth
     database: Dependency
     redis: Dependency
@@ -52,6 +52,6 @@ class Health(msgspec.Struct, frozen=True):
 
 
 class Alive(msgspec.Struct, frozen=True):
-    """The process runs, or the model is ready."""
+    """The process is alive, or the model is ready."""
 
     status: Literal["alive", "ready"]

@@ -21,7 +21,7 @@ class TextRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TextsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Several texts at once; the answer has a row for each."""
+    """Several texts at once. The response has a row for each."""
 
     inputs: Texts
     labels: Labels = []
@@ -29,7 +29,7 @@ class TextsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TextOrTextsRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What /predict/text reads: one of the two above."""
+    """The body of /predict/text: a TextRequest or a TextsRequest."""
 
     input_text: Text | UnsetType = UNSET
     inputs: Texts | UnsetType = UNSET
@@ -51,17 +51,17 @@ class TabularRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class ImageRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One picture for a tensor model; the same fields come as a form with the picture as `file`."""
+    """One image for a tensor model. A form with the image as `file` is accepted too."""
 
     image: Annotated[
         str,
-        Meta(min_length=1, description="The picture's bytes (PNG, JPEG, ...) in base64."),
+        Meta(min_length=1, description="The bytes of the image (PNG, JPEG, ...) in base64."),
     ]
     parameters: Parameters = {}
 
 
 class TextPrediction(msgspec.Struct, frozen=True, omit_defaults=True):
-    """An embedding, or with labels the nearest one; other models add what their task says."""
+    """An embedding, or with labels the nearest label; other tasks have other members."""
 
     embedding: list[float | None] = []
     label: str = ""
@@ -82,34 +82,36 @@ class TabularPrediction(msgspec.Struct, frozen=True):
 
 
 class _Answer(msgspec.Struct, frozen=True):
-    id: Annotated[UUID, Meta(description="Of this prediction; its row in the log has it too.")]
+    id: Annotated[UUID, Meta(description="The prediction's id, also in the prediction log.")]
     model: Annotated[str, Meta(examples=["minilm"])]
     version: Annotated[str, Meta(examples=["1.0"])]
     model_digest: Annotated[str, Meta(description="sha256 of the model's package.")]
     modality: Literal["text", "tabular", "image"]
-    latency_ms: Annotated[float, Meta(description="From the request's headers to this answer.")]
+    latency_ms: Annotated[
+        float, Meta(description="Time from the request's headers to this response.")
+    ]
 
 
 class TextAnswer(_Answer, frozen=True):
-    """What /predict/text answers."""
+    """The response of /predict/text."""
 
     prediction: TextPrediction
 
 
 class TextsAnswer(_Answer, frozen=True):
-    """What /predict/text answers to several texts."""
+    """The response of /predict/text to several texts."""
 
     prediction: TextsPrediction
 
 
 class TabularAnswer(_Answer, frozen=True):
-    """What /predict/tabular answers."""
+    """The response of /predict/tabular."""
 
     prediction: TabularPrediction
 
 
 class ImageAnswer(_Answer, frozen=True):
-    """What /predict/image answers; the prediction's members depend on the model."""
+    """The response of /predict/image. The members of the prediction depend on the model."""
 
     prediction: dict[str, Any]
 
