@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +12,18 @@ from tests.fixtures.inference_app import TABLE_MODEL, open_app
 from tests.fixtures.services import StartInference, wait_until
 
 from slipway_cli.local.servers.postgres import PostgresServer
+from slipway_inference.app import Components
 
 pytestmark = pytest.mark.component
 
 
-async def _log(client: httpx2.AsyncClient, service: Any, **query: Any) -> list[dict[str, Any]]:
+async def _log(
+    client: httpx2.AsyncClient, components: Components, **query: Any
+) -> list[dict[str, Any]]:
     """The log, once all rows that were offered are in the database."""
-    await service.prediction_log.flushed()
+    async with asyncio.timeout(20):
+        while components.stores.prediction_log.waiting:  # noqa: ASYNC110 - no event tells
+            await asyncio.sleep(0.01)
     response = await client.get("/predictions", params=query)
     assert response.status_code == 200, response.text
     rows: list[dict[str, Any]] = response.json()["predictions"]
@@ -25,10 +31,10 @@ async def _log(client: httpx2.AsyncClient, service: Any, **query: Any) -> list[d
 
 
 async def test_a_prediction_becomes_a_row(database_url: str) -> None:
-    async with open_app(database_url=database_url, payload_logging="all") as (client, service):
+    async with open_app(database_url=database_url, payload_logging="all") as (client, components):
         asked = {"X-Request-ID": "req-1"}
         answer = await client.post("/predict/text", json={"input_text": "four"}, headers=asked)
-        (row,) = await _log(client, service)
+        (row,) = await _log(client, components)
     body = answer.json()
     assert row.pop("created_at").endswith("+00:00")
     assert row.pop("latency_ms") > 0
@@ -59,17 +65,17 @@ async def test_what_is_kept_is_a_setting(
 ) -> None:
     async with open_app(TABLE_MODEL, database_url=database_url, payload_logging=keeps) as (
         client,
-        service,
+        components,
     ):
         await client.post("/predict/tabular", json={"inputs": [[1, 2]]})
-        (row,) = await _log(client, service)
+        (row,) = await _log(client, components)
     assert (row["input"], row["prediction"]) == (kept_input, kept_prediction)
 
 
 async def test_failures_of_the_model_are_logged_and_refused_requests_are_not(
     database_url: str,
 ) -> None:
-    async with open_app(database_url=database_url) as (client, service):
+    async with open_app(database_url=database_url) as (client, components):
         for body in (
             {"input_text": "broken"},
             {"input_text": "refused"},
@@ -77,17 +83,17 @@ async def test_failures_of_the_model_are_logged_and_refused_requests_are_not(
             {"input_text": "fine"},
         ):
             await client.post("/predict/text", json=body)
-        rows = await _log(client, service)
+        rows = await _log(client, components)
         assert [row["status"] for row in rows] == ["ok", "InvalidInput", "PredictionFailed"]
-        failed = await _log(client, service, status="PredictionFailed")
+        failed = await _log(client, components, status="PredictionFailed")
         assert [row["input"] for row in failed] == ["broken"]
 
 
 async def test_the_log_is_filtered_and_paged(database_url: str) -> None:
-    async with open_app(database_url=database_url) as (client, service):
+    async with open_app(database_url=database_url) as (client, components):
         for number in range(5):
             await client.post("/predict/text", json={"input_text": f"text {number}"})
-        newest_first = [row["input"] for row in await _log(client, service)]
+        newest_first = [row["input"] for row in await _log(client, components)]
         assert newest_first == [f"text {number}" for number in (4, 3, 2, 1, 0)]
         paged: list[str] = []
         url: str | None = "/predictions?limit=2&model=mini&since=2020-01-01"
@@ -96,11 +102,11 @@ async def test_the_log_is_filtered_and_paged(database_url: str) -> None:
             paged += [row["input"] for row in page["predictions"]]
             url = page["next"]
         assert paged == newest_first
-        assert await _log(client, service, model="other") == []
-        assert await _log(client, service, version="9") == []
-        assert await _log(client, service, until="2020-01-01T00:00:00Z") == []
-        assert await _log(client, service, since="0001-01-01") != []
-        assert await _log(client, service, since="9999-12-31T23:59:59Z") == []
+        assert await _log(client, components, model="other") == []
+        assert await _log(client, components, version="9") == []
+        assert await _log(client, components, until="2020-01-01T00:00:00Z") == []
+        assert await _log(client, components, since="0001-01-01") != []
+        assert await _log(client, components, since="9999-12-31T23:59:59Z") == []
 
 
 def test_predictions_go_on_without_the_database(

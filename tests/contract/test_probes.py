@@ -7,8 +7,7 @@ import asyncio
 import pytest
 
 from slipway_batch.health import HealthServer
-from slipway_inference.app import create_routes
-from slipway_inference.serving.service import Service
+from slipway_inference.app import Components, create_api
 from slipway_inference.settings import InferenceSettings
 from slipway_operator.desired import names
 
@@ -18,11 +17,8 @@ PRIVATE = {"/predictions", names.LIVENESS_PATH, names.READINESS_PATH, names.METR
 
 @pytest.fixture
 def paths() -> set[str]:
-    async def create() -> set[str]:
-        app = create_routes(Service(InferenceSettings()))
-        return {getattr(route, "path", "") for route in app.routes}
-
-    return asyncio.run(create())
+    api = create_api(Components.create(InferenceSettings()))
+    return {getattr(route, "path", "") for route in api.routes}
 
 
 def test_inference_answers_probes_and_scrapes(paths: set[str]) -> None:

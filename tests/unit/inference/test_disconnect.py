@@ -11,10 +11,10 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope
 
-from slipway_inference.http.connection import _Packets
-from slipway_inference.http.context import open_context, tell_disconnected
+from slipway_inference.http.context import mark_disconnected, open_context
 from slipway_inference.http.disconnect import while_connected
 from slipway_inference.http.streams import BoundedStream
+from slipway_inference.http.transport import MAX_HELD_BYTES, BatchingTransport
 
 
 def scope_of_request() -> Scope:
@@ -46,7 +46,7 @@ async def test_work_ends_when_the_client_goes_away() -> None:
     open_context(scope, "")
     asked = asyncio.create_task(run_while_connected(scope, work))
     await work.began.wait()
-    tell_disconnected(scope)
+    mark_disconnected(scope)
     with pytest.raises(ClientDisconnect):
         await asked
     assert work.stopped
@@ -58,10 +58,10 @@ async def test_work_for_a_client_that_has_gone_does_not_begin(
 ) -> None:
     scope, work = scope_of_request(), Work()
     if before_the_request_was_looked_at:
-        tell_disconnected(scope)
+        mark_disconnected(scope)
     open_context(scope, "")
     if not before_the_request_was_looked_at:
-        tell_disconnected(scope)
+        mark_disconnected(scope)
     with pytest.raises(ClientDisconnect):
         await run_while_connected(scope, work)
     assert not work.began.is_set()
@@ -93,12 +93,12 @@ async def test_a_stream_whose_client_goes_away_ends_quietly_and_gives_its_room_b
         if message.get("body") == b"first":
             sent.set()
 
-    room = ExitStack()
-    room.callback(left.append, True)
-    stream = BoundedStream(chunks(), media_type="text/plain", idle_seconds=5, room=room)
+    resources = ExitStack()
+    resources.callback(left.append, True)
+    stream = BoundedStream(chunks(), media_type="text/plain", idle_seconds=5, resources=resources)
     answering = asyncio.create_task(stream(scope, receive, send))
     await sent.wait()
-    tell_disconnected(scope)
+    mark_disconnected(scope)
     await answering
     assert (left, context.code) == ([True], "ClientDisconnected")
 
@@ -129,8 +129,8 @@ class Wire:
         return self.unread
 
 
-def on(wire: Wire) -> _Packets:
-    return _Packets(cast(Any, wire), stall_seconds=0.01)
+def on(wire: Wire) -> BatchingTransport:
+    return BatchingTransport(cast(Any, wire), stall_seconds=0.01)
 
 
 async def test_the_head_of_an_answer_travels_with_its_body() -> None:
@@ -138,7 +138,16 @@ async def test_the_head_of_an_answer_travels_with_its_body() -> None:
     transport = on(wire)
     transport.write(b"head ")
     transport.write(b"body")
+    await asyncio.sleep(0)
     assert wire.packets == [b"head body"]
+
+
+async def test_much_is_sent_before_the_turn_ends() -> None:
+    wire = Wire()
+    transport = on(wire)
+    transport.write(b"head ")
+    transport.write(b"x" * MAX_HELD_BYTES)
+    assert wire.packets == [b"head " + b"x" * MAX_HELD_BYTES]
 
 
 async def test_what_is_not_followed_by_more_is_sent_at_once_or_before_the_end() -> None:

@@ -406,14 +406,14 @@ async def test_another_model_or_version_is_unknown() -> None:
 
 
 async def test_the_server_says_what_it_is_and_that_it_is_ready() -> None:
-    async with open_app() as (app, service):
+    async with open_app() as (app, components):
         for path in ("/v2", "/v2/"):
             server = (await app.get(path)).json()
             assert server["name"] == "slipway"
             assert server["extensions"] == ["binary_tensor_data"]
         assert (await app.get("/v2/health/live")).json() == {"live": True}
         assert (await app.get("/v2/health/ready")).json() == {"live": True, "ready": True}
-        service.drain_started.set()
+        components.lifecycle.drain_started.set()
         for path in ("/v2/health/ready", "/v2/models/mini/ready"):
             leaving = await app.get(path)
             assert leaving.status_code == 503

@@ -11,7 +11,11 @@ from slipway_core.errors import InvalidInput, PredictionFailed
 from slipway_core.inputs.items import Outcome
 from slipway_core.models.model import ModelInfo
 from slipway_core.package.manifest import Manifest, TensorSpec
-from slipway_inference.api.open_inference.outputs import OutputTensor, output_specs, to_tensors
+from slipway_inference.api.open_inference.output_tensors import (
+    OutputTensor,
+    output_specs,
+    to_tensors,
+)
 
 Y = TensorSpec(name="y", shape=[-1, 2])
 KIND = TensorSpec(name="kind", shape=[-1, 2], labels=["cat", "dog"])

@@ -106,9 +106,9 @@ async def test_a_model_without_vectors_says_so() -> None:
 
 async def test_clients_are_told_whether_to_try_again() -> None:
     """They try each 5xx again, unless the answer tells them not to."""
-    async with open_app(direct=False) as (app, service):
+    async with open_app() as (app, components):
         broken = await _ask(app, input="broken")
-        service.body_memory.take(service.settings.max_buffered_bytes)
+        components.admission.body_memory.take(components.settings.max_buffered_bytes)
         busy = await _ask(app)
     assert (broken.status_code, broken.headers["x-should-retry"]) == (500, "false")
     assert (busy.status_code, busy.headers["x-should-retry"]) == (429, "true")
@@ -141,7 +141,7 @@ async def test_errors_of_the_framework_have_the_same_form(text_app: httpx2.Async
 async def test_the_service_counts_and_times_them_like_any_prediction(
     text_app: httpx2.AsyncClient,
 ) -> None:
-    counted = 'prediction_requests_total{modality="text",status="ok"}'
+    counted = 'prediction_requests_total{code="",modality="text",status="ok"}'
 
     async def count() -> float:
         lines = (await text_app.get("/metrics")).text.splitlines()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from slipway_inference.http.connection import LONGEST_TURN_SECONDS, Pacer
+from slipway_inference.http.pacing import MAX_TURN_SECONDS, Pacer
 
 
 def test_a_single_caller_hardly_waits() -> None:
@@ -23,4 +23,4 @@ def test_turns_of_those_who_went_away_hold_up_nobody_for_long() -> None:
     pacer = Pacer(500)
     for _ in range(100_000):
         pacer.seconds_to_turn(10.0)
-    assert pacer.seconds_to_turn(10.0) == pytest.approx(LONGEST_TURN_SECONDS)
+    assert pacer.seconds_to_turn(10.0) == pytest.approx(MAX_TURN_SECONDS)

@@ -37,6 +37,7 @@ class Store:
         self.rows: list[object] = []
         self.away = False
         self.asked = asyncio.Event()
+        self.stored: asyncio.Queue[object] = asyncio.Queue()
 
     async def insert(self, records: list[PredictionRecord]) -> None:
         self.asked.set()
@@ -45,12 +46,14 @@ class Store:
         if any(record.input == "poison" for record in records):
             raise ValueError("this row is refused")
         self.rows += [record.input for record in records]
+        for record in records:
+            self.stored.put_nowait(record.input)
 
 
 async def test_a_row_that_is_refused_is_dropped_alone() -> None:
     store = Store()
-    log = PredictionLog(store.insert, max_rows=100)
-    log.start()
+    log = PredictionLog(max_rows=100)
+    log.start(store.insert)
     for text in ("a", "b", "poison", "c", "d"):
         log.offer(_row(text), 10)
     await log.close()
@@ -60,11 +63,11 @@ async def test_a_row_that_is_refused_is_dropped_alone() -> None:
 
 async def test_rows_beyond_the_bounds_are_dropped_and_counted() -> None:
     store = Store()
-    log = PredictionLog(store.insert, max_rows=2, max_bytes=100)
+    log = PredictionLog(max_rows=2, max_bytes=100)
     for size in (50, 60, 40, 1):
         log.offer(_row(str(size)), size)
     assert (log.waiting, log.dropped) == (2, 2)
-    log.start()
+    log.start(store.insert)
     await log.close()
     assert store.rows == ["50", "40"]
 
@@ -72,23 +75,22 @@ async def test_rows_beyond_the_bounds_are_dropped_and_counted() -> None:
 async def test_rows_wait_while_the_store_is_away() -> None:
     store = Store()
     store.away = True
-    log = PredictionLog(store.insert, max_rows=100)
-    log.start()
+    log = PredictionLog(max_rows=100)
+    log.start(store.insert)
     log.offer(_row("a"), 10)
     await store.asked.wait()
     store.away = False
     log.offer(_row("b"), 10)
     async with asyncio.timeout(10):
-        await log.flushed()
-    assert store.rows == ["a", "b"]
+        assert [await store.stored.get() for _ in range(2)] == ["a", "b"]
     await log.close()
 
 
 async def test_closing_does_not_wait_for_a_store_that_stays_away() -> None:
     store = Store()
     store.away = True
-    log = PredictionLog(store.insert, max_rows=100)
-    log.start()
+    log = PredictionLog(max_rows=100)
+    log.start(store.insert)
     log.offer(_row("a"), 10)
     await log.close(flush_seconds=0.2)
     assert log.dropped == 1
@@ -103,8 +105,8 @@ async def test_closing_does_not_hang_when_a_cancellation_is_lost() -> None:
             await asyncio.Event().wait()
         await asyncio.Event().wait()
 
-    log = PredictionLog(insert, max_rows=100)
-    log.start()
+    log = PredictionLog(max_rows=100)
+    log.start(insert)
     log.offer(_row("a"), 10)
     await writing.wait()
     async with asyncio.timeout(30):

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from typing import Any
 
-from slipway_inference.serving.service import Service
+from slipway_inference.app import Components
 from slipway_inference.settings import InferenceSettings
 
 
@@ -19,8 +19,8 @@ async def test_stopping_does_not_hang_when_a_cancellation_is_lost() -> None:
             await asyncio.Event().wait()
         await asyncio.Event().wait()
 
-    service = Service(InferenceSettings(), start)
-    await service.start()
+    lifecycle = Components.create(InferenceSettings(), start).lifecycle
+    await lifecycle.start()
     await loading.wait()
     async with asyncio.timeout(30):
-        await service.stop()
+        await lifecycle.stop()

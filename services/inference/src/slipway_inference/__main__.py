@@ -11,7 +11,10 @@ from slipway_inference.settings import InferenceSettings
 
 
 def main() -> int:
-    """The exit status: 0, 1 when the model cannot be served, 2 when a setting is wrong."""
+    """Run the server, or print what an option asks for.
+
+    Returns the exit status: 0, 1 when the model cannot be served, 2 when a setting is wrong.
+    """
     parser = argparse.ArgumentParser(prog="slipway-inference", description=__doc__)
     parser.add_argument(
         "--print-settings", action="store_true", help="show every setting and what it is"
@@ -40,12 +43,11 @@ def main() -> int:
 def _api_document() -> str:
     import orjson
 
-    from slipway_inference.app import create_routes
-    from slipway_inference.serving.service import Service
+    from slipway_inference.app import Components, create_api
 
-    app = create_routes(Service(InferenceSettings()))
+    api = create_api(Components.create(InferenceSettings()))
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
-    return orjson.dumps(app.openapi(), option=options).decode()
+    return orjson.dumps(api.openapi(), option=options).decode()
 
 
 if __name__ == "__main__":

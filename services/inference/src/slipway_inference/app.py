@@ -1,90 +1,114 @@
-"""Puts the application together: the routes, the errors, the metrics, and the edge around them."""
+"""Composes the server: what it is made of, its routes, and the application around them."""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Self
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect
-from starlette.responses import Response
-from starlette.routing import Match
+from fastapi import APIRouter, FastAPI
 
-from slipway_core.errors import SlipwayError
-from slipway_inference.api.jobs import status
-from slipway_inference.api.jobs import submit as batch
-from slipway_inference.api.open_inference import routes as infer_v2
-from slipway_inference.api.openai import routes as openai
-from slipway_inference.api.operations import docs, health
-from slipway_inference.api.slipway import predict, predictions
-from slipway_inference.http import metrics
-from slipway_inference.http import openapi as api_document
-from slipway_inference.http.edge import CLIENT_GONE_STATUS, Edge
-from slipway_inference.http.error_answers import render_error
+from slipway_core.engines.pool import EnginePool
+from slipway_inference.api.jobs import status_routes, submit_routes
+from slipway_inference.api.jobs.submission import SubmissionReader
+from slipway_inference.api.open_inference import routes as open_inference_routes
+from slipway_inference.api.open_inference.errors import INFERENCE_ERRORS
+from slipway_inference.api.open_inference.inference import InferenceInputs
+from slipway_inference.api.openai import routes as openai_routes
+from slipway_inference.api.openai.embeddings import EmbeddingInputs
+from slipway_inference.api.openai.errors import OPENAI_ERRORS
+from slipway_inference.api.operations import docs_routes, health_routes
+from slipway_inference.api.slipway import log_routes, predict_routes
+from slipway_inference.api.slipway.inputs import PredictionInputs
+from slipway_inference.http import metrics, openapi
+from slipway_inference.http.application import Application
+from slipway_inference.http.bodies import BodyReader
+from slipway_inference.prediction.predictor import Predictor
+from slipway_inference.serving.admission import Admission
 from slipway_inference.serving.health import HealthCheck
-from slipway_inference.serving.service import Service
+from slipway_inference.serving.lifecycle import Lifecycle
+from slipway_inference.serving.model import ServedModel, StartEngines
+from slipway_inference.serving.stores import Stores
 from slipway_inference.settings import InferenceSettings
 
-# Another protocol is one more router here, and one more form in `error_answers`.
-ROUTERS: tuple[APIRouter, ...] = (
-    predict.router,
-    batch.router,
-    status.router,
-    predictions.router,
-    openai.router,
-    infer_v2.router,
-    health.router,
-    docs.router,
-)
+ERROR_FORMS = {"v1": OPENAI_ERRORS, "v2": INFERENCE_ERRORS}
+"""A protocol brings its routes to `_routers`, and its form of errors to this table."""
 
 
-def create_app(settings: InferenceSettings, service: Service) -> Edge:
-    """The whole ASGI application; `service` is started and stopped with it."""
-    return Edge(create_routes(service), settings, service)
+@dataclass(frozen=True)
+class Components:
+    """What one server process is made of. Only this module and the server see all of it; handlers
+    get what they need.
+    """
+
+    settings: InferenceSettings
+    model: ServedModel
+    stores: Stores
+    admission: Admission
+    lifecycle: Lifecycle
+
+    @classmethod
+    def create(
+        cls, settings: InferenceSettings, start_engines: StartEngines = EnginePool.start
+    ) -> Self:
+        """Make the components. Nothing is started, opened or loaded yet."""
+        model = ServedModel(settings, start_engines)
+        stores = Stores(settings)
+        admission = Admission(
+            max_buffered_bytes=settings.max_buffered_bytes, max_streams=settings.max_streams
+        )
+        lifecycle = Lifecycle(model, stores, drain_timeout_seconds=settings.drain_timeout_seconds)
+        return cls(settings, model, stores, admission, lifecycle)
 
 
-def create_routes(service: Service) -> FastAPI:
-    """The FastAPI application without the edge: also what the API document is made from."""
+def create_app(components: Components) -> Application:
+    """Return the whole ASGI application. Its lifespan starts and stops the components."""
+    return Application(
+        create_api(components),
+        components.settings,
+        ERROR_FORMS,
+        check_model=components.model.check_name,
+        is_draining=components.lifecycle.is_draining,
+    )
+
+
+def create_api(components: Components) -> FastAPI:
+    """Return the routes as a FastAPI application: also what the API document is made from."""
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        await service.start()
-        app.state.health = HealthCheck(service)
+    async def lifespan(api: FastAPI) -> AsyncIterator[None]:
+        await components.lifecycle.start()
         yield
-        await service.stop()
+        await components.lifecycle.stop()
 
-    app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.router.redirect_slashes = False
-    app.state.service = service
-    for router in ROUTERS:
-        app.router.routes.extend(router.routes)
-    for kind in (SlipwayError, HTTPException, RequestValidationError, Exception):
-        app.add_exception_handler(kind, _answer_with_error)
-    app.add_exception_handler(ClientDisconnect, _answer_nobody)
-    metrics.instrument(app)
-    api_document.install(app)
-    return app
+    api = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
+    api.router.redirect_slashes = False
+    for router in _routers(components):
+        api.router.routes.extend(router.routes)
+    metrics.instrument(api)
+    openapi.install(api)
+    return api
 
 
-async def _answer_with_error(request: Request, error: Exception) -> Response:
-    response = render_error(request.scope, error)
-    if response.status_code == 405:
-        response.headers["Allow"] = ", ".join(sorted(_methods_of_path(request)))
-    return response
-
-
-def _methods_of_path(request: Request) -> set[str]:
-    """The methods of all routes with this path: Starlette names only those of the first."""
-    return {
-        method
-        for route in request.app.routes
-        if route.matches(request.scope)[0] is not Match.NONE
-        for method in route.methods
-    }
-
-
-async def _answer_nobody(request: Request, error: Exception) -> Response:
-    """The client has gone: nothing is sent, but the request ends in order and is counted as 4xx."""
-    return Response(status_code=CLIENT_GONE_STATUS)
+def _routers(components: Components) -> list[APIRouter]:
+    settings, model, stores = components.settings, components.model, components.stores
+    admission, lifecycle = components.admission, components.lifecycle
+    bodies = BodyReader(settings, admission.body_memory)
+    predictor = Predictor(settings, model, stores.prediction_log)
+    max_items, max_timeout = settings.max_items_per_request, settings.max_request_timeout_seconds
+    predictions = PredictionInputs(model, bodies, max_items)
+    embeddings = EmbeddingInputs(model, bodies, max_items)
+    inference = InferenceInputs(model, bodies, max_items)
+    submissions = SubmissionReader(settings, model, bodies)
+    health = HealthCheck(settings, model, stores, lifecycle)
+    return [
+        predict_routes.create_router(predictions, predictor, max_timeout),
+        submit_routes.create_router(model, stores, admission, submissions),
+        status_routes.create_router(stores, admission, lifecycle, settings.body_idle_seconds),
+        log_routes.create_router(stores),
+        openai_routes.create_router(model, embeddings, predictor, max_timeout),
+        open_inference_routes.create_router(model, lifecycle, inference, predictor, max_timeout),
+        health_routes.create_router(health, lifecycle),
+        docs_routes.create_router(),
+    ]

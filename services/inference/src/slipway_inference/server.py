@@ -1,14 +1,15 @@
-"""Runs the application under uvicorn, and takes over its signals so that nothing accepted is lost.
+"""Runs the application under uvicorn, and handles signals so that nothing accepted is lost.
 
-On SIGTERM /readyz says no at once, while new requests are answered for the drain delay (a load
-balancer needs a moment to look elsewhere); then the listener closes, what was accepted is finished,
-and the process ends with status 0. SIGINT leaves out the delay; a second signal ends at once.
+On SIGTERM /readyz fails at once, while new requests are answered for the drain delay (a load
+balancer needs a moment to notice); then the listener closes, accepted requests are finished, and
+the process exits with status 0. SIGINT skips the delay; a second signal stops the server at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -17,10 +18,8 @@ import uvicorn
 
 from slipway_core.engines.garbage import freeze_existing_objects
 from slipway_core.observability.logging import flush_request_lines
-from slipway_inference.app import create_app
+from slipway_inference.app import Components, create_app
 from slipway_inference.http.connection import bounded_protocol
-from slipway_inference.prediction.direct import DirectRoutes
-from slipway_inference.serving.service import Service
 from slipway_inference.settings import InferenceSettings
 
 log = structlog.get_logger("slipway.server")
@@ -29,14 +28,14 @@ log = structlog.get_logger("slipway.server")
 class Server(uvicorn.Server):
     """uvicorn with our way of stopping."""
 
-    def __init__(self, settings: InferenceSettings, service: Service) -> None:
-        app = create_app(settings, service)
+    def __init__(self, components: Components) -> None:
+        settings = components.settings
         super().__init__(
             uvicorn.Config(
-                app,
+                create_app(components),
                 host=settings.host,
                 port=settings.port,
-                http=bounded_protocol(settings, DirectRoutes(app, service)),
+                http=bounded_protocol(settings),
                 ws="none",
                 loop="uvloop",
                 lifespan="on",
@@ -49,13 +48,18 @@ class Server(uvicorn.Server):
             )
         )
         self._settings = settings
-        self._service = service
-        service.on_model_error = self._stop_now
-        service.on_model_loaded = freeze_existing_objects
+        self._model = components.model
+        self._lifecycle = components.lifecycle
+        self._following: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and follow the loading of the model."""
+        await super().startup(sockets)
+        self._following = asyncio.create_task(self._follow_model())
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Handle signals in the event loop, for as long as the server runs."""
+        """Handle signals in the event loop while the server runs."""
         loop = asyncio.get_running_loop()
         delays = {signal.SIGTERM: self._settings.drain_delay_seconds, signal.SIGINT: 0.0}
         for number, delay in delays.items():
@@ -66,25 +70,33 @@ class Server(uvicorn.Server):
             for number in delays:
                 loop.remove_signal_handler(number)
 
+    async def _follow_model(self) -> None:
+        """Stop the server when its model cannot be served."""
+        await self._model.settled.wait()
+        if self._model.error:
+            self._stop()
+        else:
+            freeze_existing_objects()
+
     def _drain(self, delay: float) -> None:
-        if self._service.draining:
+        if self._lifecycle.is_draining():
             log.warning("stopping at once", cause="second signal")
             self.force_exit = self.should_exit = True
             return
         log.info("draining", delay_seconds=delay)
-        self._service.drain_started.set()
-        asyncio.get_running_loop().call_later(delay, self._stop_now)
+        self._lifecycle.drain_started.set()
+        asyncio.get_running_loop().call_later(delay, self._stop)
 
-    def _stop_now(self) -> None:
+    def _stop(self) -> None:
         self.should_exit = True
 
 
 def serve(settings: InferenceSettings) -> int:
-    """Serve until told to stop; the exit status: 0, or 1 when the model could not be served."""
-    service = Service(settings)
-    server = Server(settings, service)
+    """Serve until a signal. Returns the exit status: 1 if the model could not be served, else 0."""
+    components = Components.create(settings)
+    server = Server(components)
     try:
         server.run()
     finally:
         flush_request_lines()
-    return 1 if service.model_error or not server.started else 0
+    return 1 if components.model.error or not server.started else 0

@@ -1,6 +1,7 @@
 """Prometheus metrics of realtime predictions, under names that dashboards and alerts rely on.
 
-Label values are bounded: modalities are a closed list and a status is `ok` or an error's code.
+Label values are bounded: modalities are a closed list, a status is `ok` or `error`, and a code is
+that of an error, or empty.
 One process serves one model, so the process-wide registry is the right one.
 """
 
@@ -19,8 +20,8 @@ disable_created_metrics()  # type: ignore[no-untyped-call]
 
 PREDICTION_REQUESTS = Counter(
     "prediction_requests",
-    "Realtime prediction requests by how they ended: ok, or the code of the error.",
-    ["modality", "status"],
+    "Realtime prediction requests by how they ended: ok, or error with its code.",
+    ["modality", "status", "code"],
 )
 PREDICTION_LATENCY = Histogram(
     "prediction_latency_seconds",

@@ -1,4 +1,4 @@
-"""What is known of a request apart from its content: who asked, under which prefix, since when."""
+"""What the server knows of a request besides its content."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 import re
 import time
 from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlencode
 
 import msgspec
 from starlette.types import Scope
@@ -13,29 +15,36 @@ from starlette.types import Scope
 from slipway_core.errors import QueueFull
 from slipway_core.observability.logging import request_fields
 
-_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
-_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
-_LONGEST_PREFIX = 512
-_MODEL_PATH = re.compile(r"/models/([^/]+)(/.*)?")
 CLIENT_DISCONNECTED = "ClientDisconnected"
-_KEY = "slipway.request"
-_GONE = object()  # in the place of a context: the client went before there was one
+"""The code of a request whose client went away before it was answered."""
+REQUEST_ID = "X-Request-ID"
+FORWARDED_PREFIX = "X-Forwarded-Prefix"
+TRACEPARENT = "traceparent"
+MAX_PREFIX_CHARACTERS = 512
+_VALID_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_VALID_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
+_MODEL_PATH = re.compile(r"/models/([^/]+)(/.*)?")
+_SCOPE_KEY = "slipway.request"
+_BODY_KEY = "slipway.body_received"
+_DISCONNECTED_EARLY = object()
+"""Stands in the scope for the context of a request whose client left before it was opened."""
 
 
 class RequestContext(msgspec.Struct, eq=False):
-    """Travels in the ASGI scope; `code` is set when the request ends in an error."""
+    """Per-request state. It travels in the ASGI scope."""
 
     request_id: str
     prefix: str
-    """Path before our own routes as the client sees it: a proxy's prefix and /models/<name>."""
+    """What precedes our paths as the client sees them: a proxy's prefix and /models/<name>."""
     started: float
-    """`time.perf_counter()` when the headers had arrived."""
+    """`time.perf_counter()` at the moment when the headers were complete."""
     headers: dict[bytes, bytes]
-    """By their names in lower case; of one that came several times, the last."""
+    """Headers by lower-case name. Of a repeated header, the last one."""
     code: str = ""
+    """The code of the error that the request ended in; empty for success."""
     disconnected: bool = False
     on_disconnect: Callable[[], object] | None = None
-    """Called when the client goes away before it was answered."""
+    """Called when the client goes away while the request is in progress."""
 
     @property
     def elapsed_seconds(self) -> float:
@@ -43,60 +52,86 @@ class RequestContext(msgspec.Struct, eq=False):
 
     @property
     def log_fields(self) -> dict[str, str]:
-        """What this request's log lines say of it."""
-        return request_fields(self.request_id, self.header(b"traceparent"))
+        """The fields that identify this request in log lines."""
+        return request_fields(self.request_id, self.header(TRACEPARENT))
 
-    def header(self, name: bytes) -> str | None:
-        """A header's value; None when it did not come."""
-        value = self.headers.get(name)
-        return None if value is None else value.decode("latin-1")
+    def header(self, name: str) -> str | None:
+        """Return a header's value, or None when the request has no such header."""
+        return _header(self.headers, name)
+
+    def path(self, path: str, **query: Any) -> str:
+        """Return a path of ours as this client has to request it, with the query values that are
+        not None.
+        """
+        present = {name: value for name, value in query.items() if value is not None}
+        return f"{self.prefix}{path}" + (f"?{urlencode(present)}" if present else "")
 
 
 def open_context(scope: Scope, root_path: str) -> RequestContext:
-    """Keep in the scope: the caller's X-Request-ID (or a new one) and X-Forwarded-Prefix."""
+    """Create the context of a new request and keep it in its scope.
+
+    The client's X-Request-ID is used where it is valid; otherwise the request gets a new one.
+    """
     headers = dict(scope["headers"])
-    given_id = headers.get(b"x-request-id", b"")
     context = RequestContext(
-        request_id=given_id.decode() if _REQUEST_ID.fullmatch(given_id) else os.urandom(16).hex(),
-        prefix=_read_prefix(headers.get(b"x-forwarded-prefix")) + root_path,
+        request_id=_read_request_id(_header(headers, REQUEST_ID)),
+        prefix=_read_prefix(_header(headers, FORWARDED_PREFIX)) + root_path,
         started=time.perf_counter(),
         headers=headers,
-        disconnected=scope.get(_KEY) is _GONE,
+        disconnected=scope.get(_SCOPE_KEY) is _DISCONNECTED_EARLY,
     )
-    scope[_KEY] = context
+    scope[_SCOPE_KEY] = context
     return context
 
 
 def context_of(scope: Scope) -> RequestContext:
-    """The context that `open_context` put into this request's scope."""
-    context: RequestContext = scope[_KEY]
+    """Return the context that `open_context` put into this scope."""
+    context: RequestContext = scope[_SCOPE_KEY]
     return context
 
 
 def split_model(path: str) -> tuple[str, str]:
-    """The model's name, when the path begins with /models/<name>, and the rest of the path."""
+    """Split `/models/<name>/rest` into the model's name and `/rest`; other paths have no name."""
     matched = _MODEL_PATH.fullmatch(path)
     return (matched[1], matched[2] or "/") if matched else ("", path)
 
 
-def tell_disconnected(scope: Scope) -> None:
-    """The client of this request has gone away, and nobody waits for the answer."""
-    context = scope.setdefault(_KEY, _GONE)
+def mark_disconnected(scope: Scope) -> None:
+    """Record that the client of this request has gone away, and stop the work for it."""
+    context = scope.setdefault(_SCOPE_KEY, _DISCONNECTED_EARLY)
     if isinstance(context, RequestContext):
         context.disconnected = True
         if context.on_disconnect is not None:
             context.on_disconnect()
 
 
-def was_refused(scope: Mapping[str, object]) -> bool:
-    """Whether this request was told to come back later, because there is too much to do."""
-    context = scope.get(_KEY)
+def mark_body_received(scope: Scope) -> None:
+    """Record that the complete body of this request has been received."""
+    scope[_BODY_KEY] = True
+
+
+def is_body_received(scope: Scope) -> bool:
+    """Return whether the complete body has been received, so that reading it cannot wait."""
+    return _BODY_KEY in scope
+
+
+def was_rejected_for_load(scope: Mapping[str, object]) -> bool:
+    """Return whether this request was answered with QueueFull."""
+    context = scope.get(_SCOPE_KEY)
     return isinstance(context, RequestContext) and context.code == QueueFull.__name__
 
 
-def _read_prefix(header: bytes | None) -> str:
-    """A proxy's prefix without a slash at its end; anything that is not a plain path is ignored."""
-    if not header:
-        return ""
-    prefix = header.decode("latin-1").rstrip("/")
-    return prefix if len(prefix) <= _LONGEST_PREFIX and _PREFIX.fullmatch(prefix) else ""
+def _header(headers: Mapping[bytes, bytes], name: str) -> str | None:
+    value = headers.get(name.lower().encode())
+    return None if value is None else value.decode("latin-1")
+
+
+def _read_request_id(header: str | None) -> str:
+    return header if header and _VALID_REQUEST_ID.fullmatch(header) else os.urandom(16).hex()
+
+
+def _read_prefix(header: str | None) -> str:
+    """Return a proxy's prefix without its trailing slash; ignore what is not a plain path."""
+    prefix = (header or "").rstrip("/")
+    valid = len(prefix) <= MAX_PREFIX_CHARACTERS and _VALID_PREFIX.fullmatch(prefix)
+    return prefix if valid else ""

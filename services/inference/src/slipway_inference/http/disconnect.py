@@ -1,4 +1,4 @@
-"""Drops work that nobody waits for any more."""
+"""Stops work that no client waits for any more."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from slipway_inference.http.context import context_of
 
 @contextmanager
 def while_connected(scope: Scope) -> Iterator[None]:
-    """Cancels what the task does inside, and raises ClientDisconnect, when the client goes away or
-    has gone: our own connection tells the request's context of that.
+    """Cancel the work inside the block, and raise ClientDisconnect, when the client goes away or
+    has gone. The connection reports that to the request's context.
     """
     context = context_of(scope)
     if context.disconnected:

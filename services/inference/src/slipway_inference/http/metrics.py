@@ -1,4 +1,4 @@
-"""Metrics of every HTTP request, whatever it asked for, by the template of its route."""
+"""Metrics of every HTTP request by the template of its route."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from prometheus_fastapi_instrumentator.metrics import Info
 from slipway_core.observability.lean_metrics import Counter, Histogram
 from slipway_core.observability.metrics import LATENCY_SECONDS
 
-QUIET_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
-"""What probes and Prometheus ask for all the time: neither counted nor logged."""
+UNCOUNTED_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
+"""Paths that probes and Prometheus request all the time: neither counted nor logged."""
 
 _REQUESTS = Counter(
     "http_requests",
@@ -26,17 +26,17 @@ _DURATION = Histogram(
 
 
 def count_request(handler: str, method: str, status: int, seconds: float) -> None:
-    """Count a request that was answered. `handler` is a route's template, never a client's path."""
+    """Count a finished request. `handler` is a route's template, never a client's path."""
     _REQUESTS.labels(handler, method, f"{status // 100}xx").inc()
     _DURATION.labels(handler, method).observe(seconds)
 
 
-def instrument(app: FastAPI) -> None:
-    """Count what FastAPI routes; paths without a route are counted together."""
-    excluded = [f"^{path}$" for path in sorted(QUIET_PATHS)]
+def instrument(api: FastAPI) -> None:
+    """Count what FastAPI dispatches; paths without a route are counted together as `none`."""
+    excluded = [f"^{path}$" for path in sorted(UNCOUNTED_PATHS)]
     Instrumentator(excluded_handlers=excluded, should_group_status_codes=False).add(
         _count
-    ).instrument(app)
+    ).instrument(api)
 
 
 def _count(info: Info) -> None:

@@ -1,4 +1,4 @@
-"""Cuts a streamed body into lines, holding no more than one line and one chunk of it."""
+"""Splits a streamed body into lines, holding at most one line and one chunk in memory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from slipway_core.errors import PayloadTooLarge
 
 
 async def read_lines(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
-    """The lines without their ends, the empty ones too, so that callers can count.
+    """Yield the lines without their ends. Empty lines are included, so that callers can count.
 
-    Raises PayloadTooLarge naming the line that is longer than `max_bytes`.
+    Raises PayloadTooLarge naming the first line with more than `max_bytes`.
     """
     number = 1
     rest = bytearray()
@@ -18,8 +18,8 @@ async def read_lines(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncItera
         if b"\n" not in chunk:
             rest += chunk
         else:
-            first, *whole, last = chunk.split(b"\n")
-            for line in (bytes(rest + first), *whole):
+            first, *complete, last = chunk.split(b"\n")
+            for line in (bytes(rest + first), *complete):
                 _check(line, number, max_bytes)
                 yield line
                 number += 1

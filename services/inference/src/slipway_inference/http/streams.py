@@ -1,4 +1,4 @@
-"""Answers that go on for a while: a slow reader or a drain ends them, never holds them open."""
+"""Responses that are sent while they are made: a slow reader or a drain ends them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ log = structlog.get_logger("slipway.stream")
 
 
 class BoundedStream(Response):
-    """Sends what `chunks` gives until it ends or the client goes, or reads nothing for
-    `idle_seconds`. `room` is entered by the route and left here, at the end.
+    """Sends `chunks` until they end, the client leaves, or it reads nothing for `idle_seconds`.
+
+    `resources` are released at the end; the route has entered them.
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class BoundedStream(Response):
         *,
         media_type: str,
         idle_seconds: float,
-        room: ExitStack,
+        resources: ExitStack,
     ) -> None:
         super().__init__(media_type=media_type)
         del self.headers["content-length"]
@@ -37,15 +38,15 @@ class BoundedStream(Response):
         self.headers["X-Accel-Buffering"] = "no"
         self._chunks = chunks
         self._idle_seconds = idle_seconds
-        self._room = room
+        self._resources = resources
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        with self._room:
+        with self._resources:
             try:
                 with while_connected(scope):
                     await self._send_all(send)
             except ClientDisconnect:
-                # The answer has begun: there is nothing left to tell anybody.
+                # The response has begun, so no error can be sent.
                 context_of(scope).code = CLIENT_DISCONNECTED
 
     async def _send_all(self, send: Send) -> None:
@@ -54,7 +55,7 @@ class BoundedStream(Response):
             async for chunk in self._chunks:
                 await self._send(send, chunk, more=True)
         except SlipwayError as error:
-            # Without its last chunk the client sees that the answer is not whole.
+            # Without the last chunk the client sees that the response is incomplete.
             log.error("an answer broke off", code=error.code, cause=error.message)
             return
         await self._send(send, b"", more=False)

@@ -1,0 +1,1 @@
+"""Realtime predictions: every one begins, is concluded, counted and logged here."""

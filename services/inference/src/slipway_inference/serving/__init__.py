@@ -1,0 +1,1 @@
+"""What one server process holds: the model, the stores, room for requests, and its life."""

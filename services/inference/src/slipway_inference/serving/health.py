@@ -9,39 +9,62 @@ from typing import Any
 
 from slipway_core.errors import SlipwayError
 from slipway_core.package.manifest import Manifest
-from slipway_inference.serving.service import Service
+from slipway_inference.serving.lifecycle import Lifecycle
+from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.stores import Stores
+from slipway_inference.settings import InferenceSettings
 
-_FRESH_SECONDS = 1.0
-_LONGEST_CHECK_SECONDS = 3.0
+FRESH_SECONDS = 1.0
+"""How long an answer of the stores is used again."""
+MAX_CHECK_SECONDS = 3.0
 
 
 class HealthCheck:
     """Asks the database and the queue at most once a second, however often it is called."""
 
-    def __init__(self, service: Service) -> None:
-        self._service = service
+    def __init__(
+        self, settings: InferenceSettings, model: ServedModel, stores: Stores, lifecycle: Lifecycle
+    ) -> None:
+        self._settings = settings
+        self._model = model
+        self._stores = stores
+        self._lifecycle = lifecycle
         self._started = time.monotonic()
         self._lock = asyncio.Lock()
         self._checked_at = float("-inf")
         self._database = self._redis = "not configured"
 
     async def summary(self) -> dict[str, Any]:
-        """The body of GET /health."""
+        """Return the body of GET /health."""
         async with self._lock:
-            if time.monotonic() - self._checked_at > _FRESH_SECONDS:
-                await self._ask()
+            if time.monotonic() - self._checked_at > FRESH_SECONDS:
+                await self._check_stores()
                 self._checked_at = time.monotonic()
-        service = self._service
         reasons = self._reasons()
-        status = "unavailable" if not service.ready or service.draining else "degraded"
-        writer = service.prediction_log
-        info = service.info if service.loaded else None
-        manifest = info.manifest if info else None
+        unavailable = self._lifecycle.is_draining() or not self._model.is_ready
+        status = "unavailable" if unavailable else "degraded"
+        prediction_log = self._stores.prediction_log
         return {
             "status": status if reasons else "ok",
             "reasons": reasons,
-            "model": service.model_name,
-            "version": manifest.version if manifest else service.settings.model_version,
+            **self._model_facts(),
+            "database": self._database,
+            "redis": self._redis,
+            "prediction_log": {
+                "written": prediction_log.written,
+                "waiting": prediction_log.waiting,
+                "dropped": prediction_log.dropped,
+            },
+            "uptime_seconds": round(time.monotonic() - self._started, 1),
+        }
+
+    def _model_facts(self) -> dict[str, Any]:
+        model = self._model
+        info = model.info if model.is_loaded else None
+        manifest = info.manifest if info else None
+        return {
+            "model": model.name,
+            "version": manifest.version if manifest else self._settings.model_version,
             "model_digest": manifest.digest if manifest else "",
             "modalities": manifest.served_modalities() if manifest else [],
             "columns": _columns(manifest) if manifest else [],
@@ -49,35 +72,27 @@ class HealthCheck:
             "precision": info.precision if info else "",
             "precision_reason": info.precision_reason if info else "",
             "queue": {
-                "tokens": service.batcher.queued_tokens if service.loaded else 0,
-                "max_tokens": service.settings.max_queue_tokens,
-                "requests": service.batcher.inflight if service.loaded else 0,
+                "tokens": model.batcher.queued_tokens if info else 0,
+                "max_tokens": self._settings.max_queue_tokens,
+                "requests": model.batcher.inflight if info else 0,
             },
-            "database": self._database,
-            "redis": self._redis,
-            "prediction_log": {
-                "written": writer.written if writer else 0,
-                "waiting": writer.waiting if writer else 0,
-                "dropped": writer.dropped if writer else 0,
-            },
-            "uptime_seconds": round(time.monotonic() - self._started, 1),
         }
 
-    async def _ask(self) -> None:
-        service = self._service
-        database = service.database.ping if service.database else None
-        redis = service.doorbell.depth if service.doorbell else None
-        self._database, self._redis = await asyncio.gather(_state(database), _state(redis))
+    async def _check_stores(self) -> None:
+        database, doorbell = self._stores.database, self._stores.doorbell
+        self._database, self._redis = await asyncio.gather(
+            _state(database.ping if database else None),
+            _state(doorbell.depth if doorbell else None),
+        )
 
     def _reasons(self) -> list[str]:
-        """Why the status is not ok, in words."""
-        service = self._service
+        """Return why the status is not ok, in words."""
         reasons = []
-        if service.draining:
+        if self._lifecycle.is_draining():
             reasons.append("the server is shutting down")
-        elif service.model_error:
-            reasons.append(service.model_error.message)
-        elif not service.ready:
+        elif self._model.error:
+            reasons.append(self._model.error.message)
+        elif not self._model.is_ready:
             reasons.append("the model is loading")
         if self._database == "not configured":
             reasons.append("no database: predictions are not logged, there are no batch jobs")
@@ -85,13 +100,13 @@ class HealthCheck:
             reasons.append("the database does not answer: batch jobs and the log wait for it")
         if self._redis == "unavailable":
             reasons.append("the queue does not answer: batch jobs start late")
-        elif self._redis == "not configured" and service.database:
+        elif self._redis == "not configured" and self._stores.database:
             reasons.append("no queue: batch jobs start late")
         return reasons
 
 
 def _columns(manifest: Manifest) -> list[str]:
-    """The names of a row's numbers, of a model that has one input and names them."""
+    """Return the names of a row's numbers, for a model with one input that names them."""
     return manifest.inputs[0].columns if len(manifest.inputs) == 1 else []
 
 
@@ -99,7 +114,7 @@ async def _state(check: Callable[[], Awaitable[object]] | None) -> str:
     if check is None:
         return "not configured"
     try:
-        async with asyncio.timeout(_LONGEST_CHECK_SECONDS):
+        async with asyncio.timeout(MAX_CHECK_SECONDS):
             await check()
     except (SlipwayError, TimeoutError):
         return "unavailable"

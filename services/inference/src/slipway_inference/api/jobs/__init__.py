@@ -1,0 +1,1 @@
+"""Batch jobs: submit, follow, cancel."""

@@ -1,4 +1,4 @@
-"""Inputs of a batch job, from a JSON list or NDJSON lines, checked one by one as they arrive."""
+"""Inputs of a batch job, from a JSON list or NDJSON lines, validated one by one as they arrive."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from slipway_core.inputs.parsing import parse_input
 from slipway_core.inputs.stored_form import to_stored
 from slipway_core.package.manifest import Manifest
 from slipway_core.store.records import NewItem
-from slipway_inference.http.decoding import decode_any
+from slipway_inference.http.json import decode_any
 
-_FIELDS = {"text": "input_text", "image": "image"}
-_ITEMS_BETWEEN_PAUSES = 500
+ITEMS_PER_TURN = 500
+"""Items of a list that are validated before other requests get a turn of the event loop."""
+MAX_SHOWN_FIELD_CHARACTERS = 128
+_MEMBERS = {"text": "input_text", "image": "image"}
+"""The member that holds the value of an input sent as an object."""
 
 
 class JobItems:
     """Turns the inputs of one job into what is stored.
 
-    `labels` are checked by the caller and belong to the job; here they only count as tokens.
+    `labels` have been validated and belong to the job; here they only count as tokens.
     """
 
     def __init__(self, manifest: Manifest, modality: str, labels: Sequence[str]) -> None:
@@ -36,14 +39,14 @@ class JobItems:
         self._count = 0
 
     async def from_list(self, inputs: Sequence[Any]) -> AsyncIterator[NewItem]:
-        """Each element of a JSON list. Raises InvalidInput naming `inputs.N`."""
+        """Yield each element of a JSON list. Raises InvalidInput naming `inputs.N`."""
         for index, raw in enumerate(inputs):
-            if index % _ITEMS_BETWEEN_PAUSES == _ITEMS_BETWEEN_PAUSES - 1:
-                await asyncio.sleep(0)  # a long list must not hold up other requests
+            if index % ITEMS_PER_TURN == ITEMS_PER_TURN - 1:
+                await asyncio.sleep(0)
             yield self._item(raw, f"inputs.{index}")
 
     async def from_lines(self, lines: AsyncIterator[bytes]) -> AsyncIterator[NewItem]:
-        """Each line that is not empty. Raises InvalidInput or MalformedBody naming `line N`."""
+        """Yield each non-empty line. Raises InvalidInput or MalformedBody naming `line N`."""
         number = 0
         async for line in lines:
             number += 1
@@ -60,8 +63,10 @@ class JobItems:
         return NewItem(msgspec.json.encode(to_stored(item)).decode(), tokens)
 
     def _unwrap(self, raw: Any, field: str) -> tuple[Any, str]:
-        """The value inside an object such as {"input_text": ...}; other values are it already."""
-        name = _FIELDS.get(self._modality)
+        """Return the value inside an object such as {"input_text": ...}, and its field; other
+        values as they are.
+        """
+        name = _MEMBERS.get(self._modality)
         if name is None or not isinstance(raw, dict):
             return raw, field
         if name not in raw:
@@ -69,7 +74,7 @@ class JobItems:
         for other in raw:
             if other != name:
                 raise InvalidInput.at(
-                    f"{field}.{other[:128]}",
+                    f"{field}.{other[:MAX_SHOWN_FIELD_CHARACTERS]}",
                     "is not a field of an input; labels and parameters belong to the whole job",
                 )
         return raw[name], f"{field}.{name}"

@@ -1,4 +1,4 @@
-"""What a client asked for with a batch job, whichever form it came in."""
+"""Reads what a client submits as a batch job, in JSON or NDJSON."""
 
 from __future__ import annotations
 
@@ -14,17 +14,29 @@ from starlette.requests import Request
 
 from slipway_core.errors import InvalidInput
 from slipway_core.inputs.parsing import check_labels, check_parameters
+from slipway_core.package.manifest import Manifest
 from slipway_core.store.identifiers import uuid7
 from slipway_core.store.records import NewItem, NewJob
 from slipway_inference.api.jobs.job_items import JobItems
-from slipway_inference.api.requests import BatchRequest
-from slipway_inference.http import bodies
+from slipway_inference.api.jobs.schemas import BatchRequest, DeadlineSeconds, WebhookUrl
+from slipway_inference.http.bodies import (
+    JSON,
+    NDJSON,
+    BodyReader,
+    check_content_length,
+    media_type,
+)
 from slipway_inference.http.context import context_of
-from slipway_inference.http.decoding import decode_any, decode_as
+from slipway_inference.http.json import decode_any, decode_as
 from slipway_inference.http.ndjson import read_lines
-from slipway_inference.serving.service import Service
+from slipway_inference.http.openapi import parameter
+from slipway_inference.serving.model import ServedModel
+from slipway_inference.settings import InferenceSettings
 
-_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,255}")
+IDEMPOTENCY_KEY_HEADER = "Idempotency-Key"
+_VALID_KEY = re.compile(r"^[!-~]{1,255}$")
+_OPTIONS = ("labels", "parameters", "deadline_seconds", "webhook_url")
+"""Members of BatchRequest that come in the query of an NDJSON body."""
 _batch = msgspec.json.Decoder(BatchRequest)
 
 
@@ -36,89 +48,93 @@ class Submission:
     items: AsyncIterator[NewItem]
 
 
-@dataclass(frozen=True, slots=True)
-class _Options:
-    labels: tuple[str, ...]
-    parameters: dict[str, Any]
-    deadline: datetime | None
-    webhook_url: str | None
+class SubmissionReader:
+    """Reads jobs for one model."""
 
+    def __init__(self, settings: InferenceSettings, model: ServedModel, bodies: BodyReader) -> None:
+        self._settings = settings
+        self._model = model
+        self._bodies = bodies
 
-async def read_submission(service: Service, request: Request, modality: str) -> Submission:
-    """Read the options, and with a JSON body also the inputs; NDJSON is left to be streamed.
+    async def read(self, request: Request, modality: str) -> Submission:
+        """Read the options, and with a JSON body the inputs too; NDJSON is left to be streamed.
 
-    Raises InvalidInput, MalformedBody, PayloadTooLarge, UnsupportedMediaType, ModelNotReady.
-    """
-    settings, context = service.settings, context_of(request.scope)
-    kind = bodies.media_type(context, bodies.JSON, bodies.NDJSON)
-    key = _read_idempotency_key(request)
-    if kind == bodies.JSON:
-        _refuse_query_options(request)
-        body = await bodies.read_body(request, settings, service.body_memory)
-        asked = decode_as(_batch, body)
-        options = _check(service, asked.labels, asked.parameters, asked)
-        items = _items(service, modality, options).from_list(asked.inputs)
-    else:
-        bodies.check_declared_length(context, settings.max_stream_bytes)
-        options = _read_query(service, request)
-        chunks = bodies.stream_body(request, settings, settings.max_stream_bytes)
+        Raises InvalidInput, MalformedBody, PayloadTooLarge, UnsupportedMediaType, ModelNotReady.
+        """
+        settings, context = self._settings, context_of(request.scope)
+        kind = media_type(context, JSON, NDJSON)
+        key = _read_idempotency_key(request)
+        if kind == JSON:
+            _reject_query_options(request)
+            body = decode_as(_batch, await self._bodies.read(request))
+            job = self._new_job(modality, body, key)
+            return Submission(job, self._items(job).from_list(body.inputs))
+        check_content_length(context, settings.max_stream_bytes)
+        job = self._new_job(modality, _read_query_options(request), key)
+        chunks = self._bodies.stream(request, settings.max_stream_bytes)
         lines = read_lines(chunks, settings.max_line_bytes)
-        items = _items(service, modality, options).from_lines(lines)
-    return Submission(_new_job(service, modality, options, key), items)
+        return Submission(job, self._items(job).from_lines(lines))
+
+    def _items(self, job: NewJob) -> JobItems:
+        return JobItems(self._model.manifest, job.modality, job.labels)
+
+    def _new_job(self, modality: str, options: BatchRequest, key: str | None) -> NewJob:
+        """Return the job. Raises InvalidInput for options that this model does not take."""
+        manifest = self._model.manifest
+        return NewJob(
+            id=uuid7(),
+            queue=self._settings.queue_name,
+            model=manifest.name,
+            version=manifest.version,
+            model_digest=manifest.digest,
+            modality=modality,
+            labels=_checked_labels(manifest, options),
+            parameters=check_parameters(options.parameters) if options.parameters else {},
+            idempotency_key=key,
+            deadline=_deadline(options),
+            webhook_url=options.webhook_url,
+        )
 
 
-def _items(service: Service, modality: str, options: _Options) -> JobItems:
-    return JobItems(service.manifest, modality, options.labels)
+def _checked_labels(manifest: Manifest, options: BatchRequest) -> tuple[str, ...]:
+    return check_labels(manifest, options.labels) if options.labels else ()
 
 
-def _new_job(service: Service, modality: str, options: _Options, key: str | None) -> NewJob:
-    manifest = service.manifest
-    return NewJob(
-        id=uuid7(),
-        queue=service.settings.queue_name,
-        model=manifest.name,
-        version=manifest.version,
-        model_digest=manifest.digest,
-        modality=modality,
-        labels=options.labels,
-        parameters=options.parameters,
-        idempotency_key=key,
-        deadline=options.deadline,
-        webhook_url=options.webhook_url,
-    )
+def _deadline(options: BatchRequest) -> datetime | None:
+    if options.deadline_seconds is None:
+        return None
+    return datetime.now(UTC) + timedelta(seconds=options.deadline_seconds)
 
 
 def _read_idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("idempotency-key")
-    if key is not None and not _IDEMPOTENCY_KEY.fullmatch(key):
-        raise InvalidInput.at("Idempotency-Key", "must be 1 to 255 visible ASCII characters")
+    key = request.headers.get(IDEMPOTENCY_KEY_HEADER)
+    if key is not None and not _VALID_KEY.fullmatch(key):
+        raise InvalidInput.at(IDEMPOTENCY_KEY_HEADER, "must be 1 to 255 visible ASCII characters")
     return key
 
 
-def _read_query(service: Service, request: Request) -> _Options:
+def _read_query_options(request: Request) -> BatchRequest:
+    """Read the options of an NDJSON body, by the same rules as those of a JSON body."""
     query = request.query_params
-    given: dict[str, Any] = {"inputs": [None]}
+    options: dict[str, Any] = {"inputs": [None]}
     if "parameters" in query:
-        given["parameters"] = decode_any(query["parameters"].encode(), what="parameters")
+        options["parameters"] = decode_any(query["parameters"].encode(), what="parameters")
     if "deadline_seconds" in query:
-        given["deadline_seconds"] = _number(query, "deadline_seconds")
+        options["deadline_seconds"] = _read_number(query, "deadline_seconds")
     if "webhook_url" in query:
-        given["webhook_url"] = query["webhook_url"]
-    labels = query.getlist("labels")
-    if labels:
-        given["labels"] = labels
-    # Through the same class as a JSON body, so that both forms have the same rules.
-    asked = decode_as(_batch, msgspec.json.encode(given), what="query")
-    return _check(service, asked.labels, asked.parameters, asked)
+        options["webhook_url"] = query["webhook_url"]
+    if labels := query.getlist("labels"):
+        options["labels"] = labels
+    return decode_as(_batch, msgspec.json.encode(options), what="query")
 
 
-def _refuse_query_options(request: Request) -> None:
-    for name in ("labels", "parameters", "deadline_seconds", "webhook_url"):
+def _reject_query_options(request: Request) -> None:
+    for name in _OPTIONS:
         if name in request.query_params:
             raise InvalidInput.at(name, "belongs into the JSON body; only NDJSON takes it here")
 
 
-def _number(query: Mapping[str, str], name: str) -> float:
+def _read_number(query: Mapping[str, str], name: str) -> float:
     try:
         value = float(query[name])
     except ValueError:
@@ -128,14 +144,30 @@ def _number(query: Mapping[str, str], name: str) -> float:
     return value
 
 
-def _check(
-    service: Service, labels: list[str], parameters: dict[str, Any], asked: BatchRequest
-) -> _Options:
-    now = datetime.now(UTC)
-    wait = asked.deadline_seconds
-    return _Options(
-        labels=check_labels(service.manifest, labels) if labels else (),
-        parameters=check_parameters(parameters) if parameters else {},
-        deadline=None if wait is None else now + timedelta(seconds=wait),
-        webhook_url=asked.webhook_url,
-    )
+def _query_option(name: str, kind: Any) -> dict[str, Any]:
+    """Document an option by the schema of its member of the JSON body."""
+    schema = msgspec.json.schema(kind)
+    schema.pop("examples", None)
+    description = _ONLY_NDJSON + schema.pop("description")
+    return parameter(name, "query", schema, description)
+
+
+_ONLY_NDJSON = "For NDJSON bodies; JSON bodies have a member of this name. "
+QUERY_PARAMETERS: list[dict[str, Any]] = [
+    parameter(
+        IDEMPOTENCY_KEY_HEADER,
+        "header",
+        {"type": "string", "pattern": _VALID_KEY.pattern},
+        "Submitting again under the same key gives the same job, not a second one.",
+    ),
+    parameter(
+        "labels",
+        "query",
+        {"type": "array", "items": {"type": "string"}},
+        _ONLY_NDJSON + "Give it once for each label.",
+    ),
+    parameter("parameters", "query", {"type": "string"}, _ONLY_NDJSON + "A JSON object."),
+    _query_option("deadline_seconds", DeadlineSeconds),
+    _query_option("webhook_url", WebhookUrl),
+]
+"""Documentation of the header and the options that are read here."""

@@ -1,10 +1,8 @@
-"""OpenAI's protocol: /v1/embeddings, and /v1/models.
-
-Errors have OpenAI's form, see `error_answers`.
-"""
+"""The routes of OpenAI's protocol."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from fastapi import APIRouter
@@ -12,97 +10,97 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from slipway_core import errors
-from slipway_inference.api import requests, responses
-from slipway_inference.api.openai.embeddings import read_embeddings
-from slipway_inference.http import bodies
-from slipway_inference.http.json import dump_json
-from slipway_inference.http.lean_route import LeanRoute
-from slipway_inference.http.openapi import (
-    COMPUTING,
-    MODEL_PARAMETER,
-    READING,
-    TIMEOUT_PARAMETER,
-    openai_errors,
-    reference,
-    success,
+from slipway_inference.api.openai.embeddings import EmbeddingInputs
+from slipway_inference.api.openai.errors import OPENAI_ERRORS
+from slipway_inference.api.openai.schemas import (
+    Embeddings,
+    EmbeddingsRequest,
+    OpenAiModel,
+    OpenAiModels,
 )
-from slipway_inference.prediction.predicting import predict, whole
-from slipway_inference.serving.service import Service
+from slipway_inference.http.bodies import BODY_ERRORS, JSON
+from slipway_inference.http.json import json_response
+from slipway_inference.http.openapi import error_responses, parameter, reference, success
+from slipway_inference.http.routing import LeanRoute
+from slipway_inference.prediction.predictor import PREDICTION_ERRORS, Predictor
+from slipway_inference.prediction.request import timeout_parameter
+from slipway_inference.serving.model import ServedModel
 
-router = APIRouter(tags=["openai"], route_class=LeanRoute)
-
-_OWNER = "slipway"
-
-
-@router.post(
-    "/v1/embeddings",
-    summary="Embed texts",
-    response_class=Response,
-    responses={
-        200: success(
-            "A vector for each text, in order",
-            responses.Embeddings,
-            {
-                "object": "list",
-                "data": [{"object": "embedding", "index": 0, "embedding": [0.0213, -0.0457]}],
-                "model": "minilm",
-                "usage": {"prompt_tokens": 9, "total_tokens": 9},
-            },
-        ),
-        **openai_errors(*READING, *COMPUTING, errors.UnknownModality),
+OWNER = "slipway"
+_LIST_MODELS: dict[str, Any] = {
+    "summary": "The model that is served",
+    "response_class": Response,
+    "responses": {
+        200: success("A list of one", OpenAiModels),
+        **error_responses(OPENAI_ERRORS, errors.ModelNotReady),
     },
-    openapi_extra={
-        "parameters": [TIMEOUT_PARAMETER],
-        "requestBody": {
-            "required": True,
-            "content": {
-                bodies.JSON: {
-                    "schema": reference(requests.EmbeddingsRequest),
-                    "example": {"model": "minilm", "input": ["first text", "second text"]},
-                }
-            },
-        },
+}
+_READ_MODEL: dict[str, Any] = {
+    "summary": "The model of this name",
+    "response_class": Response,
+    "responses": {
+        200: success("It is served here", OpenAiModel),
+        **error_responses(OPENAI_ERRORS, errors.ModelNotReady),
     },
-)
-async def create_embeddings(request: Request) -> Response:
-    return Response(await predict(request, "text", whole(read_embeddings)), media_type=bodies.JSON)
-
-
-@router.get(
-    "/v1/models",
-    summary="The model that is served",
-    response_class=Response,
-    responses={
-        200: success("A list of one", responses.OpenAiModels),
-        **openai_errors(errors.ModelNotReady),
+    "openapi_extra": {
+        "parameters": [parameter("model", "path", {"type": "string"}, required=True)]
     },
-)
-async def list_models(request: Request) -> Response:
-    service: Service = request.app.state.service
-    content = {"object": "list", "data": [_model_value(service)]}
-    return Response(dump_json(content), media_type=bodies.JSON)
+}
 
 
-@router.get(
-    "/v1/models/{model}",
-    summary="The model of this name",
-    response_class=Response,
-    responses={
-        200: success("It is served here", responses.OpenAiModel),
-        **openai_errors(errors.ModelNotReady),
-    },
-    openapi_extra={"parameters": [MODEL_PARAMETER]},
-)
-async def read_model(request: Request) -> Response:
-    service: Service = request.app.state.service
-    service.check_model(request.path_params["model"])
-    return Response(dump_json(_model_value(service)), media_type=bodies.JSON)
+def create_router(
+    model: ServedModel, inputs: EmbeddingInputs, predictor: Predictor, max_timeout_seconds: float
+) -> APIRouter:
+    """Return the routes under /v1."""
+    router = APIRouter(tags=["openai"], route_class=LeanRoute)
+    created_at = int(datetime.now(UTC).timestamp())
+
+    def model_value() -> dict[str, Any]:
+        return {
+            "id": model.manifest.name,
+            "object": "model",
+            "created": created_at,
+            "owned_by": OWNER,
+        }
+
+    @router.post("/v1/embeddings", **_document_embeddings(max_timeout_seconds))
+    async def create_embeddings(request: Request) -> Response:
+        return await predictor.respond(request, "text", inputs.read)
+
+    @router.get("/v1/models", **_LIST_MODELS)
+    async def list_models(request: Request) -> Response:
+        return json_response({"object": "list", "data": [model_value()]})
+
+    @router.get("/v1/models/{model}", **_READ_MODEL)
+    async def read_model(request: Request) -> Response:
+        model.check_name(request.path_params["model"])
+        return json_response(model_value())
+
+    return router
 
 
-def _model_value(service: Service) -> dict[str, Any]:
+def _document_embeddings(max_timeout_seconds: float) -> dict[str, Any]:
+    example = {
+        "object": "list",
+        "data": [{"object": "embedding", "index": 0, "embedding": [0.0213, -0.0457]}],
+        "model": "minilm",
+        "usage": {"prompt_tokens": 9, "total_tokens": 9},
+    }
+    body = {
+        "schema": reference(EmbeddingsRequest),
+        "example": {"model": "minilm", "input": ["first text", "second text"]},
+    }
     return {
-        "id": service.manifest.name,
-        "object": "model",
-        "created": int(service.created_at.timestamp()),
-        "owned_by": _OWNER,
+        "summary": "Embed texts",
+        "response_class": Response,
+        "responses": {
+            200: success("A vector for each text, in order", Embeddings, example),
+            **error_responses(
+                OPENAI_ERRORS, *BODY_ERRORS, *PREDICTION_ERRORS, errors.UnknownModality
+            ),
+        },
+        "openapi_extra": {
+            "parameters": [timeout_parameter(max_timeout_seconds)],
+            "requestBody": {"required": True, "content": {JSON: body}},
+        },
     }

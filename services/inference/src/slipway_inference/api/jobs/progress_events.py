@@ -1,0 +1,59 @@
+"""The progress of a job as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+from slipway_core.errors import StoreUnavailable
+from slipway_core.store.jobs import JobRepository
+from slipway_core.store.records import Job
+from slipway_inference.api.jobs.job_values import progress_value
+from slipway_inference.http.json import encode_json
+
+POLL_SECONDS = 0.5
+HEARTBEAT_SECONDS = 15.0
+
+
+async def progress_events(
+    jobs: JobRepository, job: Job, drain_started: asyncio.Event
+) -> AsyncIterator[bytes]:
+    """Yield an event `progress` for each change and `done` at the end; comments keep the connection
+    alive.
+
+    The stream ends early when the server drains: clients of event streams connect again.
+    """
+    yield b"retry: 2000\n\n" + _event(job)
+    quiet_seconds = 0.0
+    while not job.finished and not await _is_set_within(drain_started, POLL_SECONDS):
+        quiet_seconds += POLL_SECONDS
+        latest = await _read(jobs, job.id) or job
+        if progress_value(latest) != progress_value(job):
+            job = latest
+            quiet_seconds = 0.0
+            yield _event(job)
+        elif quiet_seconds >= HEARTBEAT_SECONDS:
+            quiet_seconds = 0.0
+            yield b": still here\n\n"
+
+
+def _event(job: Job) -> bytes:
+    name = b"done" if job.finished else b"progress"
+    return b"event: " + name + b"\ndata: " + encode_json(progress_value(job)) + b"\n\n"
+
+
+async def _read(jobs: JobRepository, job_id: UUID) -> Job | None:
+    """Return the job, or None while the database is away: the stream stays open meanwhile."""
+    try:
+        return await jobs.get(job_id)
+    except StoreUnavailable:
+        return None
+
+
+async def _is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    return event.is_set()

@@ -1,0 +1,136 @@
+"""/predict/status/{task_id}: how a batch job is doing, its results, and cancelling it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from typing import Annotated, Any
+from uuid import UUID
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from slipway_core import errors
+from slipway_core.store.jobs import JobRepository
+from slipway_core.store.records import ItemResult, Job
+from slipway_inference.api.jobs.job_values import job_value, progress_value, result_value
+from slipway_inference.api.jobs.progress_events import progress_events
+from slipway_inference.api.jobs.schemas import JobProgress, JobStatus
+from slipway_inference.http.bodies import JSON, NDJSON
+from slipway_inference.http.context import context_of
+from slipway_inference.http.json import encode_json, json_response
+from slipway_inference.http.openapi import error_responses, reference, success
+from slipway_inference.http.problems import PROBLEMS
+from slipway_inference.http.streams import BoundedStream
+from slipway_inference.serving.admission import Admission
+from slipway_inference.serving.lifecycle import Lifecycle
+from slipway_inference.serving.stores import Stores
+
+EVENT_STREAM = "text/event-stream"
+MAX_PAGE_RESULTS = 1000
+MAX_INDEX = 2**31 - 1
+_ERRORS = (
+    errors.TaskNotFound,
+    errors.InvalidInput,
+    errors.StoreUnavailable,
+    errors.InternalError,
+)
+_READ_STATUS: dict[str, Any] = {
+    "summary": "Status and results of a batch job",
+    "description": (
+        "A page of results as JSON; with `Accept: application/x-ndjson` all results that there are,"
+        " one per line; with `Accept: text/event-stream` progress until the job ends. Results come"
+        " as chunks finish, so before the job has ended an earlier page can still grow."
+    ),
+    "response_class": Response,
+    "responses": {
+        200: {
+            "description": "The job",
+            "content": {
+                JSON: {"schema": reference(JobStatus)},
+                NDJSON: {"schema": {"type": "string", "description": "A JobItem per line."}},
+                EVENT_STREAM: {"schema": {"type": "string"}},
+            },
+        },
+        **error_responses(PROBLEMS, *_ERRORS, errors.TooManyStreams),
+    },
+}
+_CANCEL: dict[str, Any] = {
+    "summary": "Cancel a batch job",
+    "description": "What has not run is dropped; results that there are stay readable.",
+    "response_class": Response,
+    "responses": {
+        200: success("The job as it is now", JobProgress),
+        **error_responses(PROBLEMS, *_ERRORS),
+    },
+}
+TaskId = Annotated[UUID, Path(description="The job's `task_id`.")]
+
+
+def status_path(request: Request, task_id: UUID, **query: Any) -> str:
+    """Return the path of a job's status as this client has to request it."""
+    return context_of(request.scope).path(f"/predict/status/{task_id}", **query)
+
+
+def create_router(
+    stores: Stores, admission: Admission, lifecycle: Lifecycle, idle_seconds: float
+) -> APIRouter:
+    """Return the routes of jobs that have been submitted. A client that reads nothing of a stream
+    for `idle_seconds` is disconnected.
+    """
+    router = APIRouter(tags=["batch"])
+
+    @router.get("/predict/status/{task_id}", **_READ_STATUS)
+    async def read_status(
+        request: Request,
+        task_id: TaskId,
+        limit: Annotated[
+            int, Query(ge=1, le=MAX_PAGE_RESULTS, description="Most results of one page.")
+        ] = 100,
+        after: Annotated[
+            int, Query(ge=-1, le=MAX_INDEX, description="Only results after this index.")
+        ] = -1,
+    ) -> Response:
+        jobs = stores.jobs
+        job = await jobs.get(task_id)
+        accept = request.headers.get("accept", "")
+        if EVENT_STREAM in accept:
+            events = progress_events(jobs, job, lifecycle.drain_started)
+            return _stream(admission, events, EVENT_STREAM, idle_seconds)
+        if NDJSON in accept:
+            lines = _all_results(jobs, task_id, after)
+            return _stream(admission, lines, NDJSON, idle_seconds)
+        results = await jobs.results(task_id, after, limit)
+        return json_response(
+            {
+                **job_value(job),
+                "results": [result_value(result) for result in results],
+                "next": _next_page(request, job, results, limit),
+            }
+        )
+
+    @router.delete("/predict/status/{task_id}", **_CANCEL)
+    async def cancel(request: Request, task_id: TaskId) -> Response:
+        return json_response(progress_value(await stores.jobs.cancel(task_id)))
+
+    return router
+
+
+def _stream(
+    admission: Admission, chunks: AsyncIterator[bytes], media_type: str, idle_seconds: float
+) -> Response:
+    slot = ExitStack()
+    slot.enter_context(admission.stream())
+    return BoundedStream(chunks, media_type=media_type, idle_seconds=idle_seconds, resources=slot)
+
+
+def _next_page(request: Request, job: Job, results: list[ItemResult], limit: int) -> str | None:
+    if len(results) < limit or results[-1].index >= job.total - 1:
+        return None
+    return status_path(request, job.id, limit=limit, after=results[-1].index)
+
+
+async def _all_results(jobs: JobRepository, task_id: UUID, after: int) -> AsyncIterator[bytes]:
+    """Yield NDJSON, a page at a time."""
+    async for page in jobs.result_pages(task_id, after):
+        yield b"".join(encode_json(result_value(result)) + b"\n" for result in page)

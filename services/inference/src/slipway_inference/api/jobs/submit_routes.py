@@ -1,0 +1,124 @@
+"""POST /predict/{modality}/batch: store a job of any length, and respond when it is safe."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import structlog
+from fastapi import APIRouter
+from starlette.requests import Request
+from starlette.responses import Response
+
+from slipway_core import errors
+from slipway_core.errors import QueueUnavailable, UnknownModality
+from slipway_core.queue.contract import Doorbell
+from slipway_inference.api.fields import unknown_modality
+from slipway_inference.api.jobs.schemas import BatchRequest, JobAccepted
+from slipway_inference.api.jobs.status_routes import status_path
+from slipway_inference.api.jobs.submission import QUERY_PARAMETERS, SubmissionReader
+from slipway_inference.http.bodies import BODY_ERRORS, JSON, NDJSON
+from slipway_inference.http.json import json_response
+from slipway_inference.http.openapi import EXAMPLE_ID, error_responses, reference, success
+from slipway_inference.http.problems import PROBLEMS
+from slipway_inference.http.routing import LeanRoute
+from slipway_inference.serving.admission import Admission
+from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.stores import Stores
+
+log = structlog.get_logger("slipway.batch")
+
+_ERRORS = (
+    *BODY_ERRORS,
+    errors.StoreUnavailable,
+    errors.UnknownModality,
+    errors.IdempotencyConflict,
+    errors.WebhookRefused,
+    errors.QueueFull,
+    errors.TooManyStreams,
+    errors.ModelNotReady,
+    errors.InternalError,
+)
+
+
+def create_router(
+    model: ServedModel, stores: Stores, admission: Admission, reader: SubmissionReader
+) -> APIRouter:
+    """Return the routes that take jobs."""
+    router = APIRouter(tags=["batch"], route_class=LeanRoute)
+
+    async def submit(request: Request, modality: str) -> Response:
+        jobs = stores.jobs
+        served = model.manifest.served_modalities()
+        if modality not in served:
+            raise UnknownModality(f"this model serves {', '.join(served)}, not '{modality}'")
+        with admission.stream():
+            submission = await reader.read(request, modality)
+            job, rings = await jobs.submit(submission.job, submission.items)
+        await _ring(stores.doorbell, rings)
+        path = status_path(request, job.id)
+        accepted = {
+            "task_id": str(job.id),
+            "status": job.state,
+            "total": job.total,
+            "status_url": path,
+        }
+        return json_response(accepted, 202, {"Location": path})
+
+    @router.post("/predict/text/batch", **_document("texts"))
+    async def submit_text(request: Request) -> Response:
+        return await submit(request, "text")
+
+    @router.post("/predict/tabular/batch", **_document("rows of a table"))
+    async def submit_tabular(request: Request) -> Response:
+        return await submit(request, "tabular")
+
+    @router.post("/predict/image/batch", **_document("pictures"))
+    async def submit_image(request: Request) -> Response:
+        return await submit(request, "image")
+
+    @router.post("/predict/{modality}/batch", include_in_schema=False)
+    async def submit_unknown(request: Request) -> Response:
+        raise unknown_modality(request.path_params["modality"])
+
+    return router
+
+
+async def _ring(doorbell: Doorbell | None, rings: list[str]) -> None:
+    """Announce the job. It is stored already: if this fails, the sweeper announces it later."""
+    if doorbell is None or not rings:
+        return
+    try:
+        await doorbell.ring(rings)
+    except QueueUnavailable as error:
+        log.warning("the queue was not rung", code=error.code, cause=error.message)
+
+
+def _document(inputs: str) -> dict[str, Any]:
+    """Return the arguments that document a route in its decorator."""
+    example = {
+        "task_id": EXAMPLE_ID,
+        "status": "queued",
+        "total": 2,
+        "status_url": f"/predict/status/{EXAMPLE_ID}",
+    }
+    location = {"Location": {"schema": {"type": "string"}, "description": "The status_url."}}
+    lines = '"first text"\n{"input_text": "second text"}\n'
+    return {
+        "summary": f"Submit a batch of {inputs}",
+        "response_class": Response,
+        "status_code": 202,
+        "responses": {
+            202: success("The job is stored", JobAccepted, example, headers=location),
+            **error_responses(PROBLEMS, *_ERRORS),
+        },
+        "openapi_extra": {
+            "parameters": QUERY_PARAMETERS,
+            "requestBody": {
+                "required": True,
+                "content": {
+                    JSON: {"schema": reference(BatchRequest)},
+                    NDJSON: {"schema": {"type": "string"}, "example": lines},
+                },
+            },
+        },
+    }

@@ -1,0 +1,142 @@
+"""The one way from a request to its prediction: read, admit, compute, respond, log and count."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+
+from slipway_core import errors
+from slipway_core.errors import InternalError, SlipwayError
+from slipway_core.inputs.cost import estimate_tokens
+from slipway_core.inputs.items import Outcome
+from slipway_core.observability import metrics
+from slipway_core.store.identifiers import uuid7
+from slipway_inference.http.context import CLIENT_DISCONNECTED, RequestContext, context_of
+from slipway_inference.http.disconnect import while_connected
+from slipway_inference.prediction.log_row import make_row, row_bytes
+from slipway_inference.prediction.request import (
+    Answer,
+    PredictionRequest,
+    check_count,
+    raise_first_failure,
+    read_timeout,
+)
+from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.prediction_log import PredictionLog
+from slipway_inference.settings import InferenceSettings
+
+Read = Callable[[Request], Awaitable[PredictionRequest]]
+"""Reads and validates the inputs of a request."""
+PREDICTION_ERRORS: tuple[type[SlipwayError], ...] = (
+    errors.QueueFull,
+    errors.ModelNotReady,
+    errors.Draining,
+    errors.DeadlineExceeded,
+    errors.PredictionFailed,
+    errors.EngineCrashed,
+    errors.InternalError,
+)
+"""Errors of `Predictor.respond` besides those of reading."""
+MIN_TIMEOUT_SECONDS = 0.001
+_LOGGED = (
+    errors.InvalidInput,
+    errors.PredictionFailed,
+    errors.EngineCrashed,
+    errors.DeadlineExceeded,
+)
+"""Errors of requests that reached the model. Rejections such as QueueFull get no rows: a flood of
+them would push the predictions out of the log.
+"""
+
+
+class Predictor:
+    """Responds to realtime predictions of every protocol, so that limits, metrics and the log are
+    the same for all.
+    """
+
+    def __init__(
+        self, settings: InferenceSettings, model: ServedModel, prediction_log: PredictionLog
+    ) -> None:
+        self._settings = settings
+        self._model = model
+        self._prediction_log = prediction_log
+
+    async def respond(self, request: Request, modality: str, read: Read) -> Response:
+        """Return the response to a prediction.
+
+        Raises what `read` raises, InvalidInput, PayloadTooLarge, PREDICTION_ERRORS, and
+        ClientDisconnect.
+        """
+        try:
+            prediction_request = await read(request)
+            context = context_of(request.scope)
+            with while_connected(request.scope):
+                outcomes = self._submit(context, prediction_request)
+                with contextlib.suppress(SlipwayError):  # raised below
+                    await outcomes
+            response = self._conclude(context, modality, prediction_request, outcomes)
+        except BaseException as error:
+            count_prediction(modality, error)
+            raise
+        count_prediction(modality)
+        return response
+
+    def _submit(
+        self, context: RequestContext, request: PredictionRequest
+    ) -> asyncio.Future[list[Outcome]]:
+        """Queue the inputs, to be computed before the request's deadline."""
+        settings, manifest = self._settings, self._model.manifest
+        check_count(len(request.items), settings.max_items_per_request, request.field)
+        timeout_seconds = read_timeout(
+            context,
+            default_seconds=settings.request_timeout_seconds,
+            max_seconds=settings.max_request_timeout_seconds,
+        )
+        remaining = max(timeout_seconds - context.elapsed_seconds, MIN_TIMEOUT_SECONDS)
+        costs = [estimate_tokens(manifest, item) for item in request.items]
+        return self._model.batcher.submit(request.items, costs, timeout_seconds=remaining)
+
+    def _conclude(
+        self,
+        context: RequestContext,
+        modality: str,
+        request: PredictionRequest,
+        computed: asyncio.Future[list[Outcome]],
+    ) -> Response:
+        answer = Answer(uuid7(), self._model.manifest, modality, context)
+        try:
+            answer.outcomes = computed.result()
+            raise_first_failure(answer.outcomes, request.field)
+            response = request.render(answer)
+        except _LOGGED as error:
+            answer.outcomes = []
+            self._log(answer, request, error.code)
+            raise
+        self._log(answer, request, "ok", len(response.body))
+        metrics.PREDICTION_LATENCY.labels(modality).observe(context.elapsed_seconds)
+        return response
+
+    def _log(
+        self, answer: Answer, request: PredictionRequest, status: str, response_bytes: int = 0
+    ) -> None:
+        if self._prediction_log.is_open:
+            row = make_row(answer, request.items, status, self._settings.payload_logging)
+            size = row_bytes(row, request.items, response_bytes)
+            self._prediction_log.offer(row, size)
+
+
+def count_prediction(modality: str, error: BaseException | None = None) -> None:
+    """Count a request by how it ended."""
+    if error is None:
+        metrics.PREDICTION_REQUESTS.labels(modality, "ok", "").inc()
+        return
+    code = InternalError.__name__
+    if isinstance(error, SlipwayError):
+        code = error.code
+    elif isinstance(error, ClientDisconnect):
+        code = CLIENT_DISCONNECTED
+    metrics.PREDICTION_REQUESTS.labels(modality, "error", code).inc()

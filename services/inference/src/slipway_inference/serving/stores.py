@@ -1,0 +1,93 @@
+"""PostgreSQL and the queue, as far as they are configured, and what looks after them."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from slipway_core.errors import StoreUnavailable
+from slipway_core.queue.contract import Doorbell
+from slipway_core.tasks import cancel_and_wait
+from slipway_inference.serving.prediction_log import PredictionLog
+from slipway_inference.settings import InferenceSettings
+
+if TYPE_CHECKING:
+    from slipway_core.store.jobs import JobRepository
+    from slipway_core.store.postgres.database import Database
+    from slipway_core.store.predictions import PredictionRepository
+
+SWEEP_SECONDS = 10.0
+"""Pause between two sweeps. Servers sweep too, because batch workers scale to zero."""
+
+
+class Stores:
+    """Opened and closed with the server. The prediction log is there from the beginning, and
+    discards rows while there is no database.
+    """
+
+    def __init__(self, settings: InferenceSettings) -> None:
+        self._settings = settings
+        self.database: Database | None = None
+        self.doorbell: Doorbell | None = None
+        self.prediction_log = PredictionLog(max_rows=settings.log_queue_rows)
+        self._jobs: JobRepository | None = None
+        self._predictions: PredictionRepository | None = None
+        self._sweeping: asyncio.Task[None] | None = None
+
+    @property
+    def jobs(self) -> JobRepository:
+        """Batch jobs. Raises StoreUnavailable when no database is configured."""
+        if self._jobs is None:
+            raise _no_database("batch jobs")
+        return self._jobs
+
+    @property
+    def predictions(self) -> PredictionRepository:
+        """Logged predictions. Raises StoreUnavailable when no database is configured."""
+        if self._predictions is None:
+            raise _no_database("the prediction log")
+        return self._predictions
+
+    async def open(self) -> None:
+        """Connect to what the settings name, and begin to write the log and to sweep. Stores that
+        are away at the moment are connected to later.
+        """
+        if self._settings.database_url.get_secret_value():
+            await self._open_database()
+        if self._settings.redis_url.get_secret_value():
+            from slipway_core.queue.client import ArqDoorbell
+
+            self.doorbell = await ArqDoorbell.connect(self._settings)
+        if self.database:
+            from slipway_core.maintenance.sweeper import keep_sweeping
+
+            self._sweeping = asyncio.create_task(
+                keep_sweeping(self.database, self.doorbell, self._settings, SWEEP_SECONDS)
+            )
+
+    async def _open_database(self) -> None:
+        # The driver is imported only where there is a database: without one the start stays quick.
+        from slipway_core.store.jobs import JobRepository
+        from slipway_core.store.postgres.database import Database
+        from slipway_core.store.predictions import PredictionRepository
+
+        self.database = await Database.open(self._settings)
+        self._jobs = JobRepository(self.database, self._settings)
+        self._predictions = PredictionRepository(self.database)
+        self.prediction_log.start(self._predictions.insert)
+
+    async def close(self) -> None:
+        """Write what the prediction log still holds, and disconnect."""
+        if self._sweeping:
+            await cancel_and_wait(self._sweeping)
+        await self.prediction_log.close()
+        if self.doorbell:
+            await self.doorbell.close()
+        if self.database:
+            await self.database.close()
+
+
+def _no_database(what: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{what} need a database and none is configured: set SLIPWAY_DATABASE_URL"
+    )
