@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from slipway_core.errors import InvalidInput, MalformedBody
 from slipway_inference.http.bodies import JSON
-from slipway_inference.http.msgspec_errors import explain
+from slipway_inference.http.validation import explain
 
 T = TypeVar("T")
 

@@ -83,7 +83,7 @@ class InputTensor:
         return self._numbers(self.raw)
 
     def _numbers(self, raw: memoryview) -> list[Any]:
-        kind = np.dtype(NUMPY_TYPES[self.datatype]).newbyteorder("<")
+        kind = NUMPY_TYPES[self.datatype].newbyteorder("<")
         size = math.prod(self.shape) * kind.itemsize
         if len(raw) != size:
             raise InvalidInput.at(
