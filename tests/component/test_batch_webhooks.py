@@ -15,7 +15,7 @@ import pytest
 from pydantic import SecretStr
 from tests.fixtures.batch import Batch, eventually, measure_lengths
 
-from slipway_core.maintenance.webhooks import deliver_due
+from slipway_core.webhooks.sender import deliver_due
 
 pytestmark = pytest.mark.component
 

@@ -12,7 +12,7 @@ from tests.fixtures.batch import answers, eventually
 
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.errors import QueueUnavailable, StoreUnavailable
-from slipway_core.queue.client import ArqDoorbell
+from slipway_core.queue.doorbell import ArqDoorbell
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.postgres.database import Database
 

@@ -15,7 +15,7 @@ from tests.fixtures.inference_app import TABLE_MODEL, open_app
 from tests.fixtures.problems import check_problem
 from tests.fixtures.services import StartInference
 
-from slipway_core.store.identifiers import uuid7
+from slipway_core.identifiers import uuid7
 
 pytestmark = pytest.mark.component
 

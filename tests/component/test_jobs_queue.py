@@ -14,7 +14,7 @@ from tests.fixtures.batch import Batch, eventually, measure_lengths
 
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.errors import InvalidSettings, QueueUnavailable
-from slipway_core.queue.client import ArqDoorbell
+from slipway_core.queue.doorbell import ArqDoorbell
 from slipway_core.settings import ServiceSettings
 
 pytestmark = pytest.mark.component

@@ -20,7 +20,7 @@ from slipway_core.errors import (
     TaskNotFound,
     WebhookRefused,
 )
-from slipway_core.store.identifiers import uuid7
+from slipway_core.identifiers import uuid7
 from slipway_core.store.jobs import JobRepository
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import Job, NewItem

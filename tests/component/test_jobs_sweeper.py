@@ -19,9 +19,9 @@ from tests.fixtures.batch import (
 from slipway_cli.local.servers.postgres import PostgresServer
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.errors import QueueUnavailable, StoreUnavailable
+from slipway_core.identifiers import first_uuid7, uuid7
 from slipway_core.maintenance.sweeper import Sweeper
 from slipway_core.queue.contract import ring_id
-from slipway_core.store.identifiers import first_uuid7, uuid7
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.schema.partitions import Month, create_partitions, maintain_partitions
 

@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from tests.fixtures.batch import Batch
 
-from slipway_core.store.identifiers import uuid7
+from slipway_core.identifiers import uuid7
 from slipway_core.store.predictions import PredictionRepository, page_query
 from slipway_core.store.records import PredictionFilter, PredictionRecord
 from slipway_core.store.schema.partitions import Month

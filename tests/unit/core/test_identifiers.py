@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from slipway_core.store.identifiers import first_uuid7, uuid7, uuid7_time
+from slipway_core.identifiers import first_uuid7, uuid7, uuid7_time
 
 
 def test_identifiers_are_in_the_order_they_were_made() -> None:

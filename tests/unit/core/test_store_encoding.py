@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway_core.store.postgres.float_array import decode_float_array, encode_float_array
-from slipway_core.store.postgres.json_text import has_nul, storable_json, storable_text
+from slipway_core.store.postgres.jsonb import has_nul, storable_json, storable_text
 from slipway_core.store.schema.partitions import MONTHS_AHEAD, PARTITIONED, Month, create_statements
+from slipway_core.store.splitting import LAST_ATTEMPT, plan_split
 from slipway_core.store.submission import ChunkCutter, SubmissionLimits
-from slipway_core.store.suspects import LAST_ATTEMPT, plan_split
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),

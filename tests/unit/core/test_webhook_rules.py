@@ -9,9 +9,9 @@ import pytest
 from pydantic import SecretStr
 
 from slipway_core.errors import WebhookRefused
-from slipway_core.maintenance.webhook_policy import WebhookPolicy, is_public
-from slipway_core.maintenance.webhooks import MOST_ATTEMPTS, pause_after, sign
 from slipway_core.settings import ServiceSettings
+from slipway_core.webhooks.address_policy import WebhookPolicy, is_public
+from slipway_core.webhooks.sender import MOST_ATTEMPTS, pause_after, sign
 
 
 def policy(**settings: str) -> WebhookPolicy:

@@ -7,7 +7,7 @@ import contextlib
 from datetime import UTC, datetime
 
 from slipway_core.errors import StoreUnavailable
-from slipway_core.store.identifiers import uuid7
+from slipway_core.identifiers import uuid7
 from slipway_core.store.records import PredictionRecord
 from slipway_inference.serving.prediction_log import PredictionLog
 

@@ -21,7 +21,7 @@ from slipway_core.inputs.parsing import from_stored
 from slipway_core.models.model import Item, Outcome
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.records import Claim, ItemResult
-from slipway_core.store.suspects import FIRST_SUSPICION
+from slipway_core.store.splitting import FIRST_SUSPICION
 
 log = structlog.get_logger("slipway.batch")
 

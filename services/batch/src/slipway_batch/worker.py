@@ -21,7 +21,7 @@ from slipway_core.errors import SlipwayError
 from slipway_core.inputs.parsing import estimate_tokens
 from slipway_core.maintenance.sweeper import keep_sweeping
 from slipway_core.models.model import Item, Outcome
-from slipway_core.queue.client import ArqDoorbell
+from slipway_core.queue.doorbell import ArqDoorbell
 from slipway_core.queue.worker import QueueWorker
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.postgres.database import Database

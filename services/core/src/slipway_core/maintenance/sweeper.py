@@ -15,7 +15,6 @@ import structlog
 
 from slipway_core.errors import QueueUnavailable, SlipwayError, StoreUnavailable
 from slipway_core.maintenance.backlog import measure
-from slipway_core.maintenance.webhooks import deliver_due
 from slipway_core.queue.contract import Doorbell
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.chunks import ChunkRepository
@@ -23,6 +22,7 @@ from slipway_core.store.jobs import JobRepository
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.schema.partitions import maintain_partitions
 from slipway_core.tasks import is_being_cancelled
+from slipway_core.webhooks.sender import deliver_due
 
 log = structlog.get_logger("slipway.sweeper")
 

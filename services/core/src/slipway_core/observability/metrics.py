@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from prometheus_client import Gauge, disable_created_metrics
 
-from slipway_core.observability.lean_metrics import Counter, Histogram
+from slipway_core.observability.collectors import Counter, Histogram
 
 LATENCY_SECONDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,

@@ -24,7 +24,7 @@ from slipway_core.store.postgres.database import (
 )
 from slipway_core.store.records import Backlog, Claim, ItemResult
 from slipway_core.store.results import write_results
-from slipway_core.store.suspects import LAST_ATTEMPT, plan_split
+from slipway_core.store.splitting import LAST_ATTEMPT, plan_split
 
 # Five minutes between the rings for a chunk that nobody wants, when the first time is five seconds.
 _MOST_PATIENCE = 60

@@ -11,7 +11,6 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from slipway_core.errors import IdempotencyConflict, RequestTimeout, StoreUnavailable, TaskNotFound
-from slipway_core.maintenance.webhook_policy import WebhookPolicy
 from slipway_core.queue.contract import ring_id
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.postgres.database import (
@@ -28,6 +27,7 @@ from slipway_core.store.submission import (
     receive_items,
     store_chunks,
 )
+from slipway_core.webhooks.address_policy import WebhookPolicy
 
 JOB_COLUMNS: LiteralString = (
     "id, state, model, version, modality, total, succeeded, failed, created_at, started_at,"

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from psycopg import sql
 
-from slipway_core.store.identifiers import first_uuid7
-from slipway_core.store.postgres.copy_rows import (
+from slipway_core.identifiers import first_uuid7
+from slipway_core.store.postgres.binary_copy import (
     copy_rows,
     double_field,
     int_field,
@@ -23,7 +23,7 @@ from slipway_core.store.postgres.copy_rows import (
 )
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.postgres.float_array import encode_float_array
-from slipway_core.store.postgres.json_text import storable_json
+from slipway_core.store.postgres.jsonb import storable_json
 from slipway_core.store.records import PredictionFilter, PredictionRecord
 
 COLUMNS = (

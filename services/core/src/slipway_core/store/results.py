@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
-from slipway_core.store.postgres.copy_rows import (
+from slipway_core.store.postgres.binary_copy import (
     copy_rows,
     int_field,
     json_field,
@@ -15,7 +15,7 @@ from slipway_core.store.postgres.copy_rows import (
 )
 from slipway_core.store.postgres.database import Connection
 from slipway_core.store.postgres.float_array import encode_float_array
-from slipway_core.store.postgres.json_text import storable_json
+from slipway_core.store.postgres.jsonb import storable_json
 from slipway_core.store.records import ItemResult
 
 _COLUMNS = (

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from slipway_core.errors import InvalidInput, PayloadTooLarge
-from slipway_core.store.postgres.copy_rows import (
+from slipway_core.store.postgres.binary_copy import (
     RowWriter,
     copy_rows,
     int_field,
@@ -24,7 +24,7 @@ from slipway_core.store.postgres.copy_rows import (
     uuid_field,
 )
 from slipway_core.store.postgres.database import Connection
-from slipway_core.store.postgres.json_text import has_nul
+from slipway_core.store.postgres.jsonb import has_nul
 from slipway_core.store.records import NewItem, NewJob
 
 

@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from slipway_core.inputs.parsing import MOST_LABELS
-from slipway_core.maintenance.webhook_policy import LONGEST_URL
+from slipway_core.webhooks.address_policy import LONGEST_URL
 
 Label = Annotated[str, Meta(min_length=1, max_length=1000)]
 Labels = Annotated[

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from slipway_core import errors
 from slipway_core.errors import SlipwayError
-from slipway_core.maintenance.webhook_policy import LONGEST_URL
+from slipway_core.webhooks.address_policy import LONGEST_URL
 from slipway_inference.api import requests, responses
 from slipway_inference.api.open_inference.requests import InferRequest
 from slipway_inference.http import problem

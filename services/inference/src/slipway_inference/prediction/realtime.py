@@ -26,10 +26,10 @@ from slipway_core.errors import (
     PredictionFailed,
     SlipwayError,
 )
+from slipway_core.identifiers import uuid7
 from slipway_core.inputs.parsing import count_values, estimate_tokens, to_stored
 from slipway_core.models.model import Item, ItemFailure, Outcome
 from slipway_core.observability import metrics
-from slipway_core.store.identifiers import uuid7
 from slipway_core.store.records import PredictionRecord
 from slipway_inference.http.context import CLIENT_DISCONNECTED, RequestContext
 from slipway_inference.http.json import dump_json, prediction_value

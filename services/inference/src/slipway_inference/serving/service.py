@@ -186,7 +186,7 @@ class Service:
         if self.settings.database_url.get_secret_value():
             await self._open_store()
         if self.settings.redis_url.get_secret_value():
-            from slipway_core.queue.client import ArqDoorbell
+            from slipway_core.queue.doorbell import ArqDoorbell
 
             self.doorbell = await ArqDoorbell.connect(self.settings)
         if self.database:

@@ -21,7 +21,7 @@ from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 from slipway_core.errors import InvalidSettings, StoreUnavailable
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.postgres.float_array import REAL_ARRAY_OID, decode_float_array
-from slipway_core.store.postgres.json_text import read_json
+from slipway_core.store.postgres.jsonb import read_json
 from slipway_core.tasks import is_being_cancelled
 
 Connection = AsyncConnection[tuple[Any, ...]]

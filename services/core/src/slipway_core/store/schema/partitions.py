@@ -17,7 +17,7 @@ from typing import LiteralString
 import structlog
 from psycopg import sql
 
-from slipway_core.store.identifiers import first_uuid7
+from slipway_core.identifiers import first_uuid7
 from slipway_core.store.postgres.database import (
     LONG_STATEMENT_SECONDS,
     Connection,

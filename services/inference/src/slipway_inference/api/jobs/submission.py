@@ -13,8 +13,8 @@ import msgspec
 from starlette.requests import Request
 
 from slipway_core.errors import InvalidInput
+from slipway_core.identifiers import uuid7
 from slipway_core.inputs.parsing import check_labels, check_parameters
-from slipway_core.store.identifiers import uuid7
 from slipway_core.store.records import NewItem, NewJob
 from slipway_inference.api.jobs.job_items import JobItems
 from slipway_inference.api.requests import BatchRequest

@@ -24,11 +24,11 @@ import msgspec
 import structlog
 
 from slipway_core.errors import SlipwayError, WebhookRefused
-from slipway_core.maintenance.webhook_policy import WebhookPolicy, WebhookTarget
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.deliveries import DeliveryRepository
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import Delivery, Job
+from slipway_core.webhooks.address_policy import WebhookPolicy, WebhookTarget
 
 log = structlog.get_logger("slipway.webhooks")
 

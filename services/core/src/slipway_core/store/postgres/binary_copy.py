@@ -15,7 +15,7 @@ from uuid import UUID
 
 from psycopg import AsyncCursor, sql
 
-from slipway_core.store.postgres.json_text import storable_text
+from slipway_core.store.postgres.jsonb import storable_text
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
 _TRAILER = struct.pack("!h", -1)
