@@ -87,6 +87,6 @@ def test_what_came_from_a_variable_stays(mounted: Path, monkeypatch: pytest.Monk
     (mounted / "slipway_redis_url").write_text("redis://file:6379/0")
     (mounted / "slipway_database_url").write_text("postgresql://file/slipway")
     settings = ServiceSettings.load()
-    assert settings.read_again("redis_url") == "redis://variable:6379/0"
+    assert settings.reload_secret("redis_url") == "redis://variable:6379/0"
     (mounted / "slipway_database_url").unlink()
-    assert settings.read_again("database_url") == "postgresql://file/slipway"
+    assert settings.reload_secret("database_url") == "postgresql://file/slipway"

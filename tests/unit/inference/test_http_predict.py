@@ -106,16 +106,18 @@ async def test_what_the_model_says_of_an_input_names_the_field(
 
 
 async def test_every_request_is_counted_by_how_it_ended(text_app: httpx2.AsyncClient) -> None:
-    async def count(status: str) -> float:
-        wanted = f'prediction_requests_total{{modality="text",status="{status}"}} '
+    async def count(code: str) -> float:
+        status = "error" if code else "ok"
+        labels = f'code="{code}",modality="text",status="{status}"'
+        wanted = f"prediction_requests_total{{{labels}}} "
         lines = (await text_app.get("/metrics")).text.splitlines()
         return sum(float(line.split()[-1]) for line in lines if line.startswith(wanted))
 
-    before = [await count(status) for status in ("ok", "InvalidInput", "MalformedBody")]
+    before = [await count(code) for code in ("", "InvalidInput", "MalformedBody")]
     await text_app.post("/predict/text", json={"input_text": "four"})
     await text_app.post("/predict/text", json={"input_text": 4})
     await text_app.post("/predict/text", content=b"{")
-    after = [await count(status) for status in ("ok", "InvalidInput", "MalformedBody")]
+    after = [await count(code) for code in ("", "InvalidInput", "MalformedBody")]
     assert [new - old for old, new in zip(before, after, strict=True)] == [1, 1, 1]
 
 

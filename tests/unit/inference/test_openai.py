@@ -141,7 +141,7 @@ async def test_errors_of_the_framework_have_the_same_form(text_app: httpx2.Async
 async def test_the_service_counts_and_times_them_like_any_prediction(
     text_app: httpx2.AsyncClient,
 ) -> None:
-    counted = 'prediction_requests_total{modality="text",status="ok"}'
+    counted = 'prediction_requests_total{code="",modality="text",status="ok"}'
 
     async def count() -> float:
         lines = (await text_app.get("/metrics")).text.splitlines()

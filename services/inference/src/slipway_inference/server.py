@@ -16,7 +16,7 @@ import structlog
 import uvicorn
 
 from slipway_core.engines.garbage import keep_what_exists
-from slipway_core.observability.logging import flush_request_lines
+from slipway_core.observability.request_lines import flush_request_lines
 from slipway_inference.app import create_app
 from slipway_inference.http.connection import bounded_protocol
 from slipway_inference.prediction.direct import DirectRoutes

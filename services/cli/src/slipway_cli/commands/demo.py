@@ -169,7 +169,7 @@ def _check_metrics(client: SlipwayClient, answered: int) -> None:
     text = client.metrics()
     samples = {
         'prediction_requests_total{modality="text",status="ok"}': metric_value(
-            text, "prediction_requests_total", {"modality": "text", "status": "ok"}
+            text, "prediction_requests_total", {"code": "", "modality": "text", "status": "ok"}
         ),
         'prediction_latency_seconds_count{modality="text"}': metric_value(
             text, "prediction_latency_seconds_count", {"modality": "text"}

@@ -11,7 +11,7 @@ import msgspec
 from starlette.types import Scope
 
 from slipway_core.errors import QueueFull
-from slipway_core.observability.logging import request_fields
+from slipway_core.observability.request_lines import request_fields
 
 _REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")

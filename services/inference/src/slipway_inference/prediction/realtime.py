@@ -107,14 +107,14 @@ def begin(service: Service, context: RequestContext, modality: str, asked: Asked
 
 def count_prediction(modality: str, error: BaseException | None = None) -> None:
     """Count a request by how it ended."""
-    status = "ok"
+    code = ""
     if isinstance(error, SlipwayError):
-        status = error.code
+        code = error.code
     elif isinstance(error, ClientDisconnect):
-        status = CLIENT_DISCONNECTED
+        code = CLIENT_DISCONNECTED
     elif error is not None:
-        status = InternalError.__name__
-    metrics.PREDICTION_REQUESTS.labels(modality, status).inc()
+        code = InternalError.__name__
+    metrics.PREDICTION_REQUESTS.labels(modality, "error" if code else "ok", code).inc()
 
 
 def check_count(service: Service, count: int, field: str) -> None:
