@@ -40,7 +40,7 @@ class _Credentials(CredentialProvider):
 
     async def get_credentials_async(self) -> tuple[str, ...]:  # type: ignore[override]
         try:
-            address = parse_url(self._settings.read_again("redis_url"))
+            address = parse_url(self._settings.reload_secret("redis_url"))
         except ValueError:
             raise AuthenticationError(_WRONG_ADDRESS) from None
         return tuple(address[name] for name in ("username", "password") if name in address)

@@ -76,7 +76,7 @@ class Database:
             raise InvalidSettings(_WRONG_ADDRESS)
 
         def read_address() -> str:
-            address = settings.read_again("database_url")
+            address = settings.reload_secret("database_url")
             if not _is_address(address):  # the driver would log why, and a password with it
                 raise psycopg.OperationalError(_WRONG_ADDRESS)
             return address
