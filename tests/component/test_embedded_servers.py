@@ -22,9 +22,10 @@ from tests.fixtures.local_platform import wait_until
 
 from slipway_cli.local.servers.account import ServerAccount
 from slipway_cli.local.servers.binaries import ServerBinaries
+from slipway_cli.local.servers.errors import EmbeddedServerFailed
 from slipway_cli.local.servers.postgres import PostgresServer
 from slipway_cli.local.servers.valkey import ValkeyServer
-from slipway_core.errors import EmbeddedServerFailed, InvalidSettings
+from slipway_core.errors import InvalidSettings
 
 pytestmark = pytest.mark.component
 

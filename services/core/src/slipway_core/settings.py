@@ -132,9 +132,7 @@ class ServiceSettings(BaseSettings):
         ge=1,
         description="Maximum tokens (for tensors: rows) per chunk, the unit of batch work.",
     )
-    batch_chunk_items: int = Field(
-        1_000, ge=1, le=10_000, description="Maximum inputs per chunk."
-    )
+    batch_chunk_items: int = Field(1_000, ge=1, le=10_000, description="Maximum inputs per chunk.")
     batch_submit_timeout_seconds: float = Field(
         900, gt=0, description="Timeout for receiving all inputs of a batch job."
     )

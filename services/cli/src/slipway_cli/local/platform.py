@@ -22,11 +22,12 @@ from slipway_cli.local.home import Home
 from slipway_cli.local.log_file import essence
 from slipway_cli.local.servers.account import ServerAccount
 from slipway_cli.local.servers.binaries import ServerBinaries
+from slipway_cli.local.servers.errors import EmbeddedServerFailed
 from slipway_cli.local.servers.ports import is_free
 from slipway_cli.local.servers.postgres import PostgresServer
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_cli.local.service_process import ServiceProcess
-from slipway_core.errors import EmbeddedServerFailed, InvalidSettings, SlipwayError
+from slipway_core.errors import InvalidSettings, SlipwayError
 
 READY_TIMEOUT_SECONDS = 300
 STOP_TIMEOUT_SECONDS = 40

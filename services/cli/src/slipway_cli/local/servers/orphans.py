@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from slipway_core.errors import EmbeddedServerFailed
+from slipway_cli.local.servers.errors import EmbeddedServerFailed
 
 
 def find_leftovers(folder: Path, program: str) -> list[psutil.Process]:

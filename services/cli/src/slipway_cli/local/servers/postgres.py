@@ -13,10 +13,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from slipway_cli.local.servers.account import ServerAccount
+from slipway_cli.local.servers.errors import EmbeddedServerFailed
 from slipway_cli.local.servers.orphans import stop_leftovers
 from slipway_cli.local.servers.ports import LOOPBACK, find_free_port, is_free
 from slipway_cli.local.servers.server_process import ServerProcess, plain_environment
-from slipway_core.errors import EmbeddedServerFailed
 
 MAJOR_VERSION = "18"
 USER = "slipway"

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from slipway_cli.local.servers.account import ServerAccount
-from slipway_core.errors import EmbeddedServerFailed
+from slipway_cli.local.servers.errors import EmbeddedServerFailed
 
 LARGEST_LOG_BYTES = 10_000_000
 

@@ -9,10 +9,10 @@ import socket
 from pathlib import Path
 
 from slipway_cli.local.servers.account import ServerAccount
+from slipway_cli.local.servers.errors import EmbeddedServerFailed
 from slipway_cli.local.servers.orphans import stop_leftovers
 from slipway_cli.local.servers.ports import LOOPBACK, find_free_port, is_free
 from slipway_cli.local.servers.server_process import ServerProcess
-from slipway_core.errors import EmbeddedServerFailed
 
 _START_ATTEMPTS = 5
 
