@@ -15,7 +15,8 @@ from tests.fixtures.inference_app import open_app
 from tests.fixtures.services import StartInference
 
 from slipway_cli.local.servers.valkey import ValkeyServer
-from slipway_core.maintenance.backlog import CHUNKS_WAITING, DEPENDENCY_UP, QUEUE_DEPTH, measure
+from slipway_core.maintenance.backlog import measure
+from slipway_core.maintenance.metrics import CHUNKS_WAITING, DEPENDENCY_UP, QUEUE_DEPTH
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.postgres.database import Database
 

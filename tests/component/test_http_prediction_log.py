@@ -7,6 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from tests.fixtures.batch import eventually
 from tests.fixtures.inference_app import TABLE_MODEL, open_app
 from tests.fixtures.services import StartInference, wait_until
 
@@ -16,8 +17,12 @@ pytestmark = pytest.mark.component
 
 
 async def _log(client: httpx2.AsyncClient, service: Any, **query: Any) -> list[dict[str, Any]]:
-    """The log, once all rows that were offered are in the database."""
-    await service.prediction_log.flushed()
+    """Read the log once all rows are in the database."""
+
+    async def is_written() -> bool:
+        return service.prediction_log.waiting == 0
+
+    await eventually(is_written)
     response = await client.get("/predictions", params=query)
     assert response.status_code == 200, response.text
     rows: list[dict[str, Any]] = response.json()["predictions"]

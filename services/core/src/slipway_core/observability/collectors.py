@@ -99,7 +99,7 @@ class HistogramSeries:
 
 
 class Histogram(_Metric[HistogramSeries]):
-    """A histogram with the bounds `buckets`, in ascending order, and a last bucket without bound."""
+    """A histogram with a bucket for each bound of `buckets`, ascending, and one for the rest."""
 
     def __init__(
         self,

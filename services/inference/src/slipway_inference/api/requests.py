@@ -8,7 +8,7 @@ import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
 from slipway_core.inputs.parsing import MOST_LABELS
-from slipway_core.webhooks.address_policy import LONGEST_URL
+from slipway_core.webhooks.address_policy import MAX_URL_LENGTH
 
 Label = Annotated[str, Meta(min_length=1, max_length=1000)]
 Labels = Annotated[
@@ -30,7 +30,7 @@ DeadlineSeconds = Annotated[
 WebhookUrl = Annotated[
     str,
     Meta(
-        max_length=LONGEST_URL,
+        max_length=MAX_URL_LENGTH,
         description="Called with the job's final status, signed, at least once.",
         examples=["https://example.com/hooks/slipway"],
     ),

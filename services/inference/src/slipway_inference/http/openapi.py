@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from slipway_core import errors
 from slipway_core.errors import SlipwayError
-from slipway_core.webhooks.address_policy import LONGEST_URL
+from slipway_core.webhooks.address_policy import MAX_URL_LENGTH
 from slipway_inference.api import requests, responses
 from slipway_inference.api.open_inference.requests import InferRequest
 from slipway_inference.http import problem
@@ -347,6 +347,6 @@ _SUBMISSION_PARAMETERS: list[dict[str, Any]] = [
         "name": "webhook_url",
         "in": "query",
         "description": _ONLY_NDJSON + "Called with the job's final status, at least once.",
-        "schema": {"type": "string", "maxLength": LONGEST_URL},
+        "schema": {"type": "string", "maxLength": MAX_URL_LENGTH},
     },
 ]

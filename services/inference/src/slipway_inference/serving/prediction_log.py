@@ -40,8 +40,6 @@ class PredictionLog:
         self._rows: deque[tuple[PredictionRecord, int]] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
-        self._empty = asyncio.Event()
-        self._empty.set()
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self.written = 0
@@ -62,14 +60,9 @@ class PredictionLog:
             self._count_dropped(1)
             return
         if not self._rows:
-            self._empty.clear()
             self._wake.set()
         self._rows.append((row, size))
         self._bytes += size
-
-    async def flushed(self) -> None:
-        """Return when no row waits any more."""
-        await self._empty.wait()
 
     async def close(self, flush_seconds: float = FLUSH_SECONDS) -> None:
         """Write what waits, for at most `flush_seconds`; the rest is counted as dropped."""
@@ -91,7 +84,6 @@ class PredictionLog:
             self._wake.clear()
             while self._rows:
                 await self._write_some()
-            self._empty.set()
             if self._closing.is_set():
                 return
 

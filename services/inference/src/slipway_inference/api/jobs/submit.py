@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from slipway_core.errors import QueueUnavailable, UnknownModality
 from slipway_core.queue.contract import Doorbell
+from slipway_core.webhooks.address_policy import WebhookAddressPolicy
 from slipway_inference.api.jobs.submission import read_submission
 from slipway_inference.http.bodies import JSON
 from slipway_inference.http.json import dump_json
@@ -51,6 +52,8 @@ async def _submit(request: Request, modality: str) -> Response:
         raise UnknownModality(f"this model serves {', '.join(served)}, not '{modality}'")
     with service.stream():
         submission = await read_submission(service, request, modality)
+        if submission.job.webhook_url is not None:
+            await WebhookAddressPolicy(service.settings).resolve(submission.job.webhook_url)
         job, rings = await jobs.submit(submission.job, submission.items)
     await _ring(service.doorbell, rings)
     path = status_path(request.scope, job.id)
