@@ -12,7 +12,7 @@ import pytest
 from pydantic import SecretStr
 from tests.fixtures.batch import Batch
 from tests.fixtures.inference_app import open_app
-from tests.fixtures.services import StartInference
+from tests.fixtures.services import StartInference, kill_server
 
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.maintenance.backlog import measure
@@ -55,7 +55,7 @@ async def test_a_store_that_is_away_is_down_and_its_figures_are_unknown(
 ) -> None:
     await measure(batch.chunks, batch.doorbell)
     assert value_of(QUEUE_DEPTH) == value_of(CHUNKS_WAITING) == 0
-    valkey_server.kill()
+    kill_server(valkey_server)
     await measure(batch.chunks, batch.doorbell)
     assert isnan(value_of(QUEUE_DEPTH))
     assert value_of(DEPENDENCY_UP.labels("queue")) == 0

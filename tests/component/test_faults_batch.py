@@ -20,6 +20,7 @@ from tests.fixtures.batch import (
     assert_each_has_one_result,
     eventually,
 )
+from tests.fixtures.services import kill_server
 
 from slipway_cli.local.servers.postgres import PostgresServer
 from slipway_cli.local.servers.valkey import ValkeyServer
@@ -65,7 +66,7 @@ async def test_kill_valkey_and_lose_all_it_knew(
     watch = StatusWatch(batch, job_id, len(TEXTS))
     watching = asyncio.create_task(watch.until_finished(120))
     await begun(batch, job_id)
-    valkey_server.kill()
+    kill_server(valkey_server)
     # Submitting goes on without a queue; the ring is lost.
     late = await batch.submit(["late"], ring=False)
     valkey_server.start()
@@ -85,7 +86,7 @@ async def test_kill_postgres_for_ten_seconds(
     watch = StatusWatch(batch, job_id, len(TEXTS))
     watching = asyncio.create_task(watch.until_finished(150))
     await begun(batch, job_id)
-    postgres_server.kill()
+    kill_server(postgres_server)
     await asyncio.sleep(10)
     postgres_server.start()
     await assert_complete(batch, await watching)
@@ -158,13 +159,13 @@ async def test_random_kills_in_a_loop(
             workers.kill(running.pop(0))
             running.append(workers.start())
         elif kind == "valkey":
-            valkey_server.kill()
+            kill_server(valkey_server)
             valkey_server.start()
             if chance.random() < 0.5:
                 with redis.Redis.from_url(valkey_server.url) as client:
                     client.flushall()
         else:
-            postgres_server.kill()
+            kill_server(postgres_server)
             await asyncio.sleep(chance.uniform(0, 2))
             postgres_server.start()
         rounds += 1

@@ -122,7 +122,7 @@ async def test_a_key_makes_repeating_safe(app: httpx2.AsyncClient, database_url:
     ],
 )  # fmt: skip
 async def test_webhooks_need_a_secret_and_an_allowed_host(
-    database_url: str, settings: dict[str, str], host: str, said: str
+    database_url: str, settings: dict[str, Any], host: str, said: str
 ) -> None:
     async with open_app(database_url=database_url, **settings) as (client, _):
         response = await client.post(

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from tests.fixtures.batch import eventually
 from tests.fixtures.inference_app import TABLE_MODEL, open_app
-from tests.fixtures.services import StartInference, wait_until
+from tests.fixtures.services import StartInference, kill_server, wait_until
 
 from slipway_cli.local.servers.postgres import PostgresServer
 
@@ -20,7 +20,7 @@ async def _log(client: httpx2.AsyncClient, service: Any, **query: Any) -> list[d
     """Read the log once all rows are in the database."""
 
     async def is_written() -> bool:
-        return service.prediction_log.waiting == 0
+        return not service.prediction_log.waiting
 
     await eventually(is_written)
     response = await client.get("/predictions", params=query)
@@ -128,7 +128,7 @@ def test_predictions_go_on_without_the_database(
 
         predict()
         wait_until(lambda: health()["prediction_log"]["written"] == 1, what="the first row")
-        postgres_server.kill()
+        kill_server(postgres_server)
         wait_until(lambda: health()["database"] == "unavailable", what="the loss to be noticed")
         for _ in range(30):
             predict()

@@ -1,7 +1,7 @@
-"""Servers that outlived the process that started them, found by the folder they work in.
+"""Servers that outlived the process that started them, found by their working folder.
 
-A pid file alone proves nothing: after a power loss the number may belong to anybody. The servers
-change into their data folder, so a process of that name in that folder is a left-over one.
+A pid file is no proof: after a power loss its number may belong to any process. The servers change
+into their data folder, so a process with the right name in that folder is an orphan.
 """
 
 from __future__ import annotations
@@ -14,35 +14,36 @@ import psutil
 
 from slipway_cli.local.servers.errors import EmbeddedServerFailed
 
+STOP_TIMEOUT_SECONDS = 10
 
-def find_leftovers(folder: Path, program: str) -> list[psutil.Process]:
-    """The running processes named `program` whose working folder is `folder`."""
-    found = []
+
+def stop_orphans(folder: Path, program: str, stop_signal: signal.Signals) -> None:
+    """Stop servers that still use `folder`, with SIGKILL after STOP_TIMEOUT_SECONDS.
+
+    Raises EmbeddedServerFailed when one does not end.
+    """
+    folder = folder.resolve()
+    orphans = _find_orphans(folder, program)
+    for number in (stop_signal, signal.SIGKILL):
+        for process in orphans:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(number)
+        _, alive = psutil.wait_procs(orphans, timeout=STOP_TIMEOUT_SECONDS)
+        # The server may have started helper processes meanwhile.
+        remaining = _find_orphans(folder, program)
+        if not alive and not remaining:
+            return
+        orphans = remaining or alive
+    raise EmbeddedServerFailed(
+        f"an earlier {program} (process {orphans[0].pid}) still uses {folder} and does not end: "
+        f"end it, then start again"
+    )
+
+
+def _find_orphans(folder: Path, program: str) -> list[psutil.Process]:
+    orphans = []
     for process in psutil.process_iter(["name"]):
         with contextlib.suppress(psutil.Error):
             if process.info["name"] == program and Path(process.cwd()) == folder:
-                found.append(process)
-    return found
-
-
-def stop_leftovers(folder: Path, program: str, polite: signal.Signals) -> int:
-    """End left-over servers: politely at first, by force after 10 seconds. Returns how many.
-
-    Raises EmbeddedServerFailed when one cannot be ended.
-    """
-    folder = folder.resolve()
-    found = find_leftovers(folder, program)
-    for number in (polite, signal.SIGKILL):
-        for process in found:
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.send_signal(number)
-        _, alive = psutil.wait_procs(found, timeout=10)
-        # Helpers of the server may have been started meanwhile.
-        remaining = find_leftovers(folder, program)
-        if not alive and not remaining:
-            return len(found)
-        found = remaining or alive
-    raise EmbeddedServerFailed(
-        f"an earlier {program} (process {found[0].pid}) still uses {folder} and does not end: "
-        f"end it, then start again"
-    )
+                orphans.append(process)
+    return orphans
