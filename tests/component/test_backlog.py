@@ -1,4 +1,4 @@
-"""The backlog of a queue, and its stores, as Prometheus sees them when no worker runs."""
+"""Metrics of the backlog and of the stores, also when no worker runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.component
 
 
 def values(text: str) -> dict[str, float]:
-    """The series of the backlog and the dependencies in a page of metrics."""
+    """Return the series of the backlog and the dependencies in a text of metrics."""
     lines = re.findall(r"^(slipway_(?:batch_queue|batch_chunks|dep)\S+) (\S+)$", text, re.M)
     return {name: float(value) for name, value in lines}
 

@@ -1,4 +1,4 @@
-"""Webhooks against a real receiver: signed, repeated until taken, remembered by the database."""
+"""Webhook calls to a real receiver: signed, retried until accepted, kept in the database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.component
 
 @dataclass
 class Receiver:
-    """Answers each call with the next of `statuses` (the last one again and again)."""
+    """Responds to each call with the next of `statuses`; the last one is repeated."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=lambda: [200])
@@ -58,7 +58,7 @@ async def run_job(batch: Batch, url: str, texts: list[str]) -> UUID:
 
 
 async def make_due(batch: Batch) -> None:
-    """Do not wait for the pause between attempts."""
+    """Skip the pause before the next attempt."""
     url = batch.settings.database_url.get_secret_value()
     async with await psycopg.AsyncConnection.connect(url) as connection:
         await connection.execute(

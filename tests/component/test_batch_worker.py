@@ -1,4 +1,4 @@
-"""Batch workers on real servers: every item has one result, and the job's counters say so."""
+"""Batch workers on real servers: every item has one result, which the job counts."""
 
 from __future__ import annotations
 

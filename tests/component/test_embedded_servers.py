@@ -1,4 +1,4 @@
-"""The embedded servers keep data through stops and crashes, and say clearly what is wrong."""
+"""The embedded servers keep data through stops and crashes, and explain what is wrong."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What kills a batch installation, one thing at a time and all of them in a loop.
+"""Crashes of the parts of a batch deployment, one at a time and all of them in a loop.
 
-Each test ends with the same claim: every item has exactly one result, none was lost, none counted
-twice, and whoever asked for the status meanwhile was told the truth.
+Each test ends with the same requirement: every item has exactly one result, none is lost or counted
+twice, and the status was correct at all times.
 
-Servers are started from the main thread: they are made to end with the thread that started them.
+Servers are started from the main thread, because they end with the thread that started them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TEXTS = [f"text {number} " + "x" * (number % 50) for number in range(5_000)]
 
 
 async def begun(batch: Batch, job: object, done: int = 100) -> None:
-    """Until some of a job is done, so that a fault comes in the middle."""
+    """Wait until a job is partly done, so that the fault comes in the middle."""
 
     async def enough() -> bool:
         found: Job = await batch.jobs.get(job)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Leases: who holds a chunk, who may write its results, and what happens when workers die of it."""
+"""Leases of chunks: who may store results, and what happens to chunks that kill workers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def claim(batch: Batch) -> Claim:
 
 
 async def end_leases(batch: Batch) -> None:
-    """As if every worker had died and its lease had run out."""
+    """Expire all leases, as if every worker had died."""
     await execute(batch, "UPDATE batch_chunks SET available_at = now() WHERE state = 'running'")
 
 

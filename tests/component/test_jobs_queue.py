@@ -1,4 +1,4 @@
-"""The doorbell on a real Valkey: what is written there, and what a worker survives."""
+"""The doorbell and the queue worker on a real Valkey."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Submitting batch jobs: all or nothing, once per key, in flat memory."""
+"""Submission of batch jobs: all or nothing, once per key, in constant memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the sweeper mends: rings, deadlines, partitions."""
+"""The sweeper repairs rings, expires jobs and maintains partitions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ async def execute(batch: Batch, statement: str, *values: object) -> list[tuple[o
 
 
 async def quiet_is_over(batch: Batch) -> None:
-    """As if the last rings were some time ago."""
+    """Date the last rings a minute back."""
     await execute(batch, "UPDATE batch_chunks SET rung_at = now() - interval '1 minute'")
 
 

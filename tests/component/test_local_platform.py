@@ -1,4 +1,4 @@
-"""`slipway local`: it starts, says what to do, mends itself, and stops with the data kept."""
+"""`slipway local` starts, shows example commands, restarts what dies, and keeps the data."""
 
 from __future__ import annotations
 

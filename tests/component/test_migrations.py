@@ -1,4 +1,4 @@
-"""The migrations: up, down, up again, and the same schema as the tables say."""
+"""The migrations: upgrade, downgrade, upgrade again, and the schema of the tables."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A chunk is computed in slices that are bounded in tokens and in bytes."""
+"""A chunk is computed in slices with a limit of tokens and of bytes."""
 
 from __future__ import annotations
 

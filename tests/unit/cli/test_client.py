@@ -1,4 +1,4 @@
-"""The client tries again where that helps, and turns refusals into words."""
+"""The client retries where that can help, and explains rejected requests."""
 
 from __future__ import annotations
 

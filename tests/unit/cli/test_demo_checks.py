@@ -1,4 +1,4 @@
-"""The demo notices what is wrong."""
+"""The demo detects wrong results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The home of a local installation is private, keeps its passwords, and has one owner at a time."""
+"""The home of a local installation is private, keeps its passwords and has one user at a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A service that dies is started again, ever later; its log is bounded."""
+"""A service that dies is restarted with backoff; its log is bounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Metrics without locks look to Prometheus exactly as the client library's own."""
+"""Metrics without locks are exposed exactly like the client library's own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, for our own and for libraries' lines."""
+"""Log lines are JSON objects, those of libraries included."""
 
 from __future__ import annotations
 

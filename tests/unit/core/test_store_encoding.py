@@ -1,4 +1,4 @@
-"""Vectors and JSON as PostgreSQL takes them, and the cutting of jobs into chunks."""
+"""Values as PostgreSQL stores them, the division of jobs into chunks, and partitions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep looks at everything, whatever of it fails."""
+"""A sweep runs all its steps, even if some fail."""
 
 from __future__ import annotations
 

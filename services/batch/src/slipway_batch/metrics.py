@@ -1,4 +1,4 @@
-"""Prometheus metrics of a batch worker. Those of its queue are in `slipway_core.maintenance`."""
+"""Prometheus metrics of a batch worker; `slipway_core.maintenance` has the metrics of its queue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signatures, pauses, and the addresses that webhooks may be sent to."""
+"""Signatures and pauses of webhook calls, and the addresses that they may use."""
 
 from __future__ import annotations
 
