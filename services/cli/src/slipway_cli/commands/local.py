@@ -30,8 +30,8 @@ MAX_SHOWN_CHARACTERS = 60
 
 
 def local(
-    port: Annotated[int, typer.Option(min=1, max=65535, help="Port of the service.")] = 8000,
-    host: Annotated[str, typer.Option(help="Address that the service binds.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535, help="Port to listen on.")] = 8000,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     home: HomeFolder = None,
     model: Annotated[
         str, typer.Option(help="Folder, archive or URI of a model; default: the demo model.")

@@ -60,8 +60,7 @@ UPDATE batch_jobs
  WHERE id = %(id)s
 """
 
-_FINISH_JOB = (
-    """
+_FINISH_JOB = f"""
 UPDATE batch_jobs
    SET state = CASE WHEN failed = 0 THEN 'succeeded'
                     WHEN succeeded = 0 THEN 'failed'
@@ -71,9 +70,8 @@ UPDATE batch_jobs
            END,
        finished_at = now(),
        webhook_next_at = CASE WHEN webhook_url IS NOT NULL THEN now() END
- WHERE id = %s AND succeeded + failed = total AND """
-    + JOB_IS_OPEN
-)
+ WHERE id = %s AND succeeded + failed = total AND {JOB_IS_OPEN}
+"""
 
 
 def _encode(job_id: UUID, result: ItemResult) -> bytes:

@@ -1,4 +1,4 @@
-"""States of batch jobs and of their chunks. Schema, queries, API and command line take them here.
+"""States of batch jobs and of their chunks, for the schema, queries, API and command line.
 
 job:    queued → running → succeeded | partial | failed
         queued or running → cancelled | expired
