@@ -73,8 +73,8 @@ async def test_a_finished_job_is_told_signed_and_once(batch: Batch, receiver: Re
     (head,), (body,) = receiver.heads, receiver.bodies
     assert head["request"] == "POST /hook?a=b HTTP/1.1"
     assert head["slipway-delivery"] == str(job_id)
-    told = json.loads(body)
-    assert {key: told[key] for key in ("task_id", "status", "total", "succeeded", "failed")} == {
+    summary = json.loads(body)
+    assert {key: summary[key] for key in ("task_id", "status", "total", "succeeded", "failed")} == {
         "task_id": str(job_id), "status": "partial", "total": 2, "succeeded": 1, "failed": 1,
     }  # fmt: skip
     fields = dict(part.split("=") for part in head["slipway-signature"].split(","))
@@ -161,8 +161,8 @@ async def test_two_senders_do_not_call_twice(batch: Batch, receiver: Receiver) -
 async def test_the_sweeper_delivers(batch: Batch, receiver: Receiver) -> None:
     await run_job(batch, receiver.url, ["a"])
 
-    async def told() -> bool:
+    async def delivered() -> bool:
         await batch.sweep()
         return bool(receiver.bodies)
 
-    await eventually(told)
+    await eventually(delivered)

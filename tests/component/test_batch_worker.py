@@ -180,15 +180,15 @@ async def test_a_worker_without_engines_leaves_chunks_to_others(
     batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("slipway_batch.chunk_runner.NO_ENGINE_RETRY_SECONDS", 0.1)
-    asked = asyncio.Event()
+    checked = asyncio.Event()
 
     def never() -> bool:
-        asked.set()
+        checked.set()
         return False
 
     job_id = await batch.submit(["a"])
     async with batch.worker(measure_lengths, can_compute=never):
-        await asyncio.wait_for(asked.wait(), 30)
+        await asyncio.wait_for(checked.wait(), 30)
     assert (await batch.chunks.backlog()).waiting == 1
     async with batch.worker(measure_lengths):
         assert (await batch.finished(job_id)).succeeded == 1

@@ -118,9 +118,9 @@ def test_what_dies_is_started_again(running: RunningPlatform, words: str, name: 
         "a batch worker",
     )
     child = running.find_child(words)
-    said = len(running.output)
+    start = len(running.output)
     child.kill()
-    wait_until(lambda: f"{name} started again" in running.output[said:], f"a new {name}")
+    wait_until(lambda: f"{name} started again" in running.output[start:], f"a new {name}")
     wait_until(running.ready, "a ready platform")
     predict(running, "after the crash")
     run_batch(running)

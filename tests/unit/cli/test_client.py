@@ -78,14 +78,14 @@ def test_nobody_there() -> None:
         client.health()
 
 
-def test_that_it_tries_again_is_told_once() -> None:
-    told: list[str] = []
+def test_a_retry_is_reported_once() -> None:
+    messages: list[str] = []
     with (
         serving(FULL, FULL, ok({"id": "1"})) as service,
-        SlipwayClient(service.url, retry_seconds=20, on_retry=told.append) as client,
+        SlipwayClient(service.url, retry_seconds=20, on_retry=messages.append) as client,
     ):
         client.predict_text("text")
-    assert told == [f"{service.url} cannot answer at the moment: trying again for up to 20 s"]
+    assert messages == [f"{service.url} cannot answer at the moment: trying again for up to 20 s"]
 
 
 def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,19 +40,19 @@ def test_a_dead_service_comes_back(
     monkeypatch.setattr(service_process, "FIRST_BACKOFF_SECONDS", 0.01)
     service = make_service('import sys; sys.stderr.write("no luck\\n"); sys.exit(7)')
     service._backoff = 0.01
-    told: list[str] = []
+    messages: list[str] = []
 
-    def hear() -> bool:
-        said = service.supervise()
-        told.extend([said] if said else [])
-        return len(told) >= 4
+    def supervise_and_collect() -> bool:
+        message = service.supervise()
+        messages.extend([message] if message else [])
+        return len(messages) >= 4
 
     service.start()
-    until(hear)
-    assert told[0].startswith("trial ended (exit status 7): no luck [log: ")
-    assert told[0].endswith("starting it again in 0.01 s")
-    assert told[1] == "trial started again"
-    assert told[2].endswith("starting it again in 0.02 s")
+    until(supervise_and_collect)
+    assert messages[0].startswith("trial ended (exit status 7): no luck [log: ")
+    assert messages[0].endswith("starting it again in 0.01 s")
+    assert messages[1] == "trial started again"
+    assert messages[2].endswith("starting it again in 0.02 s")
     service.wait(10)
 
 

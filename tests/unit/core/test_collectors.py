@@ -19,8 +19,8 @@ BUCKETS = (0.5, 1, 2.5)
 def test_counters_and_histograms_are_exposed_like_the_client_library_s() -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     counters: tuple[Any, ...] = (
-        collectors.Counter("asked", "Help.", ["a", "b"], registry=ours),
-        prometheus_client.Counter("asked", "Help.", ["a", "b"], registry=theirs),
+        collectors.Counter("requests", "Help.", ["a", "b"], registry=ours),
+        prometheus_client.Counter("requests", "Help.", ["a", "b"], registry=theirs),
     )
     histograms: tuple[Any, ...] = (
         collectors.Histogram("took", "Help.", ["a"], buckets=BUCKETS, registry=ours),
