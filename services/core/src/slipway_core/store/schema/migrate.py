@@ -108,7 +108,7 @@ def main() -> int:
     except SlipwayError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1
-    outcome = "migrated to" if changed else "is already at"
+    outcome = "was migrated to" if changed else "is already at"
     sys.stdout.write(f"the database {outcome} revision {HEAD}\n")
     return 0
 
