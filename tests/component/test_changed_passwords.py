@@ -49,7 +49,7 @@ async def test_a_changed_password_of_the_database_is_used(
 
     role.execute(f"ALTER ROLE {ROLE} PASSWORD 'new'")
     role.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [ROLE]
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", [ROLE]
     )
     with pytest.raises(StoreUnavailable):
         await database.ping()
