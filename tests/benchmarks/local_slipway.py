@@ -59,7 +59,7 @@ def run_slipway(workers: int = 1) -> Iterator[RunningSlipway]:
     home = Home(folder)
     home.prepare(ServerAccount.choose())
     options = PlatformOptions(port=find_free_port(), workers=workers)
-    platform = LocalPlatform(home, options, say=lambda _: None)
+    platform = LocalPlatform(home, options, report=lambda _: None)
     try:
         platform.start()
         engines = _loaded_engines(home.logs / "inference.log")

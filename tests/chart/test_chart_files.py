@@ -21,7 +21,7 @@ ALERTS: list[dict[str, Any]] = [
     for path in sorted((CHART / "rules").glob("*.yaml"))
     for alert in yaml.safe_load(path.read_text())
 ]
-ERRORS = "services/core/src/slipway_core/errors.py"
+ERRORS = "services/core/src/slipway_core/errors/__init__.py"
 SECTIONS = ["Meaning", "Impact", "Diagnosis", "Mitigation"]
 
 

@@ -1,4 +1,4 @@
-"""The backlog of a queue, and its stores, as Prometheus sees them when no worker runs."""
+"""Metrics of the backlog and of the stores, also when no worker runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ import pytest
 from pydantic import SecretStr
 from tests.fixtures.batch import Batch
 from tests.fixtures.inference_app import open_app
-from tests.fixtures.services import StartInference
+from tests.fixtures.services import StartInference, kill_server
 
 from slipway_cli.local.servers.valkey import ValkeyServer
-from slipway_core.maintenance.backlog import CHUNKS_WAITING, DEPENDENCY_UP, QUEUE_DEPTH, measure
+from slipway_core.maintenance.backlog import measure
+from slipway_core.maintenance.metrics import CHUNKS_WAITING, DEPENDENCY_UP, QUEUE_DEPTH
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.postgres.database import Database
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.component
 
 
 def values(text: str) -> dict[str, float]:
-    """The series of the backlog and the dependencies in a page of metrics."""
+    """Return the series of the backlog and the dependencies in a text of metrics."""
     lines = re.findall(r"^(slipway_(?:batch_queue|batch_chunks|dep)\S+) (\S+)$", text, re.M)
     return {name: float(value) for name, value in lines}
 
@@ -54,7 +55,7 @@ async def test_a_store_that_is_away_is_down_and_its_figures_are_unknown(
 ) -> None:
     await measure(batch.chunks, batch.doorbell)
     assert value_of(QUEUE_DEPTH) == value_of(CHUNKS_WAITING) == 0
-    valkey_server.kill()
+    kill_server(valkey_server)
     await measure(batch.chunks, batch.doorbell)
     assert isnan(value_of(QUEUE_DEPTH))
     assert value_of(DEPENDENCY_UP.labels("queue")) == 0

@@ -1,4 +1,4 @@
-"""Webhooks against a real receiver: signed, repeated until taken, remembered by the database."""
+"""Webhook calls to a real receiver: signed, retried until accepted, kept in the database."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ import pytest
 from pydantic import SecretStr
 from tests.fixtures.batch import Batch, eventually, measure_lengths
 
-from slipway_core.maintenance.webhooks import deliver_due
+from slipway_core.maintenance.webhooks.sender import deliver_due
 
 pytestmark = pytest.mark.component
 
 
 @dataclass
 class Receiver:
-    """Answers each call with the next of `statuses` (the last one again and again)."""
+    """Responds to each call with the next of `statuses`; the last one is repeated."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=lambda: [200])
@@ -58,7 +58,7 @@ async def run_job(batch: Batch, url: str, texts: list[str]) -> UUID:
 
 
 async def make_due(batch: Batch) -> None:
-    """Do not wait for the pause between attempts."""
+    """Skip the pause before the next attempt."""
     url = batch.settings.database_url.get_secret_value()
     async with await psycopg.AsyncConnection.connect(url) as connection:
         await connection.execute(
@@ -73,8 +73,8 @@ async def test_a_finished_job_is_told_signed_and_once(batch: Batch, receiver: Re
     (head,), (body,) = receiver.heads, receiver.bodies
     assert head["request"] == "POST /hook?a=b HTTP/1.1"
     assert head["slipway-delivery"] == str(job_id)
-    told = json.loads(body)
-    assert {key: told[key] for key in ("task_id", "status", "total", "succeeded", "failed")} == {
+    summary = json.loads(body)
+    assert {key: summary[key] for key in ("task_id", "status", "total", "succeeded", "failed")} == {
         "task_id": str(job_id), "status": "partial", "total": 2, "succeeded": 1, "failed": 1,
     }  # fmt: skip
     fields = dict(part.split("=") for part in head["slipway-signature"].split(","))
@@ -161,8 +161,8 @@ async def test_two_senders_do_not_call_twice(batch: Batch, receiver: Receiver) -
 async def test_the_sweeper_delivers(batch: Batch, receiver: Receiver) -> None:
     await run_job(batch, receiver.url, ["a"])
 
-    async def told() -> bool:
+    async def delivered() -> bool:
         await batch.sweep()
         return bool(receiver.bodies)
 
-    await eventually(told)
+    await eventually(delivered)

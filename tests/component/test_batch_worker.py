@@ -1,4 +1,4 @@
-"""Batch workers on real servers: every item has one result, and the job's counters say so."""
+"""Batch workers on real servers: every item has one result, which the job counts."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ async def test_a_chunk_that_waits_for_its_turn_is_claimed_already(batch: Batch) 
     async def one_is_computed_and_both_are_claimed() -> bool:
         return bool(begun) and (await batch.chunks.backlog()).running == 2
 
-    async with batch.worker(compute, slots=2, at_once=1):
+    async with batch.worker(compute, slots=2, concurrency=1):
         job_id = await batch.submit([f"text {number}" for number in range(330)])
         await eventually(one_is_computed_and_both_are_claimed)
         assert len(begun) == 1
@@ -179,16 +179,16 @@ async def test_a_draining_worker_finishes_what_it_has(batch: Batch) -> None:
 async def test_a_worker_without_engines_leaves_chunks_to_others(
     batch: Batch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("slipway_batch.chunk_runner.NO_ENGINE_PAUSE_SECONDS", 0.1)
-    asked = asyncio.Event()
+    monkeypatch.setattr("slipway_batch.chunk_runner.NO_ENGINE_RETRY_SECONDS", 0.1)
+    checked = asyncio.Event()
 
     def never() -> bool:
-        asked.set()
+        checked.set()
         return False
 
     job_id = await batch.submit(["a"])
     async with batch.worker(measure_lengths, can_compute=never):
-        await asyncio.wait_for(asked.wait(), 30)
+        await asyncio.wait_for(checked.wait(), 30)
     assert (await batch.chunks.backlog()).waiting == 1
     async with batch.worker(measure_lengths):
         assert (await batch.finished(job_id)).succeeded == 1

@@ -1,4 +1,4 @@
-"""A password that is changed while a service runs: taken from its file with the next connection."""
+"""A password that changes while a service runs is read from its file at the next connection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.fixtures.batch import answers, eventually
 
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.errors import QueueUnavailable, StoreUnavailable
-from slipway_core.queue.client import ArqDoorbell
+from slipway_core.queue.doorbell import ArqDoorbell
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.postgres.database import Database
 
@@ -31,14 +31,16 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def role(database_url: str) -> Iterator[psycopg.Connection]:
-    """A role whose password is `old`, by the connection of one who may change it."""
+    """A role with the password `old`; yields a connection that may change it."""
     with psycopg.connect(database_url, autocommit=True) as owner:
         owner.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD 'old'")
         yield owner
         owner.execute(f"DROP ROLE {ROLE}")
 
 
-async def test_of_the_database(mounted: Path, role: psycopg.Connection) -> None:
+async def test_a_changed_password_of_the_database_is_used(
+    mounted: Path, role: psycopg.Connection
+) -> None:
     where = f"{role.info.host}:{role.info.port}/{role.info.dbname}"
     file = mounted / "slipway_database_url"
     file.write_text(f"postgresql://{ROLE}:old@{where}")
@@ -47,7 +49,7 @@ async def test_of_the_database(mounted: Path, role: psycopg.Connection) -> None:
 
     role.execute(f"ALTER ROLE {ROLE} PASSWORD 'new'")
     role.execute(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = %s", [ROLE]
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = %s", [ROLE]
     )
     with pytest.raises(StoreUnavailable):
         await database.ping()
@@ -57,7 +59,9 @@ async def test_of_the_database(mounted: Path, role: psycopg.Connection) -> None:
     await database.close()
 
 
-async def test_of_the_queue(mounted: Path, valkey_server: ValkeyServer) -> None:
+async def test_a_changed_password_of_the_queue_is_used(
+    mounted: Path, valkey_server: ValkeyServer
+) -> None:
     where = valkey_server.url.rpartition("@")[2]
     file = mounted / "slipway_redis_url"
     file.write_text(f"redis://{ROLE}:old@{where}")
@@ -82,11 +86,13 @@ async def test_of_the_queue(mounted: Path, valkey_server: ValkeyServer) -> None:
         owner.execute_command("ACL", "DELUSER", ROLE)
 
 
-def test_what_came_from_a_variable_stays(mounted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_url_from_a_variable_does_not_change(
+    mounted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SLIPWAY_REDIS_URL", "redis://variable:6379/0")
     (mounted / "slipway_redis_url").write_text("redis://file:6379/0")
     (mounted / "slipway_database_url").write_text("postgresql://file/slipway")
     settings = ServiceSettings.load()
-    assert settings.read_again("redis_url") == "redis://variable:6379/0"
+    assert settings.reload_secret("redis_url") == "redis://variable:6379/0"
     (mounted / "slipway_database_url").unlink()
-    assert settings.read_again("database_url") == "postgresql://file/slipway"
+    assert settings.reload_secret("database_url") == "postgresql://file/slipway"

@@ -1,4 +1,4 @@
-"""The embedded servers keep data through stops and crashes, and say clearly what is wrong."""
+"""The embedded servers keep data through stops and crashes, and explain what is wrong."""
 
 from __future__ import annotations
 
@@ -19,12 +19,14 @@ import psycopg
 import pytest
 import redis
 from tests.fixtures.local_platform import wait_until
+from tests.fixtures.services import kill_server
 
 from slipway_cli.local.servers.account import ServerAccount
 from slipway_cli.local.servers.binaries import ServerBinaries
+from slipway_cli.local.servers.errors import EmbeddedServerFailed
 from slipway_cli.local.servers.postgres import PostgresServer
 from slipway_cli.local.servers.valkey import ValkeyServer
-from slipway_core.errors import EmbeddedServerFailed, InvalidSettings
+from slipway_core.errors import InvalidSettings
 
 pytestmark = pytest.mark.component
 
@@ -79,7 +81,7 @@ def test_rows_survive_a_stop_and_a_crash(postgres: PostgresServer) -> None:
     with psycopg.connect(postgres.url) as connection:
         connection.execute("INSERT INTO kept VALUES (2)")
         connection.commit()
-        postgres.kill()
+        kill_server(postgres)
     assert postgres.pid is None
     postgres.start()
     assert postgres.port == port
@@ -93,7 +95,7 @@ def test_keys_survive_a_stop_and_a_crash(valkey: ValkeyServer) -> None:
         client.set("first", "1")
         # Waits until the append-only file has it on disk.
         client.execute_command("WAITAOF", 1, 0, 5000)
-        valkey.kill()
+        kill_server(valkey)
     valkey.start()
     with redis.Redis.from_url(valkey.url) as client:
         client.set("second", "2")
@@ -240,7 +242,7 @@ def test_a_port_taken_during_a_restart_is_named(
 ) -> None:
     for server in (postgres, valkey):
         server.start()
-        server.kill()
+        kill_server(server)
         with socket.socket() as occupier:
             occupier.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             # Children of a killed server hold its port until they notice.

@@ -1,9 +1,9 @@
-"""What kills a batch installation, one thing at a time and all of them in a loop.
+"""Crashes of the parts of a batch deployment, one at a time and all of them in a loop.
 
-Each test ends with the same claim: every item has exactly one result, none was lost, none counted
-twice, and whoever asked for the status meanwhile was told the truth.
+Each test ends with the same requirement: every item has exactly one result, none is lost or counted
+twice, and the status was correct at all times.
 
-Servers are started from the main thread: they are made to end with the thread that started them.
+Servers are started from the main thread, because they end with the thread that started them.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from tests.fixtures.batch import (
     assert_each_has_one_result,
     eventually,
 )
+from tests.fixtures.services import kill_server
 
 from slipway_cli.local.servers.postgres import PostgresServer
 from slipway_cli.local.servers.valkey import ValkeyServer
@@ -31,7 +32,7 @@ TEXTS = [f"text {number} " + "x" * (number % 50) for number in range(5_000)]
 
 
 async def begun(batch: Batch, job: object, done: int = 100) -> None:
-    """Until some of a job is done, so that a fault comes in the middle."""
+    """Wait until a job is partly done, so that the fault comes in the middle."""
 
     async def enough() -> bool:
         found: Job = await batch.jobs.get(job)  # type: ignore[arg-type]
@@ -65,7 +66,7 @@ async def test_kill_valkey_and_lose_all_it_knew(
     watch = StatusWatch(batch, job_id, len(TEXTS))
     watching = asyncio.create_task(watch.until_finished(120))
     await begun(batch, job_id)
-    valkey_server.kill()
+    kill_server(valkey_server)
     # Submitting goes on without a queue; the ring is lost.
     late = await batch.submit(["late"], ring=False)
     valkey_server.start()
@@ -85,7 +86,7 @@ async def test_kill_postgres_for_ten_seconds(
     watch = StatusWatch(batch, job_id, len(TEXTS))
     watching = asyncio.create_task(watch.until_finished(150))
     await begun(batch, job_id)
-    postgres_server.kill()
+    kill_server(postgres_server)
     await asyncio.sleep(10)
     postgres_server.start()
     await assert_complete(batch, await watching)
@@ -158,13 +159,13 @@ async def test_random_kills_in_a_loop(
             workers.kill(running.pop(0))
             running.append(workers.start())
         elif kind == "valkey":
-            valkey_server.kill()
+            kill_server(valkey_server)
             valkey_server.start()
             if chance.random() < 0.5:
                 with redis.Redis.from_url(valkey_server.url) as client:
                     client.flushall()
         else:
-            postgres_server.kill()
+            kill_server(postgres_server)
             await asyncio.sleep(chance.uniform(0, 2))
             postgres_server.start()
         rounds += 1

@@ -334,10 +334,10 @@ def test_what_follows_a_refused_request_in_its_packet_is_answered_after_it(
     assert [int(found) for found in re.findall(rb"HTTP/1.1 (\d+) ", answered)] == statuses
     with httpx2.Client(base_url=server.url) as client:
         counted = re.findall(
-            r'prediction_requests_total{code="(\w*)",modality="text",status="\w+"}',
+            r'prediction_requests_total{code="(\w*)",modality="text",status="(\w+)"}',
             client.get("/metrics").text,
         )
-    assert sorted(counted) == sorted(["InvalidInput", ""][: len(statuses)])
+    assert sorted(counted) == sorted([("InvalidInput", "error"), ("", "ok")][: len(statuses)])
 
 
 def test_many_requests_in_one_packet_are_answered_in_their_order(

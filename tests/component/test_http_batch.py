@@ -113,6 +113,27 @@ async def test_a_key_makes_repeating_safe(app: httpx2.AsyncClient, database_url:
     assert bad.json()["errors"][0]["field"] == "Idempotency-Key"
 
 
+@pytest.mark.parametrize(
+    ("settings", "host", "said"),
+    [
+        ({"webhook_secret": "secret", "webhook_allowed_hosts": "127.0.0.1"}, "localhost",
+         "public internet"),
+        ({"webhook_allowed_hosts": "127.0.0.1"}, "127.0.0.1", "SLIPWAY_WEBHOOK_SECRET"),
+    ],
+)  # fmt: skip
+async def test_webhooks_need_a_secret_and_an_allowed_host(
+    database_url: str, settings: dict[str, Any], host: str, said: str
+) -> None:
+    async with open_app(database_url=database_url, **settings) as (client, _):
+        response = await client.post(
+            "/predict/text/batch", json={"inputs": ["a"], "webhook_url": f"http://{host}:1/hook"}
+        )
+    assert response.status_code == 422
+    assert response.json()["code"] == "WebhookRefused"
+    assert said in response.json()["detail"]
+    assert _stored_inputs(database_url) == []
+
+
 async def test_links_are_right_behind_a_proxy_and_below_the_models_name(
     database_url: str,
 ) -> None:

@@ -209,15 +209,13 @@ def test_who_does_not_read_answers_is_not_read_either(
 ) -> None:
     package = write_python_package(tmp_path / "lavish", LAVISH, entrypoint="Lavish")
     server = start_inference(package)
+    answered = 'prediction_requests_total{code="",modality="text",status="ok"}'
 
     def is_answered(count: int) -> bool:
         """Whether so many are, before a second has passed."""
         until = time.monotonic() + 1
         while time.monotonic() < until:
-            if (
-                _metric(server, 'prediction_requests_total{code="",modality="text",status="ok"}')
-                >= count
-            ):
+            if _metric(server, answered) >= count:
                 return True
         return False
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.fixtures.inference_app import TABLE_MODEL, open_app
-from tests.fixtures.services import StartInference, wait_until
+from tests.fixtures.services import StartInference, kill_server, wait_until
 
 from slipway_cli.local.servers.postgres import PostgresServer
 from slipway_inference.app import Components
@@ -129,7 +129,7 @@ def test_predictions_go_on_without_the_database(
 
         predict()
         wait_until(lambda: health()["prediction_log"]["written"] == 1, what="the first row")
-        postgres_server.kill()
+        kill_server(postgres_server)
         wait_until(lambda: health()["database"] == "unavailable", what="the loss to be noticed")
         for _ in range(30):
             predict()

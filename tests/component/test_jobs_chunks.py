@@ -1,4 +1,4 @@
-"""Leases: who holds a chunk, who may write its results, and what happens when workers die of it."""
+"""Leases of chunks: who may store results, and what happens to chunks that kill workers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ async def claim(batch: Batch) -> Claim:
 
 
 async def end_leases(batch: Batch) -> None:
-    """As if every worker had died and its lease had run out."""
+    """Expire all leases, as if every worker had died."""
     await execute(batch, "UPDATE batch_chunks SET available_at = now() WHERE state = 'running'")
 
 
@@ -110,7 +110,7 @@ async def test_a_chunk_that_was_only_held_is_not_suspected(batch: Batch) -> None
 
 async def test_an_abandoned_chunk_pauses(batch: Batch) -> None:
     await batch.submit(["a"])
-    await batch.chunks.abandon(await claim(batch), timedelta(minutes=5))
+    await batch.chunks.retry_later(await claim(batch), timedelta(minutes=5))
     assert await batch.chunks.claim(LEASE) is None
 
 
@@ -241,7 +241,7 @@ async def test_a_chunk_that_nobody_wants_is_rung_more_and_more_rarely(batch: Bat
     async def is_rung_after(seconds: int) -> bool:
         ago = timedelta(seconds=seconds)
         await execute(batch, "UPDATE batch_chunks SET rung_at = now() - %s", ago)
-        return bool(await batch.chunks.take_rings(0, timedelta(seconds=5), 10))
+        return bool(await batch.chunks.reserve_rings(0, timedelta(seconds=5), 10))
 
     assert await is_rung_after(6)
     assert not await is_rung_after(6)
@@ -256,4 +256,4 @@ async def test_a_chunk_that_was_given_back_is_rung_at_once(batch: Batch) -> None
     await batch.submit(["a"])
     await execute(batch, "UPDATE batch_chunks SET rings = 1000")
     await batch.chunks.release(await claim(batch))
-    assert len(await batch.chunks.take_rings(0, timedelta(seconds=5), 10)) == 1
+    assert len(await batch.chunks.reserve_rings(0, timedelta(seconds=5), 10)) == 1

@@ -1,4 +1,4 @@
-"""The doorbell on a real Valkey: what is written there, and what a worker survives."""
+"""The doorbell and the queue worker on a real Valkey."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ import pytest
 import redis.asyncio
 from pydantic import SecretStr
 from tests.fixtures.batch import Batch, eventually, measure_lengths
+from tests.fixtures.services import kill_server
 
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.errors import InvalidSettings, QueueUnavailable
-from slipway_core.queue.client import ArqDoorbell
+from slipway_core.queue.doorbell import ArqDoorbell
 from slipway_core.settings import ServiceSettings
 
 pytestmark = pytest.mark.component
@@ -96,7 +97,7 @@ async def test_a_worker_outlives_restarts_of_the_queue(
     async with batch.worker(measure_lengths):
         await batch.finished(await batch.submit(["a"]))
         for _ in range(2):
-            valkey_server.kill()
+            kill_server(valkey_server)
             with pytest.raises(QueueUnavailable):
                 await batch.doorbell.ring(["x"])
             valkey_server.start()
@@ -118,7 +119,7 @@ async def test_what_is_computed_while_the_queue_is_away_is_not_lost(
     async with batch.worker(block):  # type: ignore[arg-type]
         job_id = await batch.submit(["a"])
         await computing.wait()
-        valkey_server.kill()
+        kill_server(valkey_server)
         release.set()
         assert (await batch.finished(job_id)).state == "succeeded"
         valkey_server.start()

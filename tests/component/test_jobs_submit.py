@@ -1,11 +1,10 @@
-"""Submitting batch jobs: all or nothing, once per key, in flat memory."""
+"""Submission of batch jobs: all or nothing, once per key, in constant memory."""
 
 from __future__ import annotations
 
 import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import psycopg
 import pytest
@@ -18,7 +17,6 @@ from slipway_core.errors import (
     RequestTimeout,
     StoreUnavailable,
     TaskNotFound,
-    WebhookRefused,
 )
 from slipway_core.store.identifiers import uuid7
 from slipway_core.store.jobs import JobRepository
@@ -191,14 +189,3 @@ async def test_a_task_that_never_was_is_not_found(batch: Batch) -> None:
         await batch.jobs.get(uuid7())
     with pytest.raises(TaskNotFound):
         await batch.jobs.cancel(uuid7())
-
-
-async def test_webhooks_need_a_secret_and_an_allowed_host(batch: Batch) -> None:
-    with pytest.raises(WebhookRefused, match="public internet"):
-        await batch.submit(["a"], webhook_url="http://localhost:1/hook")
-    without = batch.settings.model_copy(
-        update={"webhook_secret": type(batch.settings.webhook_secret)("")}
-    )
-    job = replace(batch.new_job(), webhook_url="http://127.0.0.1:1/hook")
-    with pytest.raises(WebhookRefused, match="SLIPWAY_WEBHOOK_SECRET"):
-        await JobRepository(batch.database, without).submit(job, as_items(["a"]))

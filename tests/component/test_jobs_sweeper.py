@@ -1,4 +1,4 @@
-"""What the sweeper mends: rings, deadlines, partitions."""
+"""The sweeper repairs rings, expires jobs and maintains partitions."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from tests.fixtures.batch import (
     eventually,
     measure_lengths,
 )
+from tests.fixtures.services import kill_server
 
 from slipway_cli.local.servers.postgres import PostgresServer
 from slipway_cli.local.servers.valkey import ValkeyServer
@@ -36,7 +37,7 @@ async def execute(batch: Batch, statement: str, *values: object) -> list[tuple[o
 
 
 async def quiet_is_over(batch: Batch) -> None:
-    """As if the last rings were some time ago."""
+    """Date the last rings a minute back."""
     await execute(batch, "UPDATE batch_chunks SET rung_at = now() - interval '1 minute'")
 
 
@@ -110,7 +111,7 @@ async def test_rings_of_work_that_is_not_done_stay(batch: Batch) -> None:
 async def test_a_job_submitted_without_a_queue_is_done_later(
     batch: Batch, valkey_server: ValkeyServer
 ) -> None:
-    valkey_server.kill()
+    kill_server(valkey_server)
     with pytest.raises(QueueUnavailable):
         await batch.submit(["a", "bb"])
     (job_id,) = (row[0] for row in await execute(batch, "SELECT id FROM batch_jobs"))
@@ -235,7 +236,7 @@ async def test_the_pool_comes_back_with_postgres(
     impatient = batch.settings.model_copy(update={"database_timeout_seconds": 1.0})
     database = await Database.open(impatient)
     await database.ping()
-    postgres_server.kill()
+    kill_server(postgres_server)
     with pytest.raises(StoreUnavailable):
         await database.ping()
     with pytest.raises(StoreUnavailable):

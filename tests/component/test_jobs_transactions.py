@@ -1,4 +1,4 @@
-"""A connection keeps its promise of all or nothing, also after somebody gave up on it."""
+"""Transactions stay atomic on a connection whose earlier user was cancelled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ async def fail_after_writing(batch: Batch, number: int) -> None:
 
 
 async def test_transactions_stay_whole_when_others_are_cancelled(batch: Batch) -> None:
-    """Cancelled at any point, a connection must not come back committing each statement."""
+    """A connection must not commit each statement after it was cancelled at any point."""
 
     async def give_up_after(turns: int) -> None:
         task = asyncio.create_task(batch.chunks.backlog())
@@ -42,7 +42,7 @@ async def test_transactions_stay_whole_when_others_are_cancelled(batch: Batch) -
 
 
 async def test_connections_to_a_demoted_node_are_given_up(batch: Batch) -> None:
-    """A failover that leaves connections open: they answer, and can no longer write."""
+    """After a failover connections can stay open to a node that is now read-only."""
     database = await Database.open(batch.settings.model_copy(update={"database_pool_size": 1}))
     async with database.transaction() as connection:
         await connection.execute("CREATE TABLE written (number integer)")

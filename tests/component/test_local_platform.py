@@ -1,4 +1,4 @@
-"""`slipway local`: it starts, says what to do, mends itself, and stops with the data kept."""
+"""`slipway local` starts, shows example commands, restarts what dies, and keeps the data."""
 
 from __future__ import annotations
 
@@ -118,9 +118,9 @@ def test_what_dies_is_started_again(running: RunningPlatform, words: str, name: 
         "a batch worker",
     )
     child = running.find_child(words)
-    said = len(running.output)
+    start = len(running.output)
     child.kill()
-    wait_until(lambda: f"{name} started again" in running.output[said:], f"a new {name}")
+    wait_until(lambda: f"{name} started again" in running.output[start:], f"a new {name}")
     wait_until(running.ready, "a ready platform")
     predict(running, "after the crash")
     run_batch(running)

@@ -1,4 +1,4 @@
-"""The migrations: up, down, up again, and the same schema as the tables say."""
+"""The migrations: upgrade, downgrade, upgrade again, and the schema of the tables."""
 
 from __future__ import annotations
 
@@ -93,8 +93,8 @@ def test_several_processes_may_migrate_at_once(empty_database_url: str) -> None:
         ).stdout
 
     with ThreadPoolExecutor(3) as threads:
-        said = list(threads.map(run, range(3)))
-    assert all(f"revision {migrate.HEAD}" in line for line in said)
+        outputs = list(threads.map(run, range(3)))
+    assert all(f"revision {migrate.HEAD}" in line for line in outputs)
     assert "batch_results" in table_names(empty_database_url)
 
 

@@ -1,4 +1,4 @@
-"""The prediction log: what was written is read back, newest first, by filter and page."""
+"""The prediction log: records are read back unchanged, newest first, by filter and page."""
 
 from __future__ import annotations
 

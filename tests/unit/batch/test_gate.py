@@ -13,7 +13,7 @@ async def settle() -> None:
 
 
 class Visit:
-    """A task that stays inside the gate until it is told to leave."""
+    """A task that stays inside the gate until `leave` is set."""
 
     def __init__(self, gate: Gate, *, alone: bool) -> None:
         self.inside = False

@@ -1,4 +1,4 @@
-"""A chunk is computed in slices that are bounded in tokens and in bytes."""
+"""A chunk is computed in slices with a limit of tokens and of bytes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_slices_keep_to_the_tokens() -> None:
 
 
 def test_slices_keep_to_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(slices, "SLICE_BYTES", 10)
+    monkeypatch.setattr(slices, "MAX_SLICE_BYTES", 10)
     assert sizes([b"x" * 4, b"x" * 4, b"x" * 4, b"x" * 40, b"x"], 1_000) == [2, 1, 1, 1]
 
 

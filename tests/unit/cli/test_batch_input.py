@@ -1,4 +1,4 @@
-"""Files of inputs become NDJSON lines."""
+"""Files of inputs are read as NDJSON lines."""
 
 from __future__ import annotations
 

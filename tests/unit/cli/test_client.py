@@ -1,4 +1,4 @@
-"""The client tries again where that helps, and turns refusals into words."""
+"""The client retries where that can help, and explains rejected requests."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_a_full_queue_is_tried_again() -> None:
 def test_patience_ends() -> None:
     with (
         serving(*[FULL] * 20) as service,
-        SlipwayClient(service.url, patience_seconds=0.5) as client,
+        SlipwayClient(service.url, retry_seconds=0.5) as client,
         pytest.raises(ServiceUnavailable, match="full"),
     ):
         client.predict_text("text")
@@ -37,7 +37,7 @@ def test_a_long_retry_after_is_not_waited_for_in_vain() -> None:
     full = (429, {**FULL[1], "Retry-After": "600"}, FULL[2])
     with (
         serving(full) as service,
-        SlipwayClient(service.url, patience_seconds=5) as client,
+        SlipwayClient(service.url, retry_seconds=5) as client,
         pytest.raises(ServiceUnavailable),
     ):
         client.predict_text("text")
@@ -70,7 +70,7 @@ def test_a_field_that_the_message_names_is_not_said_twice() -> None:
 def test_nobody_there() -> None:
     url = f"http://127.0.0.1:{find_free_port()}"
     with (
-        SlipwayClient(url, patience_seconds=0) as client,
+        SlipwayClient(url, retry_seconds=0) as client,
         pytest.raises(
             ServiceUnavailable, match=rf"{url} cannot be reached.*is the service running"
         ),
@@ -78,14 +78,14 @@ def test_nobody_there() -> None:
         client.health()
 
 
-def test_that_it_tries_again_is_told_once() -> None:
-    told: list[str] = []
+def test_a_retry_is_reported_once() -> None:
+    messages: list[str] = []
     with (
         serving(FULL, FULL, ok({"id": "1"})) as service,
-        SlipwayClient(service.url, patience_seconds=20, say=told.append) as client,
+        SlipwayClient(service.url, retry_seconds=20, on_retry=messages.append) as client,
     ):
         client.predict_text("text")
-    assert told == [f"{service.url} cannot answer at the moment: trying again for up to 20 s"]
+    assert messages == [f"{service.url} cannot answer at the moment: trying again for up to 20 s"]
 
 
 def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,4 +1,4 @@
-"""Commands tell what is wrong before they do anything, and what is needed when they fail later."""
+"""Commands report errors before they submit anything, and the task_id before later ones."""
 
 from __future__ import annotations
 

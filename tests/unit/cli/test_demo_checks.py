@@ -1,4 +1,4 @@
-"""The demo notices what is wrong."""
+"""The demo detects wrong results."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from slipway_cli.demo_checks import DemoFailed, check_results, cosine, metric_va
 
 METRICS = """# HELP prediction_requests_total Requests
 # TYPE prediction_requests_total counter
-prediction_requests_total{modality="text",status="ok"} 6.0
-prediction_requests_total{modality="text",status="InvalidInput"} 2.0
-prediction_requests_total_other{modality="text",status="ok"} 9.0
+prediction_requests_total{code="",modality="text",status="ok"} 6.0
+prediction_requests_total{code="InvalidInput",modality="text",status="error"} 2.0
+prediction_requests_total_other{code="",modality="text",status="ok"} 9.0
 up 1.0
 """
 
 
 def test_metric_value() -> None:
-    labels = {"modality": "text", "status": "ok"}
+    labels = {"code": "", "modality": "text", "status": "ok"}
     assert metric_value(METRICS, "prediction_requests_total", labels) == 6
     assert metric_value(METRICS, "up", {}) == 1
     assert metric_value(METRICS, "prediction_requests_total", {"modality": "image"}) == 0

@@ -1,4 +1,4 @@
-"""The home of a local installation is private, keeps its passwords, and has one owner at a time."""
+"""The home of a local installation is private, keeps its passwords and has one user at a time."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_others_see_nothing(tmp_path: Path) -> None:
 
 def test_the_second_owner_learns_who_the_first_is(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    said = rf"already runs on .* \(process {os.getpid()} at http://here:1\): stop it with `kill"
-    with home.lock("http://here:1"), pytest.raises(InvalidSettings, match=said):  # noqa: SIM117
+    message = rf"already runs on .* \(process {os.getpid()} at http://here:1\): stop it with `kill"
+    with home.lock("http://here:1"), pytest.raises(InvalidSettings, match=message):  # noqa: SIM117
         with home.lock("http://there:2"):
             pass
     with home.lock("http://there:2"):

@@ -1,4 +1,4 @@
-"""A service that dies is started again, ever later; its log is bounded."""
+"""A service that dies is restarted with backoff; its log is bounded."""
 
 from __future__ import annotations
 
@@ -37,23 +37,23 @@ def until(condition: Callable[[], object], seconds: float = 20) -> None:
 def test_a_dead_service_comes_back(
     make_service: Callable[[str], ServiceProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(service_process, "FIRST_DELAY_SECONDS", 0.01)
+    monkeypatch.setattr(service_process, "FIRST_BACKOFF_SECONDS", 0.01)
     service = make_service('import sys; sys.stderr.write("no luck\\n"); sys.exit(7)')
-    service._delay = 0.01
-    told: list[str] = []
+    service._backoff = 0.01
+    messages: list[str] = []
 
-    def hear() -> bool:
-        said = service.tend()
-        told.extend([said] if said else [])
-        return len(told) >= 4
+    def supervise_and_collect() -> bool:
+        message = service.supervise()
+        messages.extend([message] if message else [])
+        return len(messages) >= 4
 
     service.start()
-    until(hear)
-    assert told[0].startswith("trial ended (exit status 7): no luck [log: ")
-    assert told[0].endswith("starting it again in 0.01 s")
-    assert told[1] == "trial started again"
-    assert told[2].endswith("starting it again in 0.02 s")
-    service.wait_stopped(10)
+    until(supervise_and_collect)
+    assert messages[0].startswith("trial ended (exit status 7): no luck [log: ")
+    assert messages[0].endswith("starting it again in 0.01 s")
+    assert messages[1] == "trial started again"
+    assert messages[2].endswith("starting it again in 0.02 s")
+    service.wait(10)
 
 
 def test_a_killed_service_is_named_by_its_signal(
@@ -61,11 +61,11 @@ def test_a_killed_service_is_named_by_its_signal(
 ) -> None:
     service = make_service("import time; time.sleep(60)")
     service.start()
-    assert service.tend() is None
+    assert service.supervise() is None
     assert service._process is not None
     service._process.send_signal(signal.SIGKILL)
     until(lambda: service.exit_status is not None)
-    assert "killed by SIGKILL" in (service.tend() or "")
+    assert "killed by SIGKILL" in (service.supervise() or "")
 
 
 def test_one_that_does_not_stop_is_killed(
@@ -80,15 +80,15 @@ def test_one_that_does_not_stop_is_killed(
     service.start()
     log = tmp_path / "trial.log"
     until(lambda: log.exists() and "deaf" in log.read_text())
-    service.ask_to_stop()
-    service.wait_stopped(0.1)
+    service.terminate()
+    service.wait(0.1)
     assert service.exit_status == -signal.SIGKILL
 
 
 def test_the_log_is_bounded_and_knows_the_last_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_file, "LARGEST_BYTES", 1000)
+    monkeypatch.setattr(log_file, "MAX_FILE_BYTES", 1000)
     monkeypatch.setattr(log_file, "READ_BYTES", 100)
     log = LogFile(tmp_path / "x.log")
     lines = [b'{"level": "info", "event": "fine"}\n'] * 300

@@ -1,4 +1,4 @@
-"""Log lines: one JSON object each, for our own and for libraries' lines."""
+"""Log lines are JSON objects, those of libraries included."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from slipway_core.observability.logging import (
+from slipway_core.observability.logging import configure_logging
+from slipway_core.observability.request_lines import (
     bind_request,
-    configure_logging,
     flush_request_lines,
     read_trace_id,
     request_fields,
@@ -141,8 +141,9 @@ def test_a_request_line_comes_before_what_follows_it_and_before_the_end(
 ) -> None:
     code = (
         "import asyncio, logging, structlog\n"
-        "from slipway_core.observability.logging import configure_logging, flush_request_lines\n"
-        "from slipway_core.observability.logging import write_request_line\n"
+        "from slipway_core.observability.logging import configure_logging\n"
+        "from slipway_core.observability.request_lines import flush_request_lines\n"
+        "from slipway_core.observability.request_lines import write_request_line\n"
         "async def main():\n"
         "    write_request_line(logging.INFO, 'slipway.access', 'request', {})\n"
         "configure_logging('info')\n"

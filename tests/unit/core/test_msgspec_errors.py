@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from slipway_core.msgspec_errors import Violation, parse_message
+from slipway_core.errors.msgspec_messages import Violation, parse_message
 
 
 class Leaf(msgspec.Struct, forbid_unknown_fields=True):

@@ -1,4 +1,4 @@
-"""Vectors and JSON as PostgreSQL takes them, and the cutting of jobs into chunks."""
+"""Values as PostgreSQL stores them, the division of jobs into chunks, and partitions."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway_core.store.postgres.float_array import decode_float_array, encode_float_array
-from slipway_core.store.postgres.json_text import has_nul, storable_json, storable_text
+from slipway_core.store.postgres.jsonb import has_nul, storable_json, storable_text
 from slipway_core.store.schema.partitions import MONTHS_AHEAD, PARTITIONED, Month, create_statements
-from slipway_core.store.submission import ChunkCutter, SubmissionLimits
-from slipway_core.store.suspects import LAST_ATTEMPT, plan_split
+from slipway_core.store.splitting import MAX_ATTEMPTS, plan_split
+from slipway_core.store.submission import ChunkSizes, SubmissionLimits
 
 JSON_VALUES = st.recursive(
     st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.text(),
@@ -55,12 +55,12 @@ def test_text_without_nul_and_surrogates() -> None:
 
 @given(st.lists(st.integers(1, 30_000), min_size=1, max_size=300))
 def test_chunks_hold_every_input_and_keep_to_both_limits(tokens: list[int]) -> None:
-    cutter = ChunkCutter(SubmissionLimits(chunk_tokens=16_384, chunk_items=20, max_items=1_000))
+    sizes = ChunkSizes(SubmissionLimits(chunk_tokens=16_384, chunk_items=20, max_items=1_000))
     for cost in tokens:
-        cutter.add(cost, 1)
-    assert sum(cutter.counts) == len(tokens)
+        sizes.add(cost, 1)
+    assert sum(sizes.counts) == len(tokens)
     first = 0
-    for count in cutter.counts:
+    for count in sizes.counts:
         part = tokens[first : first + count]
         assert 1 <= count <= 20
         assert count == 1 or sum(part) <= 16_384
@@ -68,16 +68,16 @@ def test_chunks_hold_every_input_and_keep_to_both_limits(tokens: list[int]) -> N
 
 
 def test_chunks_of_large_inputs_are_cut_by_their_size() -> None:
-    cutter = ChunkCutter(SubmissionLimits(chunk_tokens=16_384, chunk_items=20, max_items=1_000))
+    sizes = ChunkSizes(SubmissionLimits(chunk_tokens=16_384, chunk_items=20, max_items=1_000))
     for megabytes in (20, 12, 1, 40, 1, 1):
-        cutter.add(1, megabytes * 1024 * 1024)
-    assert cutter.counts == [2, 1, 1, 2]
+        sizes.add(1, megabytes * 1024 * 1024)
+    assert sizes.counts == [2, 1, 1, 2]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 50, 1_000])
 def test_the_guilty_input_is_alone_before_the_last_attempt(count: int) -> None:
     size, attempts = count, 0
-    while attempts < LAST_ATTEMPT:
+    while attempts < MAX_ATTEMPTS:
         parts = plan_split(size, attempts)
         assert sum(parts) == size
         assert min(parts) >= 1

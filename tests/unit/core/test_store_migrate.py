@@ -1,4 +1,4 @@
-"""What the quick check of the schema's revision relies on."""
+"""The revision that the migration compares with, and what it imports."""
 
 from __future__ import annotations
 

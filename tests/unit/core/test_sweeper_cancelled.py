@@ -1,4 +1,4 @@
-"""The sweeper's end: what a driver raises for a cancelled statement is not a failure."""
+"""The error of a driver for a cancelled statement is not logged as a failure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A sweep looks at everything, whatever of it fails."""
+"""A sweep runs all its steps, even if some fail."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from slipway_core.errors import StoreUnavailable
 from slipway_core.maintenance import sweeper
 from slipway_core.settings import ServiceSettings
 
-PARTS = ("_mend_rings", "_expire", "_deliver", "_maintain_partitions")
+PARTS = ("_repair_rings", "_expire_jobs", "_deliver", "_check_partitions")
 
 
 @pytest.mark.parametrize("failing", PARTS)

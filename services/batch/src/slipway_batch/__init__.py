@@ -1,0 +1,1 @@
+"""The batch worker, which computes the chunks of batch jobs."""

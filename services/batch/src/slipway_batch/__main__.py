@@ -11,10 +11,10 @@ from slipway_core.observability.logging import configure_logging
 
 
 def main() -> int:
-    """The exit status: 0, 1 when the worker cannot run, 2 when a setting is wrong."""
+    """Return the exit status: 0, 1 when the worker cannot run, 2 when a setting is invalid."""
     parser = argparse.ArgumentParser(prog="slipway-batch", description=__doc__)
     parser.add_argument(
-        "--print-settings", action="store_true", help="show every setting and what it is"
+        "--print-settings", action="store_true", help="print every setting with its description"
     )
     arguments = parser.parse_args()
     try:
@@ -26,7 +26,7 @@ def main() -> int:
         sys.stdout.write(settings.describe() + "\n")
         return 0
     configure_logging(settings.log_level)
-    from slipway_batch.worker import serve
+    from slipway_batch.worker import serve  # imported late, so that --print-settings is fast
 
     return serve(settings)
 

@@ -1,4 +1,4 @@
-"""Answers one ring: claims a chunk, computes it, writes its results."""
+"""Handling of a ring: claim a chunk, compute it, store its results."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from slipway_core.inputs.items import Item, Outcome
 from slipway_core.inputs.stored_form import from_stored
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.records import Claim, ItemResult
-from slipway_core.store.suspects import FIRST_SUSPICION
+from slipway_core.store.splitting import ATTEMPTS_BEFORE_SPLIT
 
 log = structlog.get_logger("slipway.batch")
 
-STORE_PAUSE_SECONDS = 1.0
+STORE_RETRY_SECONDS = 1.0
 RELEASE_TIMEOUT_SECONDS = 5
-NO_ENGINE_PAUSE_SECONDS = 5.0
+NO_ENGINE_RETRY_SECONDS = 5.0
 FAILURE_PAUSE = timedelta(seconds=5)
 
 
 class ChunkRunner:
     """Computes chunks of one queue.
 
-    compute: turns Items into as many Outcomes. lease: how long a chunk is ours without news of us.
-    timeout_seconds: longest computation of a chunk; waiting for the database does not count.
-    at_once: how many chunks are computed at a time; others that are claimed wait for their turn, or
-    all would end at the same time, and nothing be computed while their results are written.
-    can_compute: says no while there is no engine; chunks are left to other workers then, for their
-    attempts are counted.
+    compute: returns an Outcome for each Item. lease: time after which another worker may take a
+    chunk whose lease is not renewed. timeout_seconds: limit of the computation of a chunk, without
+    waits for the database. concurrency: chunks computed at the same time. More may be claimed: they
+    wait, so that computation goes on while the results of others are stored. can_compute: returns
+    False while no engine is loaded; chunks are then left to other workers, since each claim that
+    fails counts as an attempt.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class ChunkRunner:
         *,
         lease: timedelta,
         timeout_seconds: float,
-        at_once: int,
+        concurrency: int,
         can_compute: Callable[[], bool] = lambda: True,
     ) -> None:
         self._chunks = chunks
@@ -57,30 +57,30 @@ class ChunkRunner:
         self._lease = lease
         self._timeout_seconds = timeout_seconds
         self._can_compute = can_compute
-        self._turns = asyncio.Semaphore(at_once)
+        self._computing = asyncio.Semaphore(concurrency)
         self._gate = Gate()
-        self._held: set[UUID] = set()
+        self._leases: set[UUID] = set()
 
-    async def answer(self) -> float | None:
-        """Work on the oldest chunk there is, whichever the ring was for.
+    async def run_oldest(self) -> float | None:
+        """Run the oldest chunk that can be claimed, whichever the ring was for.
 
-        Returns None, or after how many seconds to ring again because the database is away, or no
-        engine can compute.
+        Return None, or the seconds after which to retry because the database is unavailable or no
+        engine is loaded.
         """
         if not self._can_compute():
             log.warning("no chunk was claimed", cause="no engine has the model loaded")
-            return NO_ENGINE_PAUSE_SECONDS
+            return NO_ENGINE_RETRY_SECONDS
         try:
-            claim = await self._chunks.claim(self._lease, list(self._held))
+            claim = await self._chunks.claim(self._lease, list(self._leases))
         except StoreUnavailable as error:
             log.warning("no chunk was claimed", code=error.code, cause=error.message)
-            return STORE_PAUSE_SECONDS
+            return STORE_RETRY_SECONDS
         if claim is not None:
-            self._held.add(claim.lease_token)
+            self._leases.add(claim.lease_token)
             try:
                 await self._run(claim)
             finally:
-                self._held.discard(claim.lease_token)
+                self._leases.discard(claim.lease_token)
         return None
 
     async def _run(self, claim: Claim) -> None:
@@ -88,54 +88,56 @@ class ChunkRunner:
         try:
             async with (
                 keep_lease(self._chunks, claim, self._lease),
-                self._gate.enter(alone=claim.attempt > FIRST_SUSPICION),
+                self._gate.enter(alone=claim.attempt > ATTEMPTS_BEFORE_SPLIT),
             ):
-                await self._work(claim)
+                await self._compute_and_store(claim)
         except asyncio.CancelledError:
-            await self._give_back(self._chunks.release(claim))
+            await _try_to_return(self._chunks.release(claim))
             CHUNKS.labels("released").inc()
             raise
         except Exception as error:
             code = error.code if isinstance(error, SlipwayError) else type(error).__name__
             log.exception("a chunk failed", task_id=str(claim.job_id), chunk=claim.chunk, code=code)
-            await self._give_back(self._chunks.abandon(claim, FAILURE_PAUSE))
+            await _try_to_return(self._chunks.retry_later(claim, FAILURE_PAUSE))
             CHUNKS.labels("failed").inc()
         else:
             CHUNK_SECONDS.observe(time.monotonic() - started)
 
-    async def _work(self, claim: Claim) -> None:
+    async def _compute_and_store(self, claim: Claim) -> None:
         """Compute a chunk and store its results.
 
-        Both inside the gate: until its results are stored a chunk can suffer from what runs beside.
+        Both happen inside the gate: a chunk that kills the worker also loses the results of others
+        that are not stored yet.
         """
-        async with self._turns:
-            if not await _persist(partial(self._chunks.begin, claim)):
+        async with self._computing:
+            if not await _until_stored(partial(self._chunks.begin, claim)):
                 CHUNKS.labels("refused").inc()
                 return
             async with asyncio.timeout(self._timeout_seconds):
                 outcomes = await self._compute(_items(claim))
         results = _results(claim, outcomes)
-        written = await _persist(partial(self._chunks.complete, claim, results))
-        CHUNKS.labels("done" if written else "refused").inc()
-        if written:
+        stored = await _until_stored(partial(self._chunks.complete, claim, results))
+        CHUNKS.labels("done" if stored else "refused").inc()
+        if stored:
             for result in results:
                 ITEMS.labels(result.error_code or "ok").inc()
 
-    async def _give_back(self, giving: Awaitable[None]) -> None:
-        # When this fails the lease runs out, which has the same effect later.
-        with suppress(StoreUnavailable, TimeoutError):
-            async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
-                await giving
 
-
-async def _persist(write: Callable[[], Awaitable[bool]]) -> bool:
-    """Write for as long as it takes: computing the chunk again would take longer."""
+async def _until_stored(write: Callable[[], Awaitable[bool]]) -> bool:
+    """Retry `write` without limit: computing the chunk again would take longer."""
     while True:
         try:
             return await write()
         except StoreUnavailable as error:
             log.warning("a chunk waits for the database", code=error.code, cause=error.message)
-            await asyncio.sleep(STORE_PAUSE_SECONDS)
+            await asyncio.sleep(STORE_RETRY_SECONDS)
+
+
+async def _try_to_return(returning: Awaitable[None]) -> None:
+    """Return a chunk to the queue; if that fails, its lease expires and has the same effect."""
+    with suppress(StoreUnavailable, TimeoutError):
+        async with asyncio.timeout(RELEASE_TIMEOUT_SECONDS):
+            await returning
 
 
 def _items(claim: Claim) -> list[Item]:

@@ -1,4 +1,4 @@
-"""A small HTTP endpoint for probes and Prometheus: /livez, /readyz and /metrics."""
+"""The HTTP server of a batch worker for probes and Prometheus: /livez, /readyz and /metrics."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from slipway_core.errors import InvalidSettings
 
 REQUEST_TIMEOUT_SECONDS = 5
-_LONGEST_HEAD = 16 * 1024
+_MAX_HEAD_BYTES = 16 * 1024
 
 
 class HealthServer:
-    """Answers GET requests, one per connection. `is_ready` says whether work is being done."""
+    """Serves GET requests, one per connection.
+
+    is_ready: returns whether the worker takes chunks.
+    """
 
     def __init__(self, is_ready: Callable[[], bool]) -> None:
         self._is_ready = is_ready
@@ -22,9 +25,11 @@ class HealthServer:
         self.port = 0
 
     async def start(self, host: str, port: int) -> None:
-        """Listen; raises InvalidSettings when the port cannot be had."""
+        """Listen. Raises InvalidSettings when the port cannot be bound."""
         try:
-            self._server = await asyncio.start_server(self._serve, host, port, limit=_LONGEST_HEAD)
+            self._server = await asyncio.start_server(
+                self._serve, host, port, limit=_MAX_HEAD_BYTES
+            )
         except OSError as error:
             raise InvalidSettings(
                 f"port {port} of {host} cannot be used for health checks ({error.strerror}): "
@@ -41,18 +46,18 @@ class HealthServer:
         try:
             async with asyncio.timeout(REQUEST_TIMEOUT_SECONDS):
                 head = await reader.readuntil(b"\r\n\r\n")
-                writer.write(self._answer(head))
+                writer.write(self._respond(head))
                 await writer.drain()
         except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # a client that goes away, dawdles or talks too much gets no answer
+            pass  # no response to a client that disconnects, is too slow or sends too much
         finally:
             writer.close()
 
-    def _answer(self, head: bytes) -> bytes:
+    def _respond(self, head: bytes) -> bytes:
         method, _, rest = head.partition(b" ")
         path = rest.split(b" ", 1)[0].split(b"?", 1)[0]
         if method != b"GET":
-            return _response("405 Method Not Allowed", b"only GET is answered\n")
+            return _response("405 Method Not Allowed", b"only GET is allowed\n")
         if path == b"/livez":
             return _response("200 OK", b"ok\n")
         if path == b"/readyz":
@@ -63,12 +68,12 @@ class HealthServer:
             )
         if path == b"/metrics":
             return _response("200 OK", generate_latest(), CONTENT_TYPE_LATEST)
-        return _response("404 Not Found", b"there are /livez, /readyz and /metrics\n")
+        return _response("404 Not Found", b"the paths are /livez, /readyz and /metrics\n")
 
 
-def _response(status: str, body: bytes, kind: str = "text/plain; charset=utf-8") -> bytes:
+def _response(status: str, body: bytes, content_type: str = "text/plain; charset=utf-8") -> bytes:
     head = (
-        f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
+        f"HTTP/1.1 {status}\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n"
         "Connection: close\r\n\r\n"
     )
     return head.encode() + body

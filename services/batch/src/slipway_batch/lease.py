@@ -1,4 +1,4 @@
-"""Keeps the lease of a chunk while it is computed."""
+"""Renewal of the lease of a chunk while it is computed."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ RENEWALS_PER_LEASE = 3
 async def keep_lease(
     chunks: ChunkRepository, claim: Claim, lease: timedelta
 ) -> AsyncIterator[None]:
-    """Renew the lease within the block.
+    """Renew a lease within the block.
 
-    A lease that is lost ends nothing: the results are refused when they are written.
+    A lost lease does not interrupt the block: the results are rejected when they are stored.
     """
     renewing = asyncio.create_task(_renew(chunks, claim, lease))
     try:
@@ -42,5 +42,5 @@ async def _renew(chunks: ChunkRepository, claim: Claim, lease: timedelta) -> Non
                 log.info("lost a lease", task_id=str(claim.job_id), chunk=claim.chunk)
                 return
         except StoreUnavailable as error:
-            # While the database is away nobody else can take the chunk either.
+            # While the database is unavailable, no other worker can take the chunk either.
             log.warning("a lease was not renewed", code=error.code, cause=error.message)

@@ -1,4 +1,4 @@
-"""Settings of the batch worker: what it shares with the inference server, and its own times."""
+"""Settings of the batch worker: those shared with the inference server, and its own."""
 
 from __future__ import annotations
 
@@ -8,22 +8,20 @@ from slipway_core.settings import ServiceSettings
 
 
 class BatchSettings(ServiceSettings):
-    """What the batch worker is told by its environment."""
+    """Settings of one batch worker."""
 
     lease_seconds: float = Field(
-        15, gt=0, le=600, description="Time after which the work of a worker that died is redone."
+        15, gt=0, le=600, description="Time after which the chunks of a dead worker are taken over."
     )
     chunk_timeout_seconds: float = Field(
-        600, gt=0, le=86_400, description="Longest computation of one chunk."
+        600, gt=0, le=86_400, description="Maximum time to compute one chunk."
     )
     drain_seconds: float = Field(
         20, ge=0, le=3600, description="Time to finish running chunks after SIGTERM."
     )
-    sweep_seconds: float = Field(
-        5, gt=0, le=300, description="Pause between looks for forgotten work."
-    )
+    sweep_seconds: float = Field(5, gt=0, le=300, description="Pause between maintenance sweeps.")
     metrics_host: str = Field(
-        "127.0.0.1", description="Address of the health endpoint; 0.0.0.0 in a container."
+        "127.0.0.1", description="Address of the health server; 0.0.0.0 in a container."
     )
     metrics_port: int = Field(
         0, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 for none."

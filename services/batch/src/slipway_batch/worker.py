@@ -1,4 +1,4 @@
-"""The batch worker: a model's engines, a queue of rings, and the store that says what to do."""
+"""The batch worker process: engines, a queue of rings, and the store that holds the work."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from slipway_core.errors import SlipwayError
 from slipway_core.inputs.cost import estimate_tokens
 from slipway_core.inputs.items import Item, Outcome
 from slipway_core.maintenance.sweeper import keep_sweeping
-from slipway_core.queue.client import ArqDoorbell
+from slipway_core.queue.doorbell import ArqDoorbell
 from slipway_core.queue.worker import QueueWorker
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.postgres.database import Database
@@ -30,13 +30,13 @@ from slipway_core.tasks import cancel_and_wait
 log = structlog.get_logger("slipway.batch")
 
 BATCH_FACTOR = 4
-"""How many times as large as a server's batches those of a worker may be: nobody waits for one, and
-a text model computes up to a tenth more with them.
+"""Factor by which batches of a worker are larger than those of a server. No request waits for them,
+and a text model computes up to a tenth more this way.
 """
 
 
 class BatchWorker:
-    """One worker process from start to end. `run` returns when `stop` was called."""
+    """One worker process. `run` returns after `stop` was called."""
 
     def __init__(self, settings: BatchSettings) -> None:
         self._settings = settings
@@ -44,22 +44,22 @@ class BatchWorker:
         self._pool: EnginePool | None = None
 
     def stop(self) -> None:
-        """Take no more chunks, finish those that run, then end."""
+        """Take no more chunks, finish the running ones, then end."""
         if not self._stop.is_set():
             log.info("draining")
         self._stop.set()
 
     async def run(self) -> None:
-        """Serve the queue. Raises InvalidSettings and ModelError when that cannot begin."""
+        """Serve the queue. Raises InvalidSettings or ModelError when the worker cannot start."""
         health = HealthServer(lambda: self._can_compute() and not self._stop.is_set())
         if self._settings.metrics_port:
             await health.start(self._settings.metrics_host, self._settings.metrics_port)
         try:
-            async with AsyncExitStack() as opened:
+            async with AsyncExitStack() as stack:
                 database = await Database.open(self._settings)
-                opened.push_async_callback(database.close)
+                stack.push_async_callback(database.close)
                 doorbell = await ArqDoorbell.connect(self._settings)
-                opened.push_async_callback(doorbell.close)
+                stack.push_async_callback(doorbell.close)
                 await self._serve(database, doorbell)
         finally:
             await health.close()
@@ -72,13 +72,13 @@ class BatchWorker:
             keep_sweeping(database, doorbell, self._settings, self._settings.sweep_seconds)
         )
         try:
-            await self._answer_rings(database, pool)
+            await self._handle_rings(database, pool)
         finally:
             await cancel_and_wait(sweeping)
             await pool.close()
 
     async def _start_engines(self) -> EnginePool | None:
-        """Load the model; None when the worker was stopped before it was loaded."""
+        """Load the model. Return None when the worker was stopped first."""
         starting = asyncio.create_task(EnginePool.start(self._settings))
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({starting, stopping}, return_when=asyncio.FIRST_COMPLETED)
@@ -96,11 +96,11 @@ class BatchWorker:
         return pool
 
     def _can_compute(self) -> bool:
-        """Whether an engine has the model loaded: one that cannot be replaced takes its time."""
+        """Return whether an engine has the model loaded; after a crash it takes time to reload."""
         return self._pool is not None and self._pool.alive > 0
 
     def _compute_on(self, pool: EnginePool) -> Compute:
-        """Shares the items of chunks out among the lanes of all engines."""
+        """Return a function that distributes items over the lanes of all engines."""
         all_lanes = pool.size * pool.info.lanes
         max_batch_tokens = BATCH_FACTOR * self._settings.max_batch_tokens
         estimate = partial(estimate_tokens, pool.info.manifest)
@@ -109,7 +109,7 @@ class BatchWorker:
             engines=pool.size,
             lanes=pool.info.lanes,
             max_batch_tokens=max_batch_tokens,
-            max_queue_tokens=sys.maxsize,  # what waits is bounded by the chunks that are claimed
+            max_queue_tokens=sys.maxsize,  # the claimed chunks are the bound
             may_use_all_cores=pool.may_use_all_cores,
         )
 
@@ -118,31 +118,31 @@ class BatchWorker:
 
         return in_slices(compute, estimate, all_lanes * max_batch_tokens)
 
-    async def _answer_rings(self, database: Database, pool: EnginePool) -> None:
-        # One chunk more than there are engines is computed, as engines are not busy at the end of
-        # each slice, and one more is claimed, to begin the moment that another ends.
-        computed = pool.size + 1
-        slots = computed + 1
+    async def _handle_rings(self, database: Database, pool: EnginePool) -> None:
+        # One chunk more than engines is computed, because engines idle at the end of each slice.
+        # Another one is claimed, so that it can start as soon as one of them ends.
+        concurrency = pool.size + 1
+        slots = concurrency + 1
         runner = ChunkRunner(
             ChunkRepository(database, self._settings.queue_name, pool.info.manifest.digest),
             self._compute_on(pool),
             lease=timedelta(seconds=self._settings.lease_seconds),
             timeout_seconds=self._settings.chunk_timeout_seconds,
-            at_once=computed,
+            concurrency=concurrency,
             can_compute=self._can_compute,
         )
         worker = QueueWorker(
             self._settings,
-            runner.answer,
+            runner.run_oldest,
             slots=slots,
-            # A chunk under suspicion first waits for all others to end.
+            # A suspected chunk first waits for all others to end.
             ring_timeout_seconds=slots * self._settings.chunk_timeout_seconds + 60,
         )
         await worker.run(self._stop, self._settings.drain_seconds)
 
 
 def serve(settings: BatchSettings) -> int:
-    """Run a worker until SIGTERM or SIGINT; the exit status: 1 when it could not begin."""
+    """Run a worker until SIGTERM or SIGINT. Return the exit status: 1 when it cannot start."""
 
     async def run() -> None:
         worker = BatchWorker(settings)

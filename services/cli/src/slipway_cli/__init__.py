@@ -1,0 +1,1 @@
+"""The `slipway` command and a Python client of the HTTP API."""

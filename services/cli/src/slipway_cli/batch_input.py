@@ -1,4 +1,4 @@
-"""Inputs of a batch job from a file or standard input, as NDJSON lines, in flat memory."""
+"""Inputs of a batch job, read as NDJSON lines from a file or standard input in constant memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO
 
-LONGEST_LINE_BYTES = 8 * 1024 * 1024
+MAX_LINE_BYTES = 8 * 1024 * 1024
 
 
 class LineFormat(StrEnum):
-    """What a line of the file is: `ndjson`: JSON; `lines`: plain text; `auto` looks."""
+    """Formats of a line: `ndjson` for JSON, `lines` for plain text, `auto` to detect it."""
 
     AUTO = "auto"
     NDJSON = "ndjson"
@@ -24,25 +24,25 @@ class LineFormat(StrEnum):
 
 
 class UnreadableInput(Exception):
-    """The file cannot be read, or a line of it is not what it should be."""
+    """The file or one of its lines cannot be read."""
 
 
 class BatchInput:
-    """A file of inputs that can be read several times; empty lines are skipped."""
+    """A file of inputs, one per line, which can be read several times; empty lines are skipped."""
 
     def __init__(self, path: Path, line_format: LineFormat) -> None:
         self._path = path
         if line_format is LineFormat.AUTO:
-            line_format = self._look()
+            line_format = self._detect_format()
         self.line_format = line_format
 
     def lines(self) -> Iterator[bytes]:
-        """Each input as a line of JSON, with its line break. Raises UnreadableInput."""
+        """Yield each input as a line of JSON with its line break. Raises UnreadableInput."""
         with self._open() as file:
             for number, line in enumerate(file, start=1):
-                if len(line) > LONGEST_LINE_BYTES:
+                if len(line) > MAX_LINE_BYTES:
                     raise UnreadableInput(
-                        f"line {number} has more than {LONGEST_LINE_BYTES} bytes: shorten it"
+                        f"line {number} has more than {MAX_LINE_BYTES} bytes: shorten it"
                     )
                 if line.strip():
                     yield self._as_json(line, number)
@@ -58,8 +58,8 @@ class BatchInput:
             ) from None
         return json.dumps(text, ensure_ascii=False).encode() + b"\n"
 
-    def _look(self) -> LineFormat:
-        """NDJSON when the first line with text is a JSON string, object or list."""
+    def _detect_format(self) -> LineFormat:
+        """Return NDJSON if the first non-empty line is a JSON string, object or list."""
         with self._open() as file:
             for line in file:
                 if line.strip():
@@ -75,7 +75,7 @@ class BatchInput:
 
 @contextmanager
 def open_input(name: str, line_format: LineFormat) -> Iterator[BatchInput]:
-    """The inputs of a file; of standard input for -, which is kept on disk to be sent again."""
+    """Open the inputs of a file, or for `-` those of standard input, copied to disk for retries."""
     if name != "-":
         yield BatchInput(Path(name), line_format)
         return

@@ -1,11 +1,11 @@
-"""A small Python client of Slipway's HTTP API.
+"""A Python client of Slipway's HTTP API.
 
     with SlipwayClient("http://127.0.0.1:8000") as client:
         client.predict_text("A ship slides down the slipway.")["prediction"]["embedding"]
 
-Answers are the API's JSON objects. Requests that the service could not take at the moment (429,
-502, 503, 504, no connection) are tried again within `patience_seconds`, as long after as its
-Retry-After says. Submitting a job carries an Idempotency-Key, so it too is safe to repeat.
+Methods return the JSON objects of the API. Requests that fail for now (429, 502, 503, 504, or no
+connection) are retried within `retry_seconds`, after the pause in Retry-After. A submission carries
+an Idempotency-Key, so it is safe to retry too.
 """
 
 from __future__ import annotations
@@ -21,24 +21,26 @@ from typing import Any, Self, TypeVar
 import httpx2
 
 from slipway_cli.request_errors import RequestFailed, RequestRefused, ServiceUnavailable
+from slipway_core.store.states import FINAL_JOB_STATES
 
 T = TypeVar("T")
 Json = dict[str, Any]
 
 NDJSON = "application/x-ndjson"
-FINAL_STATES = frozenset({"succeeded", "partial", "failed", "cancelled", "expired"})
-_TRY_AGAIN = frozenset({429, 502, 503, 504})
+_RETRYABLE_STATUSES = frozenset({429, 502, 503, 504})
 _FIRST_PAUSE_SECONDS = 0.25
-_LONGEST_PAUSE_SECONDS = 10.0
-_FRUITLESS_TRIES = 5
+_MAX_PAUSE_SECONDS = 10.0
+_MAX_FRUITLESS_TRIES = 5
+_RECONNECT_SECONDS = 0.5
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class SlipwayClient:
-    """Talks to one Slipway service. Raises RequestRefused and ServiceUnavailable.
+    """A client of one Slipway service. Methods raise RequestRefused and ServiceUnavailable.
 
-    timeout_seconds bounds each wait for the network; patience_seconds all tries of a request, and
-    `say` is told once of a request that is tried again.
+    timeout_seconds: the timeout of each network operation. retry_seconds: the time within which a
+    request is retried. on_retry: called with a message when a request is retried for the first
+    time.
     """
 
     def __init__(
@@ -46,13 +48,13 @@ class SlipwayClient:
         url: str,
         *,
         timeout_seconds: float = 60,
-        patience_seconds: float = 30,
-        say: Callable[[str], None] = lambda _: None,
+        retry_seconds: float = 30,
+        on_retry: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.url = url.rstrip("/")
-        self._patience = patience_seconds
-        self._say = say
-        # A proxy of the environment does not reach what runs on this machine.
+        self._retry_seconds = retry_seconds
+        self._on_retry = on_retry
+        # A proxy from the environment cannot reach services on this machine.
         trust_env = _host(self.url) not in _LOOPBACK
         self._http = httpx2.Client(base_url=self.url, timeout=timeout_seconds, trust_env=trust_env)
 
@@ -69,13 +71,13 @@ class SlipwayClient:
     def predict_text(
         self, text: str, *, labels: Sequence[str] = (), parameters: Json | None = None
     ) -> Json:
-        """The answer of POST /predict/text; with labels a classification, else an embedding."""
+        """Predict one text: its embedding, or with labels its classification."""
         body: Json = {"input_text": text}
         if labels:
             body["labels"] = list(labels)
         if parameters:
             body["parameters"] = parameters
-        return self._json("POST", "/predict/text", json=body)
+        return self._request("POST", "/predict/text", json=body)
 
     def submit(
         self,
@@ -87,10 +89,10 @@ class SlipwayClient:
         deadline_seconds: float | None = None,
         webhook_url: str = "",
     ) -> Json:
-        """Store a batch job and return its `task_id` and `status_url`.
+        """Submit a batch job and return its `task_id` and `status_url`.
 
-        `inputs` gives the NDJSON lines; it is called again for each try. What has not run
-        `deadline_seconds` later expires; `webhook_url` is told of the job's end.
+        inputs: returns the NDJSON lines; called for each try. deadline_seconds: time after which
+        inputs that have not run expire. webhook_url: called when the job has ended.
         """
         options: Json = {
             "labels": list(labels),
@@ -102,7 +104,7 @@ class SlipwayClient:
             "Idempotency-Key": idempotency_key or uuid.uuid4().hex,
         }
 
-        def once() -> Json:
+        def post() -> Json:
             response = self._http.post(
                 f"/predict/{modality}/batch",
                 params={
@@ -111,32 +113,32 @@ class SlipwayClient:
                 headers=headers,
                 content=iter(inputs()),
             )
-            return _checked(response)
+            return _checked_object(response)
 
-        return self._patiently(once)
+        return self._retry(post)
 
     def status(self, task_id: str, *, limit: int = 1, after: int = -1) -> Json:
-        """A job and up to `limit` (1 to 1000) of its results after the index `after`."""
-        return self._json(
+        """Return a job and up to `limit` (1 to 1000) of its results after the index `after`."""
+        return self._request(
             "GET", f"/predict/status/{task_id}", params={"limit": limit, "after": after}
         )
 
     def watch(self, task_id: str) -> Iterator[Json]:
-        """The job's progress at each change, the final one last; reconnects when cut off."""
-        last: Json = {}
-        while last.get("status") not in FINAL_STATES:
-            if last:
-                time.sleep(0.5)
+        """Yield the progress of a job at each change until it ends; reconnect when interrupted."""
+        progress: Json = {}
+        while progress.get("status") not in FINAL_JOB_STATES:
+            if progress:
+                time.sleep(_RECONNECT_SECONDS)
             with self._stream(f"/predict/status/{task_id}", "text/event-stream") as response:
-                for last in _events(response):
-                    yield last
+                for progress in _events(response):
+                    yield progress
 
     def results(self, task_id: str) -> Iterator[Json]:
-        """All results that there are, in the order of the inputs; goes on where it was cut off."""
+        """Yield all stored results in the order of the inputs; resume when interrupted."""
         after = -1
         fruitless = 0
-        while fruitless < _FRUITLESS_TRIES:
-            began_after = after
+        while fruitless < _MAX_FRUITLESS_TRIES:
+            started_after = after
             path = f"/predict/status/{task_id}?after={after}"
             try:
                 with self._stream(path, NDJSON) as response:
@@ -146,67 +148,67 @@ class SlipwayClient:
                         yield result
                 return
             except httpx2.TransportError:
-                fruitless = fruitless + 1 if after == began_after else 0
-                time.sleep(0.5)
-        raise ServiceUnavailable("the results were cut off again and again: ask once more, later")
+                fruitless = fruitless + 1 if after == started_after else 0
+                time.sleep(_RECONNECT_SECONDS)
+        raise ServiceUnavailable("the results were interrupted repeatedly: try again later")
 
     def cancel(self, task_id: str) -> Json:
-        """Cancel what has not run; the job as it is now."""
-        return self._json("DELETE", f"/predict/status/{task_id}")
+        """Cancel the inputs that have not run, and return the job."""
+        return self._request("DELETE", f"/predict/status/{task_id}")
 
     def predictions(self, *, limit: int = 10) -> Json:
-        """The newest rows of the prediction log."""
-        return self._json("GET", "/predictions", params={"limit": limit})
+        """Return the newest rows of the prediction log."""
+        return self._request("GET", "/predictions", params={"limit": limit})
 
     def health(self) -> Json:
-        """The summary of /health, whatever its status is."""
+        """Return the summary of /health, also when the service is unhealthy."""
 
-        def once() -> Json:
+        def get() -> Json:
             response = self._http.get("/health")
             if "application/json" not in response.headers.get("content-type", ""):
-                return _checked(response)
+                return _checked_object(response)
             return _object(response)
 
-        return self._patiently(once)
+        return self._retry(get)
 
     def metrics(self) -> str:
-        """The text of /metrics."""
+        """Return the text of /metrics."""
 
-        def once() -> str:
+        def get() -> str:
             response = self._http.get("/metrics")
             if response.is_error:
                 raise _failure(response)
             return response.text
 
-        return self._patiently(once)
+        return self._retry(get)
 
-    def _json(self, method: str, path: str, **request: Any) -> Json:
-        return self._patiently(lambda: _checked(self._http.request(method, path, **request)))
+    def _request(self, method: str, path: str, **request: Any) -> Json:
+        return self._retry(lambda: _checked_object(self._http.request(method, path, **request)))
 
     @contextmanager
     def _stream(self, path: str, accept: str) -> Iterator[httpx2.Response]:
         request = self._http.build_request("GET", path, headers={"Accept": accept})
 
-        def once() -> httpx2.Response:
+        def open_stream() -> httpx2.Response:
             response = self._http.send(request, stream=True)
             if response.is_error:
                 response.read()
                 raise _failure(response)
             return response
 
-        response = self._patiently(once)
+        response = self._retry(open_stream)
         try:
             yield response
         finally:
             response.close()
 
-    def _patiently(self, once: Callable[[], T]) -> T:
-        """The result of `once`, tried again while that can help and patience lasts."""
-        deadline = time.monotonic() + self._patience
+    def _retry(self, attempt: Callable[[], T]) -> T:
+        """Return the result of `attempt`, retried with backoff while that can help."""
+        deadline = time.monotonic() + self._retry_seconds
         pause = _FIRST_PAUSE_SECONDS
         while True:
             try:
-                return once()
+                return attempt()
             except httpx2.TransportError as error:
                 failure: RequestFailed = ServiceUnavailable(
                     f"{self.url} cannot be reached ({error or type(error).__name__}): is the "
@@ -216,14 +218,14 @@ class SlipwayClient:
                 raise RequestRefused(f"{self.url} is not an address: {error}") from None
             except ServiceUnavailable as error:
                 failure = error
-            wait = min(failure.retry_after_seconds or pause, _LONGEST_PAUSE_SECONDS)
+            wait = min(failure.retry_after_seconds or pause, _MAX_PAUSE_SECONDS)
             wait += random.uniform(0, wait / 2)  # noqa: S311 - spreads clients, hides nothing
             if time.monotonic() + wait > deadline:
                 raise failure
-            if pause == _FIRST_PAUSE_SECONDS:  # once, at the first failure
-                self._say(
+            if pause == _FIRST_PAUSE_SECONDS:
+                self._on_retry(
                     f"{self.url} cannot answer at the moment: trying again for up to "
-                    f"{self._patience:g} s"
+                    f"{self._retry_seconds:g} s"
                 )
             time.sleep(wait)
             pause *= 2
@@ -245,7 +247,7 @@ def _events(response: httpx2.Response) -> Iterator[Json]:
         return
 
 
-def _checked(response: httpx2.Response) -> Json:
+def _checked_object(response: httpx2.Response) -> Json:
     if response.is_error:
         raise _failure(response)
     return _object(response)
@@ -269,11 +271,12 @@ def _failure(response: httpx2.Response) -> RequestFailed:
     except ValueError:
         problem = None
     if not isinstance(problem, dict):
-        problem = {"detail": f"{response.url} answered {response.status_code} without saying why"}
-    kind = ServiceUnavailable if response.status_code in _TRY_AGAIN else RequestRefused
-    given = response.headers.get("retry-after", "")
-    return kind(
+        problem = {"detail": f"{response.url} answered {response.status_code} without a reason"}
+    retryable = response.status_code in _RETRYABLE_STATUSES
+    error = ServiceUnavailable if retryable else RequestRefused
+    retry_after = response.headers.get("retry-after", "")
+    return error(
         str(problem.get("detail", "the request failed")),
         problem=problem,
-        retry_after_seconds=float(given) if given.isdigit() else None,
+        retry_after_seconds=float(retry_after) if retry_after.isdigit() else None,
     )

@@ -1,4 +1,4 @@
-"""What commands write: results on standard output, words for people on standard error."""
+"""Output of commands: results on standard output, messages for people on standard error."""
 
 from __future__ import annotations
 
@@ -16,56 +16,56 @@ from slipway_cli.request_errors import RequestFailed, ServiceUnavailable
 
 
 class Output(StrEnum):
-    """How results are shown: `table` for people, `json` for programs."""
+    """Formats of results: `table` for people, `json` for programs."""
 
     TABLE = "table"
     JSON = "json"
 
 
 def is_interactive() -> bool:
-    """Whether somebody watches standard error: only then are progress and hints shown."""
+    """Return whether standard error is a terminal; only then are progress and hints shown."""
     return sys.stderr.isatty()
 
 
 def write_result(text: str) -> None:
-    """One line of the result, which whoever reads it gets at once."""
+    """Write a line of the result and flush it."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def write_json(value: Any) -> None:
-    """The result as one line of JSON."""
+    """Write the result as one line of JSON."""
     write_result(json.dumps(value, ensure_ascii=False))
 
 
 def write_pairs(pairs: Iterable[tuple[str, Any]]) -> None:
-    """The result as aligned names and values."""
-    shown = [(name, str(value)) for name, value in pairs]
-    width = max(len(name) for name, _ in shown)
-    for name, value in shown:
+    """Write the result as aligned names and values."""
+    rows = [(name, str(value)) for name, value in pairs]
+    width = max(len(name) for name, _ in rows)
+    for name, value in rows:
         write_result(f"{name:<{width}}  {value}")
 
 
-def hint(text: str) -> None:
-    """Words for somebody who watches; nothing when nobody does."""
+def write_hint(text: str) -> None:
+    """Write a message to a terminal only."""
     if is_interactive():
-        tell(text)
+        write_message(text)
 
 
-def tell(text: str) -> None:
-    """Words for people, whoever watches: what happened, warnings, errors."""
+def write_message(text: str) -> None:
+    """Write an event, a warning or an error for people."""
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
 
 
 @contextmanager
-def errors_in_words() -> Iterator[None]:
-    """Turn the client's errors into lines on standard error and an exit code."""
+def exit_on_request_error() -> Iterator[None]:
+    """Turn an error of the client within the block into messages and an exit code."""
     try:
         yield
     except RequestFailed as error:
         for line in error.lines():
-            tell(line)
+            write_message(line)
         unavailable = isinstance(error, ServiceUnavailable)
         code = exit_codes.UNAVAILABLE if unavailable else exit_codes.REFUSED
         raise typer.Exit(code) from None

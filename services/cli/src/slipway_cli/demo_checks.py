@@ -1,4 +1,4 @@
-"""What the demo holds the platform to: plain functions that raise DemoFailed in words."""
+"""Checks of the demo: plain functions that raise DemoFailed with an explanation."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 
 class DemoFailed(Exception):
-    """Something that the demo looked at was not right."""
+    """A check of the demo failed."""
 
 
 def require(condition: bool, message: str) -> None:
@@ -18,32 +18,29 @@ def require(condition: bool, message: str) -> None:
 
 
 def cosine(left: Sequence[float], right: Sequence[float]) -> float:
-    """The cosine of two vectors of the same length: 1 for the same direction."""
+    """Return the cosine similarity of two vectors of the same width."""
     product = math.fsum(a * b for a, b in zip(left, right, strict=True))
     return product / (math.hypot(*left) * math.hypot(*right))
 
 
 def check_results(results: Sequence[dict[str, Any]], total: int) -> None:
-    """Each input has exactly one result, a prediction."""
-    found = [result["index"] for result in results]
-    missing = sorted(set(range(total)) - set(found))
+    """Require exactly one result for each input, a prediction."""
+    indexes = [result["index"] for result in results]
+    missing = sorted(set(range(total)) - set(indexes))
     require(not missing, f"{len(missing)} inputs have no result, the first is {missing[:1]}")
-    require(len(found) == total, f"{total} inputs have {len(found)} results")
+    require(len(indexes) == total, f"{total} inputs have {len(indexes)} results")
     failed = [result for result in results if "error" in result]
     require(not failed, f"{len(failed)} inputs failed, the first with {failed[:1]}")
 
 
 def metric_value(text: str, name: str, labels: dict[str, str]) -> float:
-    """The value of one sample of a Prometheus text; 0 when there is none."""
+    """Return the value of a sample in the Prometheus text format; 0 when it is missing."""
+    quoted = {label: f'"{value}"' for label, value in labels.items()}
     for line in text.splitlines():
-        if not line.startswith(name):
-            continue
         series, _, value = line.rpartition(" ")
-        shown = dict(
-            part.split("=", 1) for part in series[len(name) :].strip("{}").split(",") if "=" in part
-        )
-        if series[len(name) : len(name) + 1] in ("{", "") and shown == {
-            key: f'"{given}"' for key, given in labels.items()
-        }:
+        series_name, _, pairs = series.partition("{")
+        if series_name == name and quoted == dict(
+            pair.split("=", 1) for pair in pairs.rstrip("}").split(",") if "=" in pair
+        ):
             return float(value)
     return 0.0

@@ -1,4 +1,4 @@
-"""Shows how far a batch job is while it runs."""
+"""The progress of a batch job in the terminal."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from slipway_cli.client import SlipwayClient
 
 
 def watch_job(client: SlipwayClient, task_id: str) -> dict[str, Any]:
-    """Wait for the end of the job, with a bar where somebody watches; its last progress."""
+    """Wait for the end of a job, with a progress bar on a terminal; return its last progress."""
     console = Console(stderr=True)
-    progress = Progress(
+    bar = Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
@@ -29,15 +29,15 @@ def watch_job(client: SlipwayClient, task_id: str) -> dict[str, Any]:
         console=console,
         disable=not console.is_terminal,
     )
-    last: dict[str, Any] = {}
-    with progress:
-        bar = progress.add_task("queued", total=None)
-        for last in client.watch(task_id):
-            failed = f", {last['failed']} failed" if last["failed"] else ""
-            progress.update(
-                bar,
-                description=last["status"] + failed,
-                total=last["total"],
-                completed=last["succeeded"] + last["failed"],
+    progress: dict[str, Any] = {}
+    with bar:
+        task = bar.add_task("queued", total=None)
+        for progress in client.watch(task_id):
+            failed = f", {progress['failed']} failed" if progress["failed"] else ""
+            bar.update(
+                task,
+                description=progress["status"] + failed,
+                total=progress["total"],
+                completed=progress["succeeded"] + progress["failed"],
             )
-    return last
+    return progress

@@ -17,9 +17,9 @@ app = typer.Typer(
     name="slipway",
     help="Serve PyTorch models: realtime predictions and durable batch jobs.",
     epilog=(
-        "Exit codes: 0 done; 1 done, but something failed; 2 wrong usage, or a file that cannot be "
-        "used; 3 the service refused the request; 4 the service is unavailable, try again; 130 "
-        "interrupted."
+        "Exit codes: 0 success; 1 a failed item, check or start; 2 wrong usage, or a file that "
+        "cannot be used; 3 the service rejected the request; 4 the service is unavailable, try "
+        "again; 130 interrupted."
     ),
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -31,8 +31,8 @@ app.add_typer(batch.app, name="batch")
 app.command()(doctor)
 
 
-def _show_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(is_set: bool) -> None:
+    if is_set:
         typer.echo(f"slipway {version('slipway-cli')}")
         raise typer.Exit
 
@@ -40,7 +40,10 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def slipway(
     show_version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show it.")
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Show the version and exit."
+        ),
     ] = False,
 ) -> None:
     """Serve PyTorch models: realtime predictions and durable batch jobs."""

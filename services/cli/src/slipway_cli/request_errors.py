@@ -1,4 +1,4 @@
-"""What can go wrong with a request to a Slipway service, in words for people."""
+"""Errors of requests to a Slipway service, with messages for people."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from typing import Any
 
 
 class RequestFailed(Exception):
-    """Root of the client's errors; `problem` is the service's problem document, if it sent one."""
+    """Base class of the errors of the client.
+
+    problem: the problem document of the service; empty if it sent none.
+    """
 
     def __init__(
         self,
@@ -21,7 +24,7 @@ class RequestFailed(Exception):
         self.retry_after_seconds = retry_after_seconds
 
     def lines(self) -> list[str]:
-        """What to show: the message, then the fields that it does not name already."""
+        """Return the lines to show: the message, then the fields that it does not mention."""
         fields = [
             f"  {error.get('field')}: {error.get('message')}"
             for error in self.problem.get("errors") or []
@@ -32,8 +35,8 @@ class RequestFailed(Exception):
 
 
 class RequestRefused(RequestFailed):
-    """The service does not do this; the same request will be refused again."""
+    """The service rejected the request, and would reject it again."""
 
 
 class ServiceUnavailable(RequestFailed):
-    """The service cannot be reached or has no room at the moment; trying later can help."""
+    """The service cannot be reached or is overloaded; a retry can help."""

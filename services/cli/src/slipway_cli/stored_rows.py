@@ -1,4 +1,4 @@
-"""Counts what the platform stored, in PostgreSQL itself."""
+"""Row counts of what the platform stored, read from PostgreSQL."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from slipway_core.store.results import count_results
 
 @dataclass(frozen=True)
 class StoredRows:
-    """Rows of the prediction log, and of the results of one batch job."""
+    """Rows of the prediction log, and result rows of one batch job."""
 
     predictions: int
     results: int
 
 
 def count_stored_rows(database_url: str, task_id: str) -> StoredRows:
-    """Counts at this moment. Raises StoreUnavailable."""
+    """Count the rows at this moment. Raises StoreUnavailable."""
     return asyncio.run(_count(database_url, UUID(task_id)))
 
 

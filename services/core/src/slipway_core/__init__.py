@@ -1,7 +1,7 @@
-"""What Slipway's services share: model runtime, store, queue, errors, settings and logging.
+"""The code that Slipway's services share: packages, models, engines, store and queue.
 
-Nothing here knows HTTP routes or worker loops: inference, batch and the command line import from
-this distribution, never the other way round.
+It knows neither HTTP routes nor worker loops. The inference server, the batch worker and the
+command line import it, never the other way round.
 """
 
 __version__ = "0.1.0"

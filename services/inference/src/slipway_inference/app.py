@@ -10,6 +10,7 @@ from typing import Self
 from fastapi import APIRouter, FastAPI
 
 from slipway_core.engines.pool import EnginePool
+from slipway_core.maintenance.webhooks.address_policy import WebhookAddressPolicy
 from slipway_inference.api.jobs import status_routes, submit_routes
 from slipway_inference.api.jobs.submission import SubmissionReader
 from slipway_inference.api.open_inference import routes as open_inference_routes
@@ -101,10 +102,11 @@ def _routers(components: Components) -> list[APIRouter]:
     embeddings = EmbeddingInputs(model, bodies, max_items)
     inference = InferenceInputs(model, bodies, max_items)
     submissions = SubmissionReader(settings, model, bodies)
+    webhooks = WebhookAddressPolicy(settings)
     health = HealthCheck(settings, model, stores, lifecycle)
     return [
         predict_routes.create_router(predictions, predictor, max_timeout),
-        submit_routes.create_router(model, stores, admission, submissions),
+        submit_routes.create_router(model, stores, admission, submissions, webhooks),
         status_routes.create_router(stores, admission, lifecycle, settings.body_idle_seconds),
         log_routes.create_router(stores),
         openai_routes.create_router(model, embeddings, predictor, max_timeout),

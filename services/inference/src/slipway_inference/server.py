@@ -17,7 +17,7 @@ import structlog
 import uvicorn
 
 from slipway_core.engines.garbage import freeze_existing_objects
-from slipway_core.observability.logging import flush_request_lines
+from slipway_core.observability.request_lines import flush_request_lines
 from slipway_inference.app import Components, create_app
 from slipway_inference.http.connection import bounded_protocol
 from slipway_inference.settings import InferenceSettings

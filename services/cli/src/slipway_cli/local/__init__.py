@@ -1,1 +1,1 @@
-"""The whole platform on one machine: servers, migrations, services, watched by one process."""
+"""The whole platform on one machine, supervised by one process: servers, migration, services."""

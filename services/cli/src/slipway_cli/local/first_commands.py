@@ -1,4 +1,4 @@
-"""Commands to begin with, fit for the model that is served."""
+"""Example commands for the served model, shown when the platform is ready."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ _POST = "-H 'Content-Type: application/json' -d"
 
 
 def first_commands(url: str, modalities: Sequence[str], columns: Sequence[str]) -> list[str]:
-    """Shell commands: a prediction, a batch job, its status.
+    """Return three shell commands: a prediction, a batch job, and the status of the job.
 
-    `columns` are the names of the numbers of a tabular row, or none.
+    columns: names of the columns of a tabular row; empty if they have none.
     """
-    status = f"curl -s {url}/predict/status/TASK_ID   # the task_id that the second one answered"
+    status = f"curl -s {url}/predict/status/TASK_ID   # the task_id from the second response"
     if "text" in modalities or not modalities:
         return [
             f'curl -s {url}/predict/text {_POST} \'{{"input_text": "A ship at sea."}}\'',
@@ -22,20 +22,20 @@ def first_commands(url: str, modalities: Sequence[str], columns: Sequence[str]) 
         ]
     if "tabular" in modalities:
         body = _quoted({"inputs": [{name: 1.0 for name in columns} or [1.0, 2.0, 3.0]]})
-        # Without names nobody here knows how long a row is.
-        remark = "" if columns else "   # with rows as long as the model's"
+        # The length of a row is unknown when its columns have no names.
+        remark = "" if columns else "   # use rows as long as those of the model"
         return [
             f"curl -s {url}/predict/tabular {_POST} {body}{remark}",
             f"curl -s {url}/predict/tabular/batch {_POST} {body}{remark}",
             status,
         ]
     return [
-        f"curl -s {url}/predict/image -F file=@picture.png   # a picture of yours",
+        f"curl -s {url}/predict/image -F file=@picture.png   # use a picture of your own",
         f"base64 < picture.png | tr -d '\\n' | slipway batch submit - --url {url}",
         f"slipway batch status TASK_ID --url {url}",
     ]
 
 
 def _quoted(body: object) -> str:
-    """JSON as one word of a shell."""
+    """Return JSON as one word of a shell command."""
     return "'" + json.dumps(body).replace("'", "'\\''") + "'"

@@ -1,7 +1,7 @@
-"""PostgreSQL, Valkey, one inference server and the batch workers, as one thing to start and stop.
+"""The local platform: PostgreSQL, Valkey, one inference server and batch workers.
 
-Everything is started from the thread that calls, because servers end with the thread that started
-them. Nothing here imports the services: they are processes.
+All processes are started from the thread of the caller, because servers end with the thread that
+started them. The services are started as processes and not imported.
 """
 
 from __future__ import annotations
@@ -19,25 +19,32 @@ from pathlib import Path
 import httpx2
 
 from slipway_cli.local.home import Home
-from slipway_cli.local.log_file import essence
+from slipway_cli.local.log_file import summarise_error
 from slipway_cli.local.servers.account import ServerAccount
 from slipway_cli.local.servers.binaries import ServerBinaries
+from slipway_cli.local.servers.embedded_server import EmbeddedServer
+from slipway_cli.local.servers.errors import EmbeddedServerFailed
 from slipway_cli.local.servers.ports import is_free
 from slipway_cli.local.servers.postgres import PostgresServer
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_cli.local.service_process import ServiceProcess
-from slipway_core.errors import EmbeddedServerFailed, InvalidSettings, SlipwayError
+from slipway_core.errors import InvalidSettings, SlipwayError
 
 READY_TIMEOUT_SECONDS = 300
 STOP_TIMEOUT_SECONDS = 40
-SERVER_RESTART_SECONDS = 2.0
+SERVER_RETRY_SECONDS = 2.0
 
-Say = Callable[[str], None]
+Report = Callable[[str], None]
+"""Shows a message to the user."""
+
+
+class ServiceFailed(SlipwayError):
+    """A service ended, or did not become ready, while the platform started."""
 
 
 @dataclass(frozen=True)
 class PlatformOptions:
-    """What `slipway local` was asked for; an empty model is the demo model."""
+    """The options of `slipway local`; an empty model is the demo model."""
 
     host: str = "127.0.0.1"
     port: int = 8000
@@ -46,117 +53,113 @@ class PlatformOptions:
 
     @property
     def url(self) -> str:
-        """Where a client on this machine finds the service."""
+        """The address of the service for clients on this machine."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
 class LocalPlatform:
-    """One platform on one home; the caller holds the home's lock. `say` tells the user.
+    """A platform on one home, whose lock the caller holds.
 
-    Raises InvalidSettings for a model that is not there.
+    Raises InvalidSettings when the model does not exist.
     """
 
-    def __init__(self, home: Home, options: PlatformOptions, say: Say) -> None:
+    def __init__(self, home: Home, options: PlatformOptions, report: Report) -> None:
         self.options = options
         self._home = home
         self._environment = service_environment(home, options)
-        self._say = say
-        self._postgres: PostgresServer | None = None
-        self._valkey: ValkeyServer | None = None
+        self._report = report
+        self._servers: list[EmbeddedServer] = []
         self._services: list[ServiceProcess] = []
-        self._server_pause_until = 0.0
+        self._server_retry_at = 0.0
 
     def start(self) -> None:
-        """Start all and wait until predictions are answered. Raises a SlipwayError in words."""
+        """Start everything and wait until the inference server is ready. Raises SlipwayError."""
         if not is_free(self.options.port, self.options.host):
             raise InvalidSettings(
                 f"port {self.options.port} of {self.options.host} is in use: stop the program that "
                 f"listens there, or choose another port with --port"
             )
-        self._start_servers()
-        has_tables = self._has_tables()
+        postgres = self._start_servers()
+        has_tables = _has_tables(postgres)
         if not has_tables:
             self._migrate()
         inference = self._add_service("inference", "slipway_inference")
         inference.start()
         if has_tables:
-            # The model loads meanwhile: the tables of an older release serve it so long.
+            # While the model loads: until then the server works with the tables of an old release.
             self._migrate()
         self._wait_until_ready(inference)
-        # After that, so that two loading models do not slow each other down.
+        # Workers start last, so that models are not loaded at the same time.
         for number in range(1, self.options.workers + 1):
             self._add_service(f"batch-{number}", "slipway_batch").start()
 
-    def _add_service(self, name: str, module: str) -> ServiceProcess:
-        service = ServiceProcess(name, [module], self._environment, self._home.logs)
-        self._services.append(service)
-        return service
-
-    def watch(self) -> None:
-        """Start again whatever has died; call it a few times a second."""
+    def supervise(self) -> None:
+        """Restart what has ended. Call it several times a second."""
         for service in self._services:
-            told = service.tend()
-            if told:
-                self._say(told)
-        if time.monotonic() < self._server_pause_until:
+            message = service.supervise()
+            if message:
+                self._report(message)
+        if time.monotonic() < self._server_retry_at:
             return
-        for name, server in (("PostgreSQL", self._postgres), ("Valkey", self._valkey)):
-            if server is None or server.pid is not None:
-                continue
-            self._say(f"{name} ended; starting it again")
-            try:
-                server.start()
-                self._say(f"{name} started again")
-            except EmbeddedServerFailed as error:
-                self._say(error.message)
-                self._server_pause_until = time.monotonic() + SERVER_RESTART_SECONDS
+        for server in self._servers:
+            if server.pid is None:
+                self._restart(server)
 
     def stop(self) -> None:
-        """Stop the services, then the servers they use; the data stays."""
+        """Stop the services, then the servers that they use; the data is kept."""
         for service in self._services:
-            service.ask_to_stop()
+            service.terminate()
         for service in self._services:
-            service.wait_stopped(STOP_TIMEOUT_SECONDS)
-        if self._valkey is not None:
-            self._valkey.stop()
-        if self._postgres is not None:
-            self._postgres.stop()
+            service.wait(STOP_TIMEOUT_SECONDS)
+        for server in self._servers:
+            server.stop()
 
-    def _start_servers(self) -> None:
+    def _start_servers(self) -> PostgresServer:
         account = ServerAccount.choose()
         self._home.prepare(account)
         installed = ServerBinaries.installed()
         binaries = installed.reachable_by(account, self._home.folder / "servers")
-        self._valkey = ValkeyServer(
+        valkey = ValkeyServer(
             self._home.folder / "valkey",
             program=binaries.valkey,
             account=account,
             password=self._home.password("valkey"),
             log=self._home.logs / "valkey.log",
         )
-        self._postgres = PostgresServer(
+        postgres = PostgresServer(
             self._home.folder / "postgres",
             installation=binaries.postgres,
             account=account,
             password=self._home.password("postgres"),
             log=self._home.logs / "postgres.log",
         )
-        # Both start at the same time; PostgreSQL's first start takes the longest.
-        self._valkey.launch()
-        self._postgres.launch()
-        # The driver that `_has_tables` needs is imported while they do.
+        # Both start at the same time; the first start of PostgreSQL takes longest.
+        self._servers = [valkey, postgres]
+        for server in self._servers:
+            server.launch()
+        # Meanwhile import the driver that `_has_tables` needs.
         importlib.import_module("slipway_core.store.schema.migrate")
-        self._valkey.wait_until_ready()
-        self._postgres.wait_until_ready()
-        self._home.write_service_secret("database_url", self._postgres.url)
-        self._home.write_service_secret("redis_url", self._valkey.url)
-        self._say(f"PostgreSQL and Valkey run as {account.name}, data in {self._home.folder}")
+        for server in self._servers:
+            server.wait_until_ready()
+        self._home.write_service_secret("database_url", postgres.url)
+        self._home.write_service_secret("redis_url", valkey.url)
+        self._report(f"PostgreSQL and Valkey run as {account.name}, data in {self._home.folder}")
+        return postgres
 
-    def _has_tables(self) -> bool:
-        from slipway_core.store.schema.migrate import read_revision
+    def _restart(self, server: EmbeddedServer) -> None:
+        self._report(f"{server.name} ended; starting it again")
+        try:
+            server.start()
+            self._report(f"{server.name} started again")
+        except EmbeddedServerFailed as error:
+            self._report(error.message)
+            self._server_retry_at = time.monotonic() + SERVER_RETRY_SECONDS
 
-        return self._postgres is not None and read_revision(self._postgres.url) is not None
+    def _add_service(self, name: str, module: str) -> ServiceProcess:
+        service = ServiceProcess(name, [module], self._environment, self._home.logs)
+        self._services.append(service)
+        return service
 
     def _migrate(self) -> None:
         finished = subprocess.run(
@@ -168,8 +171,8 @@ class LocalPlatform:
             check=False,
         )
         if finished.returncode != 0:
-            raise EmbeddedServerFailed(essence(finished.stderr) or "the migration failed")
-        self._say(finished.stdout.strip())
+            raise EmbeddedServerFailed(summarise_error(finished.stderr) or "the migration failed")
+        self._report(finished.stdout.strip())
 
     def _wait_until_ready(self, inference: ServiceProcess) -> None:
         deadline = time.monotonic() + READY_TIMEOUT_SECONDS
@@ -185,13 +188,12 @@ class LocalPlatform:
                 time.sleep(0.05)
 
 
-class ServiceFailed(SlipwayError):
-    """A service ended, or did not become ready, while the platform started."""
-
-
 def service_environment(home: Home, options: PlatformOptions) -> dict[str, str]:
-    """What the services are started with; their secrets are in files. Raises InvalidSettings."""
-    ours = {
+    """Return the environment of the services, whose secrets are in files.
+
+    Raises InvalidSettings when the model does not exist.
+    """
+    settings = {
         "SLIPWAY_SECRETS_DIR": str(home.service_secrets),
         "SLIPWAY_HOST": options.host,
         "SLIPWAY_PORT": str(options.port),
@@ -200,17 +202,20 @@ def service_environment(home: Home, options: PlatformOptions) -> dict[str, str]:
         "PYTHONUNBUFFERED": "1",
     }
     if options.model:
-        ours["SLIPWAY_MODEL_URI"] = model_uri(options.model)
+        settings["SLIPWAY_MODEL_URI"] = model_uri(options.model)
     inherited = {
         name: value
         for name, value in os.environ.items()
         if name not in ("SLIPWAY_DATABASE_URL", "SLIPWAY_REDIS_URL")
     }
-    return {**inherited, **ours}
+    return {**inherited, **settings}
 
 
 def model_uri(model: str) -> str:
-    """A model as a URI: addresses stay as they are, a folder or an archive becomes file://."""
+    """Return the URI of a model: a URI as it is, the path of a folder or archive as file://.
+
+    Raises InvalidSettings when the path does not exist.
+    """
     if "://" in model:
         return model
     path = Path(model).expanduser().absolute()
@@ -223,15 +228,21 @@ def model_uri(model: str) -> str:
 
 
 def stop_on_signals() -> None:
-    """Let SIGINT (Ctrl-C) and SIGTERM raise KeyboardInterrupt, whatever the shell chose."""
+    """Make SIGINT (Ctrl-C) and SIGTERM raise KeyboardInterrupt, even if the shell ignores them."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.default_int_handler)
 
 
 def ignore_interrupts() -> None:
-    """Let a stop that has begun come to its end."""
+    """Ignore SIGINT and SIGTERM, so that a shutdown is not interrupted."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def _has_tables(postgres: PostgresServer) -> bool:
+    from slipway_core.store.schema.migrate import read_revision
+
+    return read_revision(postgres.url) is not None
 
 
 def _is_ready(client: httpx2.Client) -> bool:

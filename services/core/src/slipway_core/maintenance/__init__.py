@@ -1,0 +1,1 @@
+"""Periodic maintenance of the store and the queue, run by every service."""

@@ -1,7 +1,7 @@
-"""Mends what events have missed: rings, deadlines, partitions and webhooks.
+"""Periodic repair of what events have missed: rings, deadlines, webhook calls and partitions.
 
-Batch workers and inference servers sweep every few seconds, so the store is looked after as long as
-any of them lives. All of it may run in several processes at once.
+Batch workers and inference servers sweep every few seconds, so the store is maintained as long as
+one of them runs. Several processes may sweep at the same time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import structlog
 
 from slipway_core.errors import QueueUnavailable, SlipwayError, StoreUnavailable
 from slipway_core.maintenance.backlog import measure
-from slipway_core.maintenance.webhooks import deliver_due
+from slipway_core.maintenance.webhooks.sender import deliver_due
 from slipway_core.queue.contract import Doorbell
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.chunks import ChunkRepository
@@ -26,13 +26,13 @@ from slipway_core.tasks import is_being_cancelled
 
 log = structlog.get_logger("slipway.sweeper")
 
-MOST_RINGS = 1_000
-"""Rings made up for in one sweep."""
+MAX_RINGS = 1_000
+"""Maximum rings that one sweep sends."""
 PARTITIONS_SECONDS = 3_600
-"""Pause of one process between looks at the partitions."""
+"""Interval between checks of the partitions by one process, in seconds."""
 PARTITIONS_RETRY_SECONDS = 600
-"""The same after a look that failed: waiting for a table that is in use holds up its users."""
-# Whoever stored or gave back a chunk rings for it at once: this is the time to let that happen.
+"""Pause after a failed check, in seconds: waiting for the lock of a table blocks its users."""
+# Whoever stored or returned a chunk rings for it at once; give that ring time to arrive.
 _QUIET = timedelta(seconds=5)
 
 
@@ -42,11 +42,11 @@ async def keep_sweeping(
     settings: ServiceSettings,
     pause_seconds: float,
 ) -> None:
-    """Sweep, and measure the backlog, until cancelled; what fails is logged and tried again."""
+    """Measure the backlog and sweep until cancelled; failures are logged and retried."""
     sweeper = Sweeper(database, doorbell, settings)
     chunks = ChunkRepository(database, settings.queue_name)
     while True:
-        # Measured first: a sweep of stores that are away takes its time to find that out.
+        # Measured first: with unavailable stores, a sweep lasts until its timeouts.
         for work in (partial(measure, chunks, doorbell), sweeper.sweep):
             try:
                 await work()
@@ -54,13 +54,13 @@ async def keep_sweeping(
                 log.warning("sweeping waits", code=error.code, cause=error.message)
             except Exception:
                 if is_being_cancelled():
-                    return  # what a driver says of a statement that it had to cancel
+                    return  # the driver's error for a statement that it cancelled
                 log.exception("sweeping failed", code="InternalError")
         await asyncio.sleep(pause_seconds)
 
 
 class Sweeper:
-    """Looks after one deployment's queue, and the store, on behalf of one process."""
+    """The maintenance of one deployment's queue and of the store, by one process."""
 
     def __init__(
         self, database: Database, doorbell: Doorbell | None, settings: ServiceSettings
@@ -71,36 +71,36 @@ class Sweeper:
         self._partitions_due = 0.0
 
     async def sweep(self) -> None:
-        """Look at everything once; partitions at the first time and then hourly.
+        """Run all steps once; partitions are checked at the first sweep and then hourly.
 
-        What fails keeps nothing else from being looked at. Raises StoreUnavailable in the end.
+        A step that fails does not stop the others. Raises StoreUnavailable at the end.
         """
-        away: StoreUnavailable | None = None
-        for step in (self._mend_rings, self._expire, self._deliver, self._maintain_partitions):
+        unavailable: StoreUnavailable | None = None
+        for step in (self._repair_rings, self._expire_jobs, self._deliver, self._check_partitions):
             try:
                 await step()
             except StoreUnavailable as error:
-                away = error
+                unavailable = error
                 part, code = step.__name__, error.code
                 log.warning("a part of sweeping waits", part=part, code=code, cause=error.message)
             except Exception:
                 if is_being_cancelled():
                     raise
                 log.exception("sweeping failed", part=step.__name__, code="InternalError")
-        if away is not None:
-            raise away
+        if unavailable is not None:
+            raise unavailable
 
-    async def _mend_rings(self) -> None:
+    async def _repair_rings(self) -> None:
         if self._doorbell is None:
             return
         chunks = ChunkRepository(self._database, self._settings.queue_name)
         try:
-            await ring_again(chunks, self._doorbell)
-            await withdraw_left_rings(chunks, self._doorbell)
+            await send_missing_rings(chunks, self._doorbell)
+            await withdraw_stale_rings(chunks, self._doorbell)
         except QueueUnavailable as error:
-            log.warning("no rings were made up for", code=error.code, cause=error.message)
+            log.warning("rings were not repaired", code=error.code, cause=error.message)
 
-    async def _expire(self) -> None:
+    async def _expire_jobs(self) -> None:
         expired = await JobRepository(self._database, self._settings).expire()
         if expired:
             log.info("jobs expired", jobs=expired)
@@ -108,7 +108,7 @@ class Sweeper:
     async def _deliver(self) -> None:
         await deliver_due(self._database, self._settings)
 
-    async def _maintain_partitions(self) -> None:
+    async def _check_partitions(self) -> None:
         if time.monotonic() < self._partitions_due:
             return
         retention = timedelta(days=self._settings.retention_days)
@@ -116,37 +116,37 @@ class Sweeper:
         try:
             await maintain_partitions(self._database, datetime.now(UTC), retention)
         except Exception:
-            # Rings and webhooks do not wait for a table that is in use.
+            # A table in use must not delay rings and webhooks.
             log.exception("the partitions were not maintained")
         else:
             self._partitions_due = time.monotonic() + PARTITIONS_SECONDS
 
 
-async def ring_again(chunks: ChunkRepository, doorbell: Doorbell) -> int:
-    """Ring for chunks that can be claimed and have no ring; returns how many.
+async def send_missing_rings(chunks: ChunkRepository, doorbell: Doorbell) -> int:
+    """Ring for claimable chunks that have no ring, and return for how many.
 
     Raises StoreUnavailable and QueueUnavailable.
     """
-    rings = await chunks.take_rings(await doorbell.waiting(), _QUIET, MOST_RINGS)
+    rings = await chunks.reserve_rings(await doorbell.waiting(), _QUIET, MAX_RINGS)
     if rings:
         await doorbell.ring(rings)
-        log.info("rang again", rings=len(rings))
+        log.info("sent missing rings", rings=len(rings))
     return len(rings)
 
 
-async def withdraw_left_rings(chunks: ChunkRepository, doorbell: Doorbell) -> int:
-    """Take back the rings of a queue that has nothing to do; returns how many.
+async def withdraw_stale_rings(chunks: ChunkRepository, doorbell: Doorbell) -> int:
+    """Withdraw the rings of a queue without work, and return how many.
 
-    A worker that died leaves the ring that it was answering, which autoscalers go on counting.
-    Raises StoreUnavailable and QueueUnavailable.
+    A worker that died leaves the ring it handled, and autoscalers would count it forever. Raises
+    StoreUnavailable and QueueUnavailable.
     """
     rings = await doorbell.oldest()
     if not rings:
         return 0
-    # Read after the rings, which are rung after their chunks are stored: what is new has others.
+    # Read after the rings, which are sent after their chunks are stored: new work has other rings.
     backlog = await chunks.backlog()
     if backlog.waiting or backlog.running:
         return 0
     await doorbell.withdraw(rings)
-    log.info("took back rings of work that is done", rings=len(rings))
+    log.info("withdrew stale rings", rings=len(rings))
     return len(rings)

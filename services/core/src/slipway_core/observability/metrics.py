@@ -1,31 +1,31 @@
 """Prometheus metrics of realtime predictions, under names that dashboards and alerts rely on.
 
-Label values are bounded: modalities are a closed list, a status is `ok` or `error`, and a code is
-that of an error, or empty.
-One process serves one model, so the process-wide registry is the right one.
+Label values are bounded: modalities and error codes are closed lists. One process serves one model,
+so all metrics are in the process-wide registry.
 """
 
 from __future__ import annotations
 
 from prometheus_client import Gauge, disable_created_metrics
 
-from slipway_core.observability.lean_metrics import Counter, Histogram
+from slipway_core.observability.collectors import Counter, Histogram
 
 LATENCY_SECONDS = (
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
 )  # fmt: skip
+"""Bounds of the buckets of latency histograms, in seconds."""
 
-# One series less for each counter and histogram, about times that nobody asks for.
+# One series less for each counter and histogram: their times of creation are not used.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 PREDICTION_REQUESTS = Counter(
     "prediction_requests",
-    "Realtime prediction requests by how they ended: ok, or error with its code.",
+    "Realtime prediction requests by status (ok or error) and error code (empty for ok).",
     ["modality", "status", "code"],
 )
 PREDICTION_LATENCY = Histogram(
     "prediction_latency_seconds",
-    "From the request's headers to its answer, for answered realtime predictions.",
+    "Time from the headers of a request to its response, for successful realtime predictions.",
     ["modality"],
     buckets=LATENCY_SECONDS,
 )
@@ -41,33 +41,33 @@ BATCH_ITEMS = Histogram(
 ).labels()
 BATCH_COMPUTE = Histogram(
     "slipway_batch_compute_seconds",
-    "How long an engine computed one batch.",
+    "Time that an engine computed one batch.",
     buckets=LATENCY_SECONDS,
 ).labels()
 QUEUE_WAIT = Histogram(
     "slipway_queue_wait_seconds",
-    "Longest wait in the queue of any input of a batch.",
+    "Maximum time in the queue of the inputs of a batch.",
     buckets=LATENCY_SECONDS,
 ).labels()
 QUEUE_TOKENS = Gauge("slipway_queue_tokens", "Tokens that wait for an engine.")
 REQUESTS_IN_FLIGHT = Gauge(
-    "slipway_requests_in_flight", "Realtime requests that wait for an answer of the model."
+    "slipway_requests_in_flight", "Realtime requests that wait for the model."
 )
 LOG_ROWS_WRITTEN = Counter(
-    "slipway_prediction_log_rows_written", "Rows of the prediction log that PostgreSQL has."
+    "slipway_prediction_log_rows_written", "Rows of the prediction log stored in PostgreSQL."
 ).labels()
 LOG_ROWS_DROPPED = Counter(
     "slipway_prediction_log_rows_dropped",
-    "Rows of the prediction log that were given up, because the database was away or too slow.",
+    "Rows of the prediction log dropped because PostgreSQL was unavailable or too slow.",
 ).labels()
 MODEL_INFO = Gauge(
     "slipway_model_info",
-    "1, with the model that is served as labels.",
+    "1, with the served model as labels.",
     ["model", "version", "digest", "device", "precision"],
 )
 MODEL_PRECISION_INFO = Gauge(
     "slipway_model_precision_info",
-    "1, with the number format that the model computes in and why, in a few fixed phrases.",
+    "1, with the number format of the model and the reason for it, one of a few fixed phrases.",
     ["precision", "reason"],
 )
-MODEL_LOAD = Gauge("slipway_model_load_seconds", "How long an engine took to load the model.")
+MODEL_LOAD = Gauge("slipway_model_load_seconds", "Time that an engine took to load the model.")

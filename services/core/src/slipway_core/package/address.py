@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 from slipway_core.errors import ModelAddressInvalid
+from slipway_core.observability.redaction import redact_url
 
 SCHEMES = ("file", "pvc", "http", "https", "s3", "hf", "package")
 PVC_ROOT_VARIABLE = "SLIPWAY_PVC_ROOT"
@@ -29,11 +30,7 @@ class Address:
     @property
     def shown(self) -> str:
         """The URI for logs and messages: without user, password and query, which may be secrets."""
-        if self.scheme not in ("http", "https"):
-            return self.uri
-        parts = urlsplit(self.uri)
-        host = parts.netloc.rpartition("@")[2]
-        return f"{self.scheme}://{host}{parts.path}"
+        return redact_url(self.uri) if self.scheme in ("http", "https") else self.uri
 
     def local_path(self) -> Path:
         """Return the path of a file:// or pvc:// URI."""

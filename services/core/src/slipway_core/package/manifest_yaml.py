@@ -11,7 +11,7 @@ import msgspec
 import yaml
 
 from slipway_core.errors import ModelInvalid
-from slipway_core.msgspec_errors import Violation, parse_message
+from slipway_core.errors.msgspec_messages import Violation, parse_message
 from slipway_core.package.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest
 
 _UNQUOTED = re.compile(r"Expected `str`, got `(int|float|bool)`")

@@ -1,7 +1,7 @@
-"""Connections to Redis or Valkey, and the form of what is written there.
+"""Connections to Redis or Valkey, and the encoding of payloads.
 
-Every wait is bounded, and a connection that a restart of the server broke is opened anew before
-the caller notices. Payloads are JSON: whoever can write to the queue cannot make a worker run code.
+Every wait has a timeout, and a connection that a restart of the server broke is reopened without an
+error. Payloads are JSON: write access to the queue does not allow code to run in a worker.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ from slipway_core.errors import InvalidSettings
 from slipway_core.settings import ServiceSettings
 
 CONNECT_TIMEOUT_SECONDS = 2
-ANSWER_TIMEOUT_SECONDS = 5
+RESPONSE_TIMEOUT_SECONDS = 5
 RING_LIFETIME_MILLISECONDS = 7 * 86_400_000
-"""A ring that nobody answered for a week is dropped; the sweeper makes a new one."""
-_WRONG_ADDRESS = "SLIPWAY_REDIS_URL must look like redis://:password@host:6379/0"
+"""Time after which a ring that no worker took is dropped: one week. The sweeper sends a new one."""
+_INVALID_URL = "SLIPWAY_REDIS_URL must look like redis://:password@host:6379/0"
 
 
-class _Credentials(CredentialProvider):
+class _CurrentCredentials(CredentialProvider):
     """User and password as they are in the settings when a connection is opened."""
 
     def __init__(self, settings: ServiceSettings) -> None:
@@ -40,14 +40,14 @@ class _Credentials(CredentialProvider):
 
     async def get_credentials_async(self) -> tuple[str, ...]:  # type: ignore[override]
         try:
-            address = parse_url(self._settings.read_again("redis_url"))
+            address = parse_url(self._settings.reload_secret("redis_url"))
         except ValueError:
-            raise AuthenticationError(_WRONG_ADDRESS) from None
+            raise AuthenticationError(_INVALID_URL) from None
         return tuple(address[name] for name in ("username", "password") if name in address)
 
 
 def open_redis(settings: ServiceSettings, max_connections: int = 20) -> ArqRedis:
-    """A client that connects when it is first used. Raises InvalidSettings for a bad address."""
+    """Return a client that connects at first use. Raises InvalidSettings for a malformed URL."""
     redis_url = settings.redis_url.get_secret_value()
     if not redis_url:
         raise InvalidSettings("SLIPWAY_REDIS_URL is empty: set it to redis://...")
@@ -55,7 +55,7 @@ def open_redis(settings: ServiceSettings, max_connections: int = 20) -> ArqRedis
         pool = ConnectionPool.from_url(
             redis_url,
             socket_connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            socket_timeout=ANSWER_TIMEOUT_SECONDS,
+            socket_timeout=RESPONSE_TIMEOUT_SECONDS,
             socket_keepalive=True,
             health_check_interval=15,
             retry=Retry(ExponentialBackoff(cap=1, base=0.05), 3),
@@ -63,10 +63,10 @@ def open_redis(settings: ServiceSettings, max_connections: int = 20) -> ArqRedis
             max_connections=max_connections,
         )
     except ValueError:
-        raise InvalidSettings(_WRONG_ADDRESS) from None
-    for name in ("username", "password"):  # beside a provider they are refused
+        raise InvalidSettings(_INVALID_URL) from None
+    for name in ("username", "password"):  # the client rejects them beside a provider
         pool.connection_kwargs.pop(name, None)
-    pool.connection_kwargs["credential_provider"] = _Credentials(settings)
+    pool.connection_kwargs["credential_provider"] = _CurrentCredentials(settings)
     return ArqRedis(
         pool_or_conn=pool,
         job_serializer=encode_payload,
@@ -77,10 +77,11 @@ def open_redis(settings: ServiceSettings, max_connections: int = 20) -> ArqRedis
 
 
 def encode_payload(payload: dict[str, Any]) -> bytes:
-    """A job of the queue as JSON; an error that arq wants to keep becomes its text."""
+    """Return an arq payload as JSON; an exception that arq stores becomes its text."""
     return json.dumps(payload, default=repr).encode()
 
 
 def decode_payload(data: bytes) -> dict[str, Any]:
+    """Return the arq payload of JSON text."""
     payload: dict[str, Any] = json.loads(data)
     return payload

@@ -1,7 +1,8 @@
-"""Names and payloads on the queue: what inference writes and batch workers read.
+"""The contract between submitters and batch workers: rings, and the doorbell that sends them.
 
-A ring says only that a deployment has work; which work is decided in PostgreSQL. So a payload
-carries ids, never inputs, and a lost or doubled ring does no harm.
+A ring is an entry in the queue of a deployment. It announces that there is work, like a doorbell;
+which work a worker then does is decided in PostgreSQL. So a ring carries ids and no inputs, and a
+lost or repeated ring does no harm.
 """
 
 from __future__ import annotations
@@ -10,35 +11,39 @@ from typing import Protocol
 from uuid import UUID
 
 CLAIM_CHUNK = "claim_chunk"
-"""Name of the ARQ function that claims and runs one chunk of work."""
-MOST_IN_PROGRESS = 1_000
-"""Rings that are worked on at one time, which are the oldest; no deployment has more workers."""
+"""Name of the arq function that claims and runs one chunk."""
+MAX_IN_PROGRESS = 1_000
+"""Maximum rings that workers of one deployment handle at the same time. They are the oldest."""
 
 
-def ring_id(job_id: UUID, chunk: int, ring: int) -> str:
-    """The ARQ job id of one ring: `ring` counts how often the chunk was announced before."""
-    return f"{job_id}:{chunk}:{ring}"
+def ring_id(job_id: UUID, chunk: int, earlier_rings: int) -> str:
+    """Return the arq job id of a ring for a chunk that was announced `earlier_rings` times."""
+    return f"{job_id}:{chunk}:{earlier_rings}"
 
 
 class Doorbell(Protocol):
-    """Tells the workers of one deployment that there is work."""
+    """The sender of rings to the workers of one deployment.
+
+    All methods but `close` raise QueueUnavailable.
+    """
 
     async def ring(self, rings: list[str]) -> None:
-        """Announce chunks by their `ring_id`. Raises QueueUnavailable; the sweeper then rings
-        later.
+        """Announce chunks by the ids of their rings. Rings that are in the queue stay as they are.
+
+        After a failure the sweeper rings later.
         """
 
     async def depth(self) -> int:
-        """How many rings are waiting or being worked on. Raises QueueUnavailable."""
+        """Return the number of rings that wait or are being handled."""
 
     async def waiting(self) -> int:
-        """How many rings no worker has taken yet. Raises QueueUnavailable."""
+        """Return the number of rings that no worker has taken yet."""
 
     async def oldest(self) -> list[str]:
-        """The oldest rings, waiting or being worked on. Raises QueueUnavailable."""
+        """Return the ids of the oldest rings, waiting or being handled."""
 
     async def withdraw(self, rings: list[str]) -> None:
-        """Take rings back, whoever works on them. Raises QueueUnavailable."""
+        """Remove rings, even if a worker handles them."""
 
     async def close(self) -> None:
-        """Give back the connections."""
+        """Close the connections."""

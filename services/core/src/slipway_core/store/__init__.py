@@ -1,0 +1,1 @@
+"""Everything that is kept in PostgreSQL. No other package imports a database library."""

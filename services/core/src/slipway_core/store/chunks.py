@@ -1,8 +1,8 @@
-"""Chunks as workers see them: claim, renew, complete, give back.
+"""Chunks as workers see them: claim, renew, complete, release.
 
-A claim is a lease with a random token. Whoever writes results must still hold the token: the row
-of the chunk is the fence, so results are written once even when a worker that was thought dead
-comes back. Locks are always taken chunk first, job second.
+A claim is a lease with a random token. A worker can store results only while its token is in the
+row of the chunk: this fence makes results appear once, even when a worker that was presumed dead
+comes back. Locks are always taken on the chunk first and on the job second.
 """
 
 from __future__ import annotations
@@ -15,24 +15,28 @@ from uuid import UUID, uuid4
 
 from slipway_core.errors import WorkerCrashed
 from slipway_core.queue.contract import ring_id
-from slipway_core.store.postgres.database import (
+from slipway_core.store.postgres.connection import (
     LONG_STATEMENT_SECONDS,
     Connection,
-    Database,
-    allow_seconds,
+    set_statement_timeout,
     try_lock,
 )
+from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import Backlog, Claim, ItemResult
 from slipway_core.store.results import write_results
-from slipway_core.store.suspects import LAST_ATTEMPT, plan_split
+from slipway_core.store.splitting import MAX_ATTEMPTS, plan_split
+from slipway_core.store.states import CHUNK_IS_OPEN, OPEN_CHUNK_STATES, state_in
 
-# Five minutes between the rings for a chunk that nobody wants, when the first time is five seconds.
-_MOST_PATIENCE = 60
-_CLAIMABLE: LiteralString = "state IN ('waiting', 'running') AND available_at <= now()"
+_MAX_QUIET_FACTOR = 60
+"""Maximum pause between rings for a chunk, as a multiple of the first pause."""
+_CLAIMABLE = CHUNK_IS_OPEN + " AND available_at <= now()"
+_HELD: LiteralString = (
+    " WHERE job_id = %s AND chunk = %s AND lease_token = %s AND state = 'running'"
+)
 
 
 @dataclass(frozen=True, slots=True)
-class _Found:
+class _LockedChunk:
     job_id: UUID
     chunk: int
     first_index: int
@@ -41,9 +45,9 @@ class _Found:
 
 
 class ChunkRepository:
-    """The chunks of one deployment's queue. All methods raise StoreUnavailable.
+    """The chunks of one queue. All methods raise StoreUnavailable.
 
-    model_digest: the model whose jobs may be claimed; who only rings and counts needs none.
+    model_digest: the model whose jobs may be claimed; not needed to ring or count.
     """
 
     def __init__(self, database: Database, queue: str, model_digest: str = "") -> None:
@@ -51,32 +55,32 @@ class ChunkRepository:
         self._queue = queue
         self._model_digest = model_digest
 
-    async def claim(self, lease: timedelta, holding: Sequence[UUID] = ()) -> Claim | None:
-        """Take the oldest chunk of this model that waits or whose lease is over, or None.
+    async def claim(self, lease: timedelta, own_tokens: Sequence[UUID] = ()) -> Claim | None:
+        """Lease the oldest chunk of this model that waits or whose lease has expired.
 
-        holding: tokens of this worker's own leases, which it must not take again when one of them
-        ran out because the database was away.
+        own_tokens: leases that this worker holds. They are not taken again if they expired because
+        the database was unavailable.
 
-        A chunk that workers died of is first split; an input that they died of alone is given its
-        result here, WorkerCrashed, and the next chunk is looked at.
+        A chunk whose workers died is split first. A single input that has no attempts left gets the
+        result WorkerCrashed here, and the next chunk is tried. Return None when no chunk is left.
         """
         while True:
             async with self._database.transaction() as connection:
-                found = await self._lock_oldest(connection, holding)
-                if found is None:
+                chunk = await self._lock_oldest(connection, own_tokens)
+                if chunk is None:
                     return None
-                if found.count == 1 and found.attempt >= LAST_ATTEMPT:
-                    await _give_up(connection, found)
+                if chunk.count == 1 and chunk.attempt >= MAX_ATTEMPTS:
+                    await _fail_only_input(connection, chunk)
                     continue
-                sizes = plan_split(found.count, found.attempt)
+                sizes = plan_split(chunk.count, chunk.attempt)
                 if len(sizes) > 1:
-                    await self._split(connection, found, sizes)
-                return await _lease(connection, found, sizes[0], lease)
+                    await self._split(connection, chunk, sizes)
+                return await _lease(connection, chunk, sizes[0], lease)
 
     async def begin(self, claim: Claim) -> bool:
-        """Count an attempt, just before the chunk is computed; False when the lease was lost.
+        """Count an attempt, just before the chunk is computed. Return False if the lease is lost.
 
-        A worker that dies takes down what it computed, not what it only held.
+        A claimed chunk that is not computed yet cannot have caused the death of its worker.
         """
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
@@ -85,7 +89,7 @@ class ChunkRepository:
             return cursor.rowcount == 1
 
     async def renew(self, claim: Claim, lease: timedelta) -> bool:
-        """Prolong a lease; False when it was lost: the chunk is another's, done or cancelled."""
+        """Extend a lease. Return False if it is lost: the chunk is done, cancelled or re-leased."""
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
                 "UPDATE batch_chunks SET available_at = now() + %s" + _HELD, [lease, *_key(claim)]
@@ -93,14 +97,14 @@ class ChunkRepository:
             return cursor.rowcount == 1
 
     async def complete(self, claim: Claim, results: Sequence[ItemResult]) -> bool:
-        """Write the results of a chunk and count them in its job, in one transaction.
+        """Store the results of a chunk and count them in its job, in one transaction.
 
-        False, and nothing is written, when the lease was lost. May be repeated.
+        Return False, and store nothing, if the lease is lost. It is safe to repeat.
         """
         async with self._database.transaction() as connection:
-            # Results that take long to write would take as long the next time: whoever repeats
-            # this for as long as the database is away would do so for ever.
-            await allow_seconds(connection, LONG_STATEMENT_SECONDS)
+            # The caller repeats this while the database is unavailable. Results that exceed the
+            # usual timeout would exceed it each time.
+            await set_statement_timeout(connection, LONG_STATEMENT_SECONDS)
             cursor = await connection.execute(
                 "UPDATE batch_chunks SET state = 'done', lease_token = NULL" + _HELD, _key(claim)
             )
@@ -110,19 +114,19 @@ class ChunkRepository:
             return True
 
     async def release(self, claim: Claim) -> None:
-        """Give a chunk back untouched; this attempt does not count."""
-        await self._return(claim, claim.attempt - 1, timedelta())
+        """Return a chunk that was not computed; the attempt does not count."""
+        await self._make_available(claim, claim.attempt - 1, timedelta())
 
-    async def abandon(self, claim: Claim, pause: timedelta) -> None:
-        """Give a chunk back after it failed as a whole; it is tried again after `pause`."""
-        await self._return(claim, claim.attempt, pause)
+    async def retry_later(self, claim: Claim, pause: timedelta) -> None:
+        """Return a chunk that failed as a whole; it can be claimed again after `pause`."""
+        await self._make_available(claim, claim.attempt, pause)
 
-    async def take_rings(self, waiting: int, quiet: timedelta, limit: int) -> list[str]:
-        """Rings for claimable chunks that the queue lacks, at most `limit`, oldest chunks first.
+    async def reserve_rings(self, waiting: int, quiet: timedelta, limit: int) -> list[str]:
+        """Return ids of rings that the queue lacks, at most `limit`, for the oldest chunks first.
 
-        waiting: rings that the queue has. quiet: time after its first ring before a chunk may be
-        announced again; it grows with every ring, because nobody may be left who serves the
-        chunk's model. What was given back is announced at once.
+        waiting: rings in the queue. quiet: the minimum pause between two rings for a chunk, which
+        grows with their number, because there may be no worker left for the model of the chunk. A
+        chunk that a worker returned needs no pause.
         """
         async with self._database.transaction() as connection:
             if not await try_lock(connection, f"slipway.rings.{self._queue}"):
@@ -133,7 +137,7 @@ class ChunkRepository:
                 + " LIMIT %s) AS claimable",
                 [self._queue, waiting + limit],
             )
-            missing = (await _one(cursor))[0] - waiting
+            missing = (await _fetch_row(cursor))[0] - waiting
             if missing <= 0:
                 return []
             cursor = await connection.execute(
@@ -143,12 +147,12 @@ class ChunkRepository:
                 + _CLAIMABLE
                 + " ORDER BY job_id, chunk LIMIT %s FOR UPDATE SKIP LOCKED) AS unrung"
                 " WHERE job_id = job AND chunk = number RETURNING job_id, chunk, rings - 1",
-                [self._queue, quiet, _MOST_PATIENCE, missing],
+                [self._queue, quiet, _MAX_QUIET_FACTOR, missing],
             )
-            return [ring_id(*found) for found in await cursor.fetchall()]
+            return [ring_id(*row) for row in await cursor.fetchall()]
 
     async def backlog(self) -> Backlog:
-        """What this queue has to do."""
+        """Return how much work the queue has."""
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
                 "SELECT count(*) FILTER (WHERE chunks.state = 'waiting'),"
@@ -156,12 +160,12 @@ class ChunkRepository:
                 " coalesce(extract(epoch FROM now() - min(created_at)"
                 "  FILTER (WHERE chunks.state = 'waiting')), 0)::float8"
                 " FROM batch_chunks AS chunks JOIN batch_jobs ON id = job_id"
-                " WHERE chunks.queue = %s AND chunks.state IN ('waiting', 'running')",
+                " WHERE chunks.queue = %s AND " + state_in(OPEN_CHUNK_STATES, "chunks.state"),
                 [self._queue],
             )
-            return Backlog(*await _one(cursor))
+            return Backlog(*await _fetch_row(cursor))
 
-    async def _return(self, claim: Claim, attempt: int, pause: timedelta) -> None:
+    async def _make_available(self, claim: Claim, attempt: int, pause: timedelta) -> None:
         async with self._database.transaction() as connection:
             await connection.execute(
                 "UPDATE batch_chunks SET state = 'waiting', lease_token = NULL,"
@@ -169,33 +173,36 @@ class ChunkRepository:
                 [attempt, pause, *_key(claim)],
             )
 
-    async def _lock_oldest(self, connection: Connection, holding: Sequence[UUID]) -> _Found | None:
+    async def _lock_oldest(
+        self, connection: Connection, own_tokens: Sequence[UUID]
+    ) -> _LockedChunk | None:
         cursor = await connection.execute(
             "SELECT job_id, chunk, first_index, count, attempt FROM batch_chunks AS chunks"
             " WHERE queue = %s AND (lease_token IS NULL OR lease_token <> ALL(%s)) AND "
             + _CLAIMABLE
             + " AND (SELECT model_digest FROM batch_jobs WHERE id = chunks.job_id) = %s"
             " ORDER BY job_id, chunk LIMIT 1 FOR UPDATE SKIP LOCKED",
-            [self._queue, list(holding), self._model_digest],
+            [self._queue, list(own_tokens), self._model_digest],
         )
-        found = await cursor.fetchone()
-        return None if found is None else _Found(*found)
+        row = await cursor.fetchone()
+        return None if row is None else _LockedChunk(*row)
 
-    async def _split(self, connection: Connection, found: _Found, sizes: Sequence[int]) -> None:
+    async def _split(
+        self, connection: Connection, chunk: _LockedChunk, sizes: Sequence[int]
+    ) -> None:
         """Make chunks of all parts but the first, which stays with the chunk itself."""
-        # The job's row guards the numbers of its chunks, and tells a cancellation to look again.
+        job_id = chunk.job_id
+        # This lock guards the numbering of chunks, and makes `close_job` see the new ones.
+        await connection.execute("SELECT 1 FROM batch_jobs WHERE id = %s FOR UPDATE", [job_id])
         cursor = await connection.execute(
-            "SELECT 1 FROM batch_jobs WHERE id = %s FOR UPDATE", [found.job_id]
+            "SELECT max(chunk) FROM batch_chunks WHERE job_id = %s", [job_id]
         )
-        cursor = await connection.execute(
-            "SELECT max(chunk) FROM batch_chunks WHERE job_id = %s", [found.job_id]
-        )
-        number = (await _one(cursor))[0]
-        first_index = found.first_index + sizes[0]
+        number = (await _fetch_row(cursor))[0]
+        first_index = chunk.first_index + sizes[0]
         rows = []
         for size in sizes[1:]:
             number += 1
-            rows.append((found.job_id, number, self._queue, first_index, size, found.attempt))
+            rows.append((job_id, number, self._queue, first_index, size, chunk.attempt))
             first_index += size
         async with connection.cursor() as parts:
             await parts.executemany(
@@ -205,40 +212,37 @@ class ChunkRepository:
             )
 
 
-_HELD: LiteralString = (
-    " WHERE job_id = %s AND chunk = %s AND lease_token = %s AND state = 'running'"
-)
-
-
 def _key(claim: Claim) -> list[object]:
     return [claim.job_id, claim.chunk, claim.lease_token]
 
 
-async def _lease(connection: Connection, found: _Found, count: int, lease: timedelta) -> Claim:
+async def _lease(
+    connection: Connection, chunk: _LockedChunk, count: int, lease: timedelta
+) -> Claim:
     token = uuid4()
     await connection.execute(
         "UPDATE batch_chunks SET state = 'running', lease_token = %s,"
         " available_at = now() + %s, count = %s WHERE job_id = %s AND chunk = %s",
-        [token, lease, count, found.job_id, found.chunk],
+        [token, lease, count, chunk.job_id, chunk.chunk],
     )
     await connection.execute(
         "UPDATE batch_jobs SET state = 'running', started_at = now()"
         " WHERE id = %s AND state = 'queued'",
-        [found.job_id],
+        [chunk.job_id],
     )
     cursor = await connection.execute(
-        "SELECT modality, labels, parameters FROM batch_jobs WHERE id = %s", [found.job_id]
+        "SELECT modality, labels, parameters FROM batch_jobs WHERE id = %s", [chunk.job_id]
     )
-    modality, labels, parameters = await _one(cursor)
+    modality, labels, parameters = await _fetch_row(cursor)
     cursor = await connection.execute(
         "SELECT input FROM batch_items WHERE job_id = %s AND idx >= %s AND idx < %s ORDER BY idx",
-        [found.job_id, found.first_index, found.first_index + count],
+        [chunk.job_id, chunk.first_index, chunk.first_index + count],
     )
     return Claim(
-        job_id=found.job_id,
-        chunk=found.chunk,
-        first_index=found.first_index,
-        attempt=found.attempt + 1,
+        job_id=chunk.job_id,
+        chunk=chunk.chunk,
+        first_index=chunk.first_index,
+        attempt=chunk.attempt + 1,
         lease_token=token,
         modality=modality,
         labels=tuple(labels),
@@ -247,28 +251,29 @@ async def _lease(connection: Connection, found: _Found, count: int, lease: timed
     )
 
 
-async def _give_up(connection: Connection, found: _Found) -> None:
+async def _fail_only_input(connection: Connection, chunk: _LockedChunk) -> None:
+    """Complete a chunk of one input with the error WorkerCrashed."""
     await connection.execute(
         "UPDATE batch_chunks SET state = 'done', lease_token = NULL"
         " WHERE job_id = %s AND chunk = %s",
-        [found.job_id, found.chunk],
+        [chunk.job_id, chunk.chunk],
     )
     failure = ItemResult(
-        index=found.first_index,
+        index=chunk.first_index,
         prediction=None,
         embedding=b"",
         error_code=WorkerCrashed.__name__,
         error_message=(
-            f"computing this input failed {found.attempt} times, the last time alone: the worker "
+            f"computing this input failed {chunk.attempt} times, the last time alone: the worker "
             "died or took too long. Make the input smaller, or give the workers more memory or time"
         ),
-        attempts=found.attempt,
+        attempts=chunk.attempt,
     )
-    await write_results(connection, found.job_id, [failure])
+    await write_results(connection, chunk.job_id, [failure])
 
 
-async def _one(cursor: Any) -> tuple[Any, ...]:
+async def _fetch_row(cursor: Any) -> tuple[Any, ...]:
     row: tuple[Any, ...] | None = await cursor.fetchone()
     if row is None:
-        raise LookupError("the database gave no row where there is always one")
+        raise LookupError("the query returned no row")
     return row

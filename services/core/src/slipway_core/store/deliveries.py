@@ -1,4 +1,4 @@
-"""Which webhooks are to be called: kept with the job, so that a restart forgets none."""
+"""Webhook calls to make. They are stored with the job, so that none is lost in a restart."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class DeliveryRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def take_due(self, lease: timedelta, limit: int) -> list[Delivery]:
-        """Calls to be made now; nobody else takes them within `lease`, and each counts as tried."""
+    async def claim_due(self, lease: timedelta, limit: int) -> list[Delivery]:
+        """Lease at most `limit` calls that are due, and count an attempt for each."""
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
                 "UPDATE batch_jobs SET webhook_next_at = now() + %s,"
@@ -30,8 +30,8 @@ class DeliveryRepository:
                 Delivery(url, attempt, Job(*job)) for url, attempt, *job in await cursor.fetchall()
             ]
 
-    async def delivered(self, delivery: Delivery) -> None:
-        """The receiver took it."""
+    async def mark_delivered(self, delivery: Delivery) -> None:
+        """Record that the receiver accepted the call."""
         async with self._database.transaction() as connection:
             await connection.execute(
                 "UPDATE batch_jobs SET webhook_next_at = NULL, webhook_error = NULL,"
@@ -39,8 +39,8 @@ class DeliveryRepository:
                 [delivery.job.id],
             )
 
-    async def failed(self, delivery: Delivery, error: str, pause: timedelta | None) -> None:
-        """The receiver did not take it; try again after `pause`, or never when that is None."""
+    async def mark_failed(self, delivery: Delivery, error: str, pause: timedelta | None) -> None:
+        """Record the error, and retry after `pause`; None ends the attempts."""
         async with self._database.transaction() as connection:
             await connection.execute(
                 "UPDATE batch_jobs SET webhook_next_at = now() + %s, webhook_error = %s"

@@ -11,20 +11,20 @@ from uuid import UUID
 from psycopg.types.json import Jsonb
 
 from slipway_core.errors import IdempotencyConflict, RequestTimeout, StoreUnavailable, TaskNotFound
-from slipway_core.maintenance.webhook_policy import WebhookPolicy
 from slipway_core.queue.contract import ring_id
 from slipway_core.settings import ServiceSettings
-from slipway_core.store.postgres.database import (
+from slipway_core.store.postgres.connection import (
     LONG_STATEMENT_SECONDS,
     Connection,
-    Database,
-    allow_seconds,
+    set_statement_timeout,
 )
+from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import ItemResult, Job, NewItem, NewJob
+from slipway_core.store.states import CHUNK_IS_OPEN, JOB_IS_OPEN, JobState
 from slipway_core.store.submission import (
-    Received,
+    ReceivedItems,
     SubmissionLimits,
-    digest_of,
+    compute_digest,
     receive_items,
     store_chunks,
 )
@@ -33,15 +33,20 @@ JOB_COLUMNS: LiteralString = (
     "id, state, model, version, modality, total, succeeded, failed, created_at, started_at,"
     " finished_at, deadline, reason"
 )
-PAGE = 1_000
+PAGE_SIZE = 1_000
+"""Results per query when all results of a job are read."""
 
 
-class _Duplicate(Exception):
-    """Another submission with this key was committed first; ends the transaction."""
+class _DuplicateKey(Exception):
+    """Another submission with the same key was committed first; this ends the transaction."""
+
+    def __init__(self, digest: bytes) -> None:
+        super().__init__()
+        self.digest = digest
 
 
 class JobRepository:
-    """Reads and writes batch jobs. All methods raise StoreUnavailable."""
+    """The batch jobs of all queues. All methods raise StoreUnavailable."""
 
     def __init__(self, database: Database, settings: ServiceSettings) -> None:
         self._database = database
@@ -50,44 +55,42 @@ class JobRepository:
             chunk_items=settings.batch_chunk_items,
             max_items=settings.batch_max_items,
         )
-        self._webhooks = WebhookPolicy(settings)
         self._submit_timeout_seconds = settings.batch_submit_timeout_seconds
-        # A slow stream holds its connection: others must stay free for everything else.
+        # A slow stream occupies its connection: keep half of them free for everything else.
         self._receiving = asyncio.Semaphore(max(1, database.pool_size // 2))
 
     async def submit(self, job: NewJob, items: AsyncIterator[NewItem]) -> tuple[Job, list[str]]:
-        """Store a job with its inputs, all or nothing; the job and the rings to announce it by.
+        """Store a job and its inputs, all or nothing. Return the job and the rings to announce it.
 
-        A key that was used before gives the job of that time and no rings when the request is the
-        same, and raises IdempotencyConflict when it is not. Raises InvalidInput, PayloadTooLarge,
-        RequestTimeout, WebhookRefused, and whatever `items` raises.
+        When the idempotency key was used before, nothing is stored: an equal request returns the
+        existing job and no rings, a different one raises IdempotencyConflict.
+
+        The caller has checked the webhook URL. Raises InvalidInput, PayloadTooLarge,
+        RequestTimeout, and every exception of `items`.
         """
-        if job.webhook_url is not None:
-            await self._webhooks.resolve(job.webhook_url)
         if job.idempotency_key is not None:
-            known = await self._find_key(job)
-            if known is not None:
-                digest = await digest_of(job, items, self._limits)
-                return _repeated(known, digest), []
+            existing = await self._find_by_key(job)
+            if existing is not None:
+                return _repeated(existing, await compute_digest(job, items, self._limits)), []
         try:
             return await self._store(job, items)
-        except _Duplicate as duplicate:
-            known = await self._find_key(job)
-            if known is None:
+        except _DuplicateKey as duplicate:
+            existing = await self._find_by_key(job)
+            if existing is None:
                 raise IdempotencyConflict(
                     "another request with this Idempotency-Key came at the same time: try again"
                 ) from None
-            return _repeated(known, duplicate.args[0]), []
+            return _repeated(existing, duplicate.digest), []
 
     async def get(self, job_id: UUID) -> Job:
-        """The job as it is now; raises TaskNotFound."""
+        """Return a job. Raises TaskNotFound."""
         async with self._database.transaction() as connection:
             return await read_job(connection, job_id)
 
     async def results(self, job_id: UUID, after: int, limit: int) -> list[ItemResult]:
-        """At most `limit` results of inputs whose index is greater than `after`, by index.
+        """Return at most `limit` results with an index greater than `after`, in index order.
 
-        -1 begins at the first input. An unknown job has no results.
+        Use -1 for the first page. An unknown job has no results.
         """
         async with (
             self._database.transaction() as connection,
@@ -104,23 +107,24 @@ class JobRepository:
             ]
 
     async def result_pages(self, job_id: UUID, after: int = -1) -> AsyncIterator[list[ItemResult]]:
-        """All results after `after` that there are, in pages: no connection is held between."""
-        while page := await self.results(job_id, after, PAGE):
+        """Yield all stored results after `after` in pages, holding no connection between them."""
+        while page := await self.results(job_id, after, PAGE_SIZE):
             yield page
             after = page[-1].index
 
     async def cancel(self, job_id: UUID) -> Job:
-        """Stop what has not run; a job that ended stays as it is. Raises TaskNotFound."""
+        """Cancel the open chunks of a job; a finished job stays as it is. Raises TaskNotFound."""
         async with self._database.transaction() as connection:
             await close_job(connection, job_id, "cancelled", "cancelled by request")
             return await read_job(connection, job_id)
 
     async def expire(self, limit: int = 100) -> int:
-        """End jobs whose deadline is over, at most `limit` at once; returns how many."""
+        """End at most `limit` jobs whose deadline has passed, and return how many."""
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
-                "SELECT id FROM batch_jobs WHERE state IN ('queued', 'running')"
-                " AND deadline <= now() ORDER BY deadline LIMIT %s",
+                "SELECT id FROM batch_jobs WHERE "
+                + JOB_IS_OPEN
+                + " AND deadline <= now() ORDER BY deadline LIMIT %s",
                 [limit],
             )
             overdue = [job_id for (job_id,) in await cursor.fetchall()]
@@ -130,8 +134,8 @@ class JobRepository:
         return len(overdue)
 
     async def _store(self, job: NewJob, items: AsyncIterator[NewItem]) -> tuple[Job, list[str]]:
-        async with self._turn_to_receive(), self._database.transaction() as connection:
-            await allow_seconds(connection, self._submit_timeout_seconds)
+        async with self._receiving_slot(), self._database.transaction() as connection:
+            await set_statement_timeout(connection, self._submit_timeout_seconds)
             received = await self._receive(connection, job, items)
             await _insert_job(connection, job, received)
             await store_chunks(connection, job.id, job.queue, received.counts)
@@ -140,8 +144,8 @@ class JobRepository:
 
     async def _receive(
         self, connection: Connection, job: NewJob, items: AsyncIterator[NewItem]
-    ) -> Received:
-        # The server's own timeout would be heard of only when the stream is at its end.
+    ) -> ReceivedItems:
+        # PostgreSQL reports its own statement timeout only at the end of the stream.
         try:
             async with asyncio.timeout(self._submit_timeout_seconds):
                 return await receive_items(connection, job, items, self._limits)
@@ -152,7 +156,7 @@ class JobRepository:
             ) from None
 
     @asynccontextmanager
-    async def _turn_to_receive(self) -> AsyncIterator[None]:
+    async def _receiving_slot(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._database.timeout_seconds):
                 await self._receiving.acquire()
@@ -166,62 +170,63 @@ class JobRepository:
         finally:
             self._receiving.release()
 
-    async def _find_key(self, job: NewJob) -> tuple[Job, bytes] | None:
+    async def _find_by_key(self, job: NewJob) -> tuple[Job, bytes] | None:
+        """Return the job with the same idempotency key, and the digest of its request."""
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
                 "SELECT id, request_digest FROM batch_jobs"
                 " WHERE queue = %s AND idempotency_key = %s",
                 [job.queue, job.idempotency_key],
             )
-            found = await cursor.fetchone()
-            if found is None:
+            row = await cursor.fetchone()
+            if row is None:
                 return None
-            return await read_job(connection, found[0]), bytes(found[1])
+            return await read_job(connection, row[0]), bytes(row[1])
 
 
 async def read_job(connection: Connection, job_id: UUID) -> Job:
-    """The job in the connection's transaction; raises TaskNotFound."""
+    """Return a job as the current transaction sees it. Raises TaskNotFound."""
     cursor = await connection.execute(
         "SELECT " + JOB_COLUMNS + " FROM batch_jobs WHERE id = %s", [job_id]
     )
-    found = await cursor.fetchone()
-    if found is None:
+    row = await cursor.fetchone()
+    if row is None:
         raise TaskNotFound(
             f"there is no task {job_id}: it was never created, or is past its retention"
         )
-    return Job(*found)
+    return Job(*row)
 
 
-async def close_job(connection: Connection, job_id: UUID, state: str, reason: str) -> None:
-    """End an open job in `state`: its chunks are withdrawn and results in flight are refused."""
-    # Many chunks take their time; one whose results are just being written is not waited for.
-    await allow_seconds(connection, LONG_STATEMENT_SECONDS)
+async def close_job(connection: Connection, job_id: UUID, state: JobState, reason: str) -> None:
+    """End an open job in `state`: cancel its open chunks and reject results that arrive later."""
+    await set_statement_timeout(connection, LONG_STATEMENT_SECONDS)
+    # A chunk whose results are being stored is locked; do not wait long for it.
     await connection.execute("SET LOCAL lock_timeout = '10s'")
-    await _withdraw_chunks(connection, job_id)
+    await _cancel_chunks(connection, job_id)
     await connection.execute(
         "UPDATE batch_jobs SET state = %s, reason = %s, finished_at = now(),"
         " webhook_next_at = CASE WHEN webhook_url IS NOT NULL THEN now() END"
-        " WHERE id = %s AND state IN ('queued', 'running')",
+        " WHERE id = %s AND " + JOB_IS_OPEN,
         [state, reason, job_id],
     )
-    # A chunk that was split meanwhile has parts that the first statement did not see. Splitting
-    # locks the job's row, so no more can come after the second.
-    await _withdraw_chunks(connection, job_id)
+    # A chunk that was split meanwhile has parts that the first call did not see. Splitting locks
+    # the row of the job, which this transaction now holds, so no parts are missed by the second.
+    await _cancel_chunks(connection, job_id)
 
 
-async def _withdraw_chunks(connection: Connection, job_id: UUID) -> None:
-    # Locked in one order, so that two who close the same job do not wait for each other.
+async def _cancel_chunks(connection: Connection, job_id: UUID) -> None:
+    # Locked in one order, so that two processes that close the same job do not deadlock.
     await connection.execute(
         "UPDATE batch_chunks SET state = 'cancelled', lease_token = NULL"
-        " FROM (SELECT chunk AS number FROM batch_chunks"
-        "        WHERE job_id = %(id)s AND state IN ('waiting', 'running')"
-        "        ORDER BY chunk FOR UPDATE) AS open_chunks"
+        " FROM (SELECT chunk AS number FROM batch_chunks WHERE job_id = %(id)s AND "
+        + CHUNK_IS_OPEN
+        + " ORDER BY chunk FOR UPDATE) AS open_chunks"
         " WHERE job_id = %(id)s AND chunk = number",
         {"id": job_id},
     )
 
 
-async def _insert_job(connection: Connection, job: NewJob, received: Received) -> None:
+async def _insert_job(connection: Connection, job: NewJob, received: ReceivedItems) -> None:
     cursor = await connection.execute(
         "INSERT INTO batch_jobs (id, queue, state, model, version, model_digest, modality, labels,"
         " parameters, idempotency_key, request_digest, total, deadline, webhook_url)"
@@ -234,12 +239,13 @@ async def _insert_job(connection: Connection, job: NewJob, received: Received) -
         ],
     )  # fmt: skip
     if not cursor.rowcount:
-        raise _Duplicate(received.digest)
+        raise _DuplicateKey(received.digest)
 
 
-def _repeated(known: tuple[Job, bytes], digest: bytes) -> Job:
-    job, known_digest = known
-    if digest != known_digest:
+def _repeated(existing: tuple[Job, bytes], digest: bytes) -> Job:
+    """Return the existing job if the repeated request is the same."""
+    job, existing_digest = existing
+    if digest != existing_digest:
         raise IdempotencyConflict(
             "this Idempotency-Key was used with another request: send each request with its own key"
         )

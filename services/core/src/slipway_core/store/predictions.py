@@ -10,7 +10,7 @@ from uuid import UUID
 from psycopg import sql
 
 from slipway_core.store.identifiers import first_uuid7
-from slipway_core.store.postgres.copy_rows import (
+from slipway_core.store.postgres.binary_copy import (
     copy_rows,
     double_field,
     int_field,
@@ -23,58 +23,83 @@ from slipway_core.store.postgres.copy_rows import (
 )
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.postgres.float_array import encode_float_array
-from slipway_core.store.postgres.json_text import storable_json
+from slipway_core.store.postgres.jsonb import storable_json
 from slipway_core.store.records import PredictionFilter, PredictionRecord
 
 COLUMNS = (
     "id", "created_at", "request_id", "model", "version", "model_digest", "modality", "status",
     "input", "prediction", "embedding", "latency_ms", "tokens",
 )  # fmt: skip
-# An id carries the time at which it was made, which is that of its row give or take this much:
-# so bounds of time are bounds of the primary key too.
-_ID_SLACK = timedelta(hours=1)
+# The time in an id differs from that of its row by less than this, so that a condition on the time
+# can also be one on the primary key.
+_MAX_ID_SKEW = timedelta(hours=1)
 
 
 class PredictionRepository:
-    """Reads and writes the table `predictions`."""
+    """The table `predictions`. All methods raise StoreUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     async def insert(self, records: Sequence[PredictionRecord]) -> None:
-        """Write all records or none. Raises StoreUnavailable."""
+        """Store all records or none."""
         async with self._database.transaction() as connection, connection.cursor() as cursor:
             await copy_rows(cursor, "predictions", COLUMNS, map(_encode, records))
 
     async def count(self) -> int:
-        """How many records there are."""
+        """Return the number of records."""
         async with self._database.transaction() as connection:
             cursor = await connection.execute("SELECT count(*) FROM predictions")
             return sum(number for (number,) in await cursor.fetchall())
 
     async def page(
-        self, wanted: PredictionFilter, before: UUID | None, limit: int
+        self, conditions: PredictionFilter, before: UUID | None, limit: int
     ) -> list[PredictionRecord]:
-        """At most `limit` records older than the id `before`, newest first."""
-        query, values = page_query(wanted, before, limit)
+        """Return at most `limit` records older than the id `before`, newest first."""
+        query, values = page_query(conditions, before, limit)
         async with (
             self._database.transaction() as connection,
             connection.cursor(binary=True) as cursor,
         ):
             await cursor.execute(query, values)
-            return [_decode(found) for found in await cursor.fetchall()]
+            return [_decode(columns) for columns in await cursor.fetchall()]
 
 
 def page_query(
-    wanted: PredictionFilter, before: UUID | None, limit: int
+    conditions: PredictionFilter, before: UUID | None, limit: int
 ) -> tuple[sql.Composed, list[object]]:
-    """The query of a page, and its values."""
-    conditions, values = _conditions(wanted, before)
+    """Return the query of a page and its values."""
+    clauses, values = _where(conditions, before)
     query = sql.SQL("SELECT {} FROM predictions WHERE {} ORDER BY id DESC LIMIT %s").format(
         sql.SQL(", ").join(map(sql.Identifier, COLUMNS)),
-        sql.SQL(" AND ").join(map(sql.SQL, conditions)) if conditions else sql.SQL("true"),
+        sql.SQL(" AND ").join(map(sql.SQL, clauses)) if clauses else sql.SQL("true"),
     )
     return query, [*values, limit]
+
+
+def _where(conditions: PredictionFilter, before: UUID | None) -> tuple[list[str], list[object]]:
+    clauses: list[str] = []
+    values: list[object] = []
+
+    def add(clause: str, *clause_values: object) -> None:
+        clauses.append(clause)
+        values.extend(clause_values)
+
+    since, until = conditions.since, conditions.until
+    if since is not None:
+        add("created_at >= %s AND id >= %s", since, first_uuid7(since - _MAX_ID_SKEW))
+    if until is not None:
+        add("created_at < %s AND id < %s", until, first_uuid7(until + _MAX_ID_SKEW))
+    for column in ("model", "version", "status"):
+        value = getattr(conditions, column)
+        if value is not None:
+            add(f"{column} = %s", value)
+    if conditions.status not in (None, "ok"):
+        # Lets PostgreSQL choose the partial index of failures before it knows the value.
+        add("status <> 'ok'")
+    if before is not None:
+        add("id < %s", before)
+    return clauses, values
 
 
 def _encode(record: PredictionRecord) -> bytes:
@@ -95,31 +120,7 @@ def _encode(record: PredictionRecord) -> bytes:
     )
 
 
-def _decode(found: tuple[Any, ...]) -> PredictionRecord:
-    fields = dict(zip(COLUMNS, found, strict=True))
+def _decode(columns: tuple[Any, ...]) -> PredictionRecord:
+    fields = dict(zip(COLUMNS, columns, strict=True))
     fields["embedding"] = fields["embedding"] or b""
     return PredictionRecord(**fields)
-
-
-def _conditions(wanted: PredictionFilter, before: UUID | None) -> tuple[list[str], list[object]]:
-    conditions: list[str] = []
-    values: list[object] = []
-
-    def add(condition: str, *given: object) -> None:
-        conditions.append(condition)
-        values.extend(given)
-
-    if wanted.since is not None:
-        add("created_at >= %s AND id >= %s", wanted.since, first_uuid7(wanted.since - _ID_SLACK))
-    if wanted.until is not None:
-        add("created_at < %s AND id < %s", wanted.until, first_uuid7(wanted.until + _ID_SLACK))
-    for column in ("model", "version", "status"):
-        value = getattr(wanted, column)
-        if value is not None:
-            add(f"{column} = %s", value)
-    if wanted.status not in (None, "ok"):
-        # Lets PostgreSQL see, before it knows the value, that the index of failures has them all.
-        add("status <> 'ok'")
-    if before is not None:
-        add("id < %s", before)
-    return conditions, values

@@ -1,24 +1,19 @@
-"""What the repositories take and give: plain values, so that no caller sees a row, a cursor or a
-table.
-"""
+"""Parameters and results of the repositories: plain values, never rows, cursors or tables."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
 import msgspec
 
-JobState = Literal["queued", "running", "succeeded", "partial", "failed", "cancelled", "expired"]
-FINAL_STATES: frozenset[JobState] = frozenset(
-    {"succeeded", "partial", "failed", "cancelled", "expired"}
-)
+from slipway_core.store.states import FINAL_JOB_STATES, JobState
 
 
 class PredictionRecord(msgspec.Struct, frozen=True):
-    """One realtime prediction, answered or refused, for the prediction log."""
+    """A row of the prediction log: one realtime prediction, successful or failed."""
 
     id: UUID
     created_at: datetime
@@ -33,14 +28,14 @@ class PredictionRecord(msgspec.Struct, frozen=True):
     """The input as JSON, or None when inputs are not logged."""
     prediction: dict[str, Any] | None
     embedding: bytes
-    """Little-endian float32; empty when there is none or predictions are not logged."""
+    """Vector, [width] of little-endian float32; empty when there is none or it is not logged."""
     latency_ms: float
     tokens: int
 
 
 @dataclass(frozen=True, slots=True)
 class PredictionFilter:
-    """Which rows of the prediction log to read; None leaves that column open. Newest first."""
+    """Conditions on rows of the prediction log; None stands for any value."""
 
     since: datetime | None = None
     until: datetime | None = None
@@ -51,7 +46,7 @@ class PredictionFilter:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A batch job as it is submitted."""
+    """A batch job to store."""
 
     id: UUID
     queue: str
@@ -68,7 +63,7 @@ class NewJob:
 
 @dataclass(frozen=True, slots=True)
 class NewItem:
-    """One input of a job as it is stored: its JSON text and its estimated cost in tokens."""
+    """An input of a job to store: its JSON text and its estimated cost in tokens."""
 
     input_json: str
     tokens: int
@@ -76,7 +71,7 @@ class NewItem:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A batch job as PostgreSQL knows it."""
+    """A stored batch job."""
 
     id: UUID
     state: JobState
@@ -91,20 +86,22 @@ class Job:
     finished_at: datetime | None
     deadline: datetime | None
     reason: str | None
-    """Why the job did not succeed, in words; None while it may still."""
+    """Why the job did not succeed; None as long as it may."""
 
     @property
     def finished(self) -> bool:
-        return self.state in FINAL_STATES
+        """Whether the job is in a final state."""
+        return self.state in FINAL_JOB_STATES
 
 
 @dataclass(frozen=True, slots=True)
 class ItemResult:
-    """The one result of one item: a prediction or an error."""
+    """The only result of an item: a prediction or an error."""
 
     index: int
     prediction: dict[str, Any] | None
     embedding: bytes
+    """Vector, [width] of little-endian float32; empty when there is none."""
     error_code: str | None
     error_message: str | None
     attempts: int
@@ -112,7 +109,7 @@ class ItemResult:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A chunk that this worker holds until `lease_token` expires or it writes the results."""
+    """A chunk that a worker has leased."""
 
     job_id: UUID
     chunk: int
@@ -123,12 +120,12 @@ class Claim:
     labels: tuple[str, ...]
     parameters: dict[str, Any]
     inputs: list[Any]
-    """The inputs as JSON values, in order from `first_index`."""
+    """Inputs as JSON values, in order from `first_index`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What a queue has to do: chunks that wait or run, and the age of the oldest that waits."""
+    """Work of a queue: numbers of chunks, and the age of the oldest waiting one in seconds."""
 
     waiting: int
     running: int
@@ -137,7 +134,7 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """One call of a webhook that is due; `attempt` counts this one too."""
+    """A webhook call to make; `attempt` is 1 for the first."""
 
     url: str
     attempt: int

@@ -1,11 +1,11 @@
-"""Writes and counts results of items, within the transaction of the caller."""
+"""Storage and counting of item results, within the transaction of the caller."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from uuid import UUID
 
-from slipway_core.store.postgres.copy_rows import (
+from slipway_core.store.postgres.binary_copy import (
     copy_rows,
     int_field,
     json_field,
@@ -13,10 +13,11 @@ from slipway_core.store.postgres.copy_rows import (
     text_field,
     uuid_field,
 )
-from slipway_core.store.postgres.database import Connection
+from slipway_core.store.postgres.connection import Connection
 from slipway_core.store.postgres.float_array import encode_float_array
-from slipway_core.store.postgres.json_text import storable_json
+from slipway_core.store.postgres.jsonb import storable_json
 from slipway_core.store.records import ItemResult
+from slipway_core.store.states import JOB_IS_OPEN
 
 _COLUMNS = (
     "job_id", "idx", "prediction", "embedding", "error_code", "error_message", "attempts",
@@ -24,7 +25,7 @@ _COLUMNS = (
 
 
 async def count_results(connection: Connection, job_id: UUID) -> int:
-    """How many inputs of the job have a result; 0 for an unknown job."""
+    """Return how many inputs of the job have a result; 0 for an unknown job."""
     cursor = await connection.execute(
         "SELECT count(*) FROM batch_results WHERE job_id = %s", [job_id]
     )
@@ -34,11 +35,10 @@ async def count_results(connection: Connection, job_id: UUID) -> int:
 async def write_results(
     connection: Connection, job_id: UUID, results: Sequence[ItemResult]
 ) -> None:
-    """Store `results` and count them in their job, which ends with the last one.
+    """Store `results` and count them in their job; the last result of a job ends it.
 
-    An item that has a result keeps it. The caller holds the row of the chunk that the items belong
-    to, so nobody else writes results for them: those that are there are left out of the COPY, which
-    cannot skip rows by itself.
+    An item that has a result keeps it. The caller has locked the row of the chunk, so no other
+    process stores results for its items. COPY cannot skip existing rows, so they are left out.
     """
     async with connection.cursor() as cursor:
         await cursor.execute(
@@ -50,17 +50,17 @@ async def write_results(
         await copy_rows(cursor, "batch_results", _COLUMNS, (_encode(job_id, one) for one in added))
         failed = sum(result.error_code is not None for result in added)
         counts = {"id": job_id, "succeeded": len(added) - failed, "failed": failed}
-        await cursor.execute(_COUNT, counts)
-        await cursor.execute(_FINISH, [job_id])
+        await cursor.execute(_COUNT_RESULTS, counts)
+        await cursor.execute(_FINISH_JOB, [job_id])
 
 
-_COUNT = """
+_COUNT_RESULTS = """
 UPDATE batch_jobs
    SET succeeded = succeeded + %(succeeded)s, failed = failed + %(failed)s
  WHERE id = %(id)s
 """
 
-_FINISH = """
+_FINISH_JOB = f"""
 UPDATE batch_jobs
    SET state = CASE WHEN failed = 0 THEN 'succeeded'
                     WHEN succeeded = 0 THEN 'failed'
@@ -70,7 +70,7 @@ UPDATE batch_jobs
            END,
        finished_at = now(),
        webhook_next_at = CASE WHEN webhook_url IS NOT NULL THEN now() END
- WHERE id = %s AND state IN ('queued', 'running') AND succeeded + failed = total
+ WHERE id = %s AND succeeded + failed = total AND {JOB_IS_OPEN}
 """
 
 

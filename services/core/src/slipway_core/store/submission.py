@@ -1,7 +1,7 @@
-"""Receives a batch job: one pass over its inputs, one transaction, memory that does not grow.
+"""Reception of a batch job: one pass over its inputs, in one transaction and in constant memory.
 
-Inputs go into PostgreSQL as they arrive, by COPY, while chunks are cut and the request's digest is
-computed. A stream that fails, or is too long, leaves nothing behind.
+Inputs are sent to PostgreSQL by COPY as they arrive, while chunks are formed and the digest of the
+request is computed. A stream that fails, or exceeds a limit, leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 
 from slipway_core.errors import InvalidInput, PayloadTooLarge
-from slipway_core.store.postgres.copy_rows import (
+from slipway_core.store.postgres.binary_copy import (
     RowWriter,
     copy_rows,
     int_field,
@@ -23,41 +23,41 @@ from slipway_core.store.postgres.copy_rows import (
     text_field,
     uuid_field,
 )
-from slipway_core.store.postgres.database import Connection
-from slipway_core.store.postgres.json_text import has_nul
+from slipway_core.store.postgres.connection import Connection
+from slipway_core.store.postgres.jsonb import has_nul
 from slipway_core.store.records import NewItem, NewJob
 
 
 @dataclass(frozen=True, slots=True)
 class SubmissionLimits:
-    """How a job is cut, and the most inputs that it may have."""
+    """Limits of a chunk, and of the inputs of a job."""
 
     chunk_tokens: int
     chunk_items: int
     max_items: int
 
 
-CHUNK_BYTES = 32 * 1024 * 1024
-"""Most characters of JSON in a chunk of several inputs: a worker holds all of it in memory."""
+MAX_CHUNK_CHARACTERS = 32 * 1024 * 1024
+"""Maximum JSON text of a chunk with several inputs, which a worker holds in memory."""
 
 
-class ChunkCutter:
-    """Cuts consecutive inputs into chunks by their number, their cost in tokens and their size."""
+class ChunkSizes:
+    """Divides consecutive inputs into chunks within the limits of number, tokens and size."""
 
     def __init__(self, limits: SubmissionLimits) -> None:
         self._limits = limits
         self.counts: list[int] = []
-        """Number of inputs of each chunk so far."""
+        """Inputs of each chunk so far."""
         self._tokens = 0
         self._size = 0
 
     def add(self, tokens: int, size: int) -> None:
-        """Put the next input into the current chunk, or into a new one when that is full."""
+        """Put the next input into the current chunk, or into a new one if it does not fit."""
         full = (
             not self.counts
             or self.counts[-1] >= self._limits.chunk_items
             or self._tokens + tokens > self._limits.chunk_tokens
-            or self._size + size > CHUNK_BYTES
+            or self._size + size > MAX_CHUNK_CHARACTERS
         )
         if full:
             self.counts.append(0)
@@ -68,7 +68,7 @@ class ChunkCutter:
 
 
 class RequestDigest:
-    """sha256 over all that makes two submissions the same: the options and every input."""
+    """The sha256 of a submission, by which a repetition is recognised: options and inputs."""
 
     def __init__(self, job: NewJob) -> None:
         options = [
@@ -78,16 +78,20 @@ class RequestDigest:
         self._hash = hashlib.sha256(msgspec.json.encode(options, order="deterministic"))
 
     def add(self, item: NewItem) -> None:
+        """Add the next input."""
         encoded = item.input_json.encode()
         self._hash.update(len(encoded).to_bytes(8))
         self._hash.update(encoded)
 
     def value(self) -> bytes:
+        """Return the digest of everything added so far."""
         return self._hash.digest()
 
 
-async def digest_of(job: NewJob, items: AsyncIterator[NewItem], limits: SubmissionLimits) -> bytes:
-    """The digest of a submission of which nothing is stored."""
+async def compute_digest(
+    job: NewJob, items: AsyncIterator[NewItem], limits: SubmissionLimits
+) -> bytes:
+    """Return the digest of a submission without storing it."""
     digest = RequestDigest(job)
     index = 0
     async for item in items:
@@ -98,8 +102,8 @@ async def digest_of(job: NewJob, items: AsyncIterator[NewItem], limits: Submissi
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
-    """What was received: the digest of the request and the number of inputs of each chunk."""
+class ReceivedItems:
+    """The digest of a submission and the number of inputs of each chunk."""
 
     digest: bytes
     counts: list[int]
@@ -107,14 +111,14 @@ class Received:
 
 async def receive_items(
     connection: Connection, job: NewJob, items: AsyncIterator[NewItem], limits: SubmissionLimits
-) -> Received:
-    """Store the inputs of `job` in the connection's transaction.
+) -> ReceivedItems:
+    """Store the inputs of `job` in the current transaction.
 
-    Raises InvalidInput for a job without inputs or an input that cannot be stored, and
-    PayloadTooLarge for too many.
+    Raises InvalidInput when there are no inputs or one cannot be stored, PayloadTooLarge when there
+    are too many.
     """
     digest = RequestDigest(job)
-    cutter = ChunkCutter(limits)
+    sizes = ChunkSizes(limits)
     job_id = uuid_field(job.id)
     index = 0
     async with (
@@ -124,17 +128,17 @@ async def receive_items(
         async for item in items:
             _check(item, index, limits)
             digest.add(item)
-            cutter.add(item.tokens, len(item.input_json))
+            sizes.add(item.tokens, len(item.input_json))
             encoded = json_field(item.input_json.encode())
             await writer.write(row(job_id, int_field(index), encoded, int_field(item.tokens)))
             index += 1
         if not index:
             raise InvalidInput.at("inputs", "is empty: a job needs at least one input")
-    return Received(digest.value(), cutter.counts)
+    return ReceivedItems(digest.value(), sizes.counts)
 
 
 async def store_chunks(connection: Connection, job_id: UUID, queue: str, counts: list[int]) -> None:
-    """Store the chunks of a job, in the transaction that stores the job."""
+    """Store the chunks of a job in the current transaction."""
     rows = []
     first_index = 0
     for chunk, count in enumerate(counts):

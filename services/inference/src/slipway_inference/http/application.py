@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
 from slipway_core.errors import Draining, HeadersTooLarge, SlipwayError
-from slipway_core.observability.logging import bind_request, write_request_line
+from slipway_core.observability.request_lines import bind_request, write_request_line
 from slipway_inference.http.context import (
     CLIENT_DISCONNECTED,
     RequestContext,

@@ -13,7 +13,7 @@ import msgspec
 from starlette.types import Scope
 
 from slipway_core.errors import QueueFull
-from slipway_core.observability.logging import request_fields
+from slipway_core.observability.request_lines import request_fields
 
 CLIENT_DISCONNECTED = "ClientDisconnected"
 """The code of a request whose client went away before it was answered."""

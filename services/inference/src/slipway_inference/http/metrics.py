@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from prometheus_fastapi_instrumentator import Instrumentator
 from prometheus_fastapi_instrumentator.metrics import Info
 
-from slipway_core.observability.lean_metrics import Counter, Histogram
+from slipway_core.observability.collectors import Counter, Histogram
 from slipway_core.observability.metrics import LATENCY_SECONDS
 
 UNCOUNTED_PATHS = frozenset({"/livez", "/readyz", "/metrics"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from slipway_core.msgspec_errors import parse_message
+from slipway_core.errors.msgspec_messages import parse_message
 
 MAX_FIELD_CHARACTERS = 128
 _EXPECTED = re.compile(r"Expected `(?P<expected>[^`]*)`(?P<rule>.*?)(?:, got `(?P<got>[^`]*)`)?")

@@ -55,7 +55,7 @@ class Stores:
         if self._settings.database_url.get_secret_value():
             await self._open_database()
         if self._settings.redis_url.get_secret_value():
-            from slipway_core.queue.client import ArqDoorbell
+            from slipway_core.queue.doorbell import ArqDoorbell
 
             self.doorbell = await ArqDoorbell.connect(self._settings)
         if self.database:

@@ -1,3 +1,4 @@
-"""PostgreSQL and Valkey from wheels, started and watched by Slipway itself: what `slipway local`
-and the component tests run on. A production installation brings its own servers.
+"""The embedded PostgreSQL and Valkey of `slipway local`, from Python wheels.
+
+A production installation brings its own servers.
 """

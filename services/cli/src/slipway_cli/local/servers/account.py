@@ -1,7 +1,7 @@
-"""The account that the servers run under: the caller's own, or for root an unprivileged one.
+"""The user that the embedded servers run as.
 
-PostgreSQL refuses to run as root, and Valkey should not. Nothing is created or loosened for that:
-root's servers run as `nobody`, who owns just the folders that Slipway made for them.
+PostgreSQL refuses to run as root, and Valkey should not. When `slipway` runs as root, the servers
+run as `nobody`, which owns only the folders made for them.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from typing import Any
 
 from slipway_core.errors import InvalidSettings
 
+COMMAND_TIMEOUT_SECONDS = 300
+
 
 @dataclass(frozen=True)
 class ServerAccount:
-    """Whom the servers run as; `switch` says whether starting them changes the user (root)."""
+    """The user and group of the servers. `switch`: whether they differ from those of `slipway`."""
 
     user: int
     group: int
@@ -28,7 +30,7 @@ class ServerAccount:
 
     @classmethod
     def choose(cls) -> ServerAccount:
-        """The caller's own account, or nobody's when the caller is root."""
+        """Return the current account, or `nobody` for root."""
         if os.geteuid() != 0:
             return cls(os.geteuid(), os.getegid(), switch=False)
         nobody = pwd.getpwnam("nobody")
@@ -36,27 +38,27 @@ class ServerAccount:
 
     @property
     def name(self) -> str:
-        """The account's name, for people."""
+        """The name of the account, for messages."""
         try:
             return pwd.getpwuid(self.user).pw_name
         except KeyError:
             return f"user {self.user}"
 
     def identity(self) -> dict[str, Any]:
-        """What subprocess must be told to run a command under this account."""
+        """Return the arguments that make `subprocess` run a command under this account."""
         if not self.switch:
             return {}
         return {"user": self.user, "group": self.group, "extra_groups": []}
 
     def make_folder(self, folder: Path) -> Path:
-        """A folder that only this account reads, made where it does not exist."""
+        """Create a folder that only this account can read, unless it exists."""
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if self.switch:
             os.chown(folder, self.user, self.group)
         return folder
 
     def write_file(self, file: Path, text: str) -> None:
-        """Replace a file, mode 0600, that only this account reads."""
+        """Create or replace a file that only this account can read."""
         file.unlink(missing_ok=True)
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with open(descriptor, "w", encoding="utf-8") as writer:
@@ -67,7 +69,7 @@ class ServerAccount:
     def run(
         self, command: Sequence[str], *, cwd: Path | str = "/", env: Mapping[str, str] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run a short command under this account and return what it said, both streams as one."""
+        """Run a command under this account to its end; its standard error is part of `stdout`."""
         return subprocess.run(  # noqa: S603 - the command is ours
             command,
             cwd=cwd,
@@ -77,20 +79,20 @@ class ServerAccount:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=300,
+            timeout=COMMAND_TIMEOUT_SECONDS,
             **self.identity(),
         )
 
-    def can_enter(self, folder: Path) -> bool:
-        """Whether the account may open files of the folder: every folder above lets it pass."""
+    def can_access(self, folder: Path) -> bool:
+        """Return whether this account can open files in `folder`."""
         test = shutil.which("test") or "/usr/bin/test"
         return self.run([test, "-x", str(folder)]).returncode == 0
 
-    def require_way_into(self, folder: Path) -> None:
-        """Raise InvalidSettings when a folder above keeps the servers out of this one."""
-        if self.switch and not self.can_enter(folder):
+    def require_access_to(self, folder: Path) -> None:
+        """Raise InvalidSettings when the servers cannot open files in `folder`."""
+        if self.switch and not self.can_access(folder):
             raise InvalidSettings(
                 f"the servers run as the user `nobody`, who cannot enter {folder}: choose another "
-                f"folder with --home or SLIPWAY_HOME (such as /var/lib/slipway), or let others "
-                f"pass through the folders above it"
+                f"folder with --home or SLIPWAY_HOME (such as /var/lib/slipway), or make the "
+                f"folders above it accessible to other users (chmod o+x)"
             )

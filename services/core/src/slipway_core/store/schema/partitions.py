@@ -1,9 +1,8 @@
-"""Monthly partitions: made ahead, dropped when all of a month is older than the retention.
+"""Monthly partitions: created ahead, and dropped when a whole month is older than the retention.
 
-There is no DEFAULT partition. Rows in one could not be dropped by the month, and every new
-partition would have to scan it first. Instead partitions exist for this month and the next three,
-made by the migration and, hourly, by the sweeper: a platform can be off for a quarter and finds
-its partitions made within seconds of its start.
+There is no DEFAULT partition: its rows could not be dropped by month, and each new partition would
+have to scan it first. Instead the migration and, hourly, the sweeper create the partitions of this
+month and the next three. After a longer downtime they are created within seconds of the start.
 """
 
 from __future__ import annotations
@@ -18,48 +17,51 @@ import structlog
 from psycopg import sql
 
 from slipway_core.store.identifiers import first_uuid7
-from slipway_core.store.postgres.database import (
+from slipway_core.store.postgres.connection import (
     LONG_STATEMENT_SECONDS,
     Connection,
-    Database,
-    allow_seconds,
+    set_statement_timeout,
     try_lock,
 )
+from slipway_core.store.postgres.database import Database
 from slipway_core.store.predictions import COLUMNS as PREDICTION_COLUMNS
 
 log = structlog.get_logger("slipway.store")
 
 MONTHS_AHEAD = 3
-# Longest wait for a lock: a partition that cannot be made or dropped now is tried again later.
-_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
-# Few, because with them go their chunks, of which each may have thousands.
-_JOBS_AT_ONCE = 100
-_MOST_DELETIONS = 1_000
+# A partition that cannot be locked in time is retried later.
+_SET_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '2s'"
+# Few jobs, because each may have thousands of chunks, which are deleted with it.
+_JOBS_PER_DELETION = 100
+_MAX_DELETIONS = 1_000
 
 
 @dataclass(frozen=True)
 class Month:
-    """One calendar month in UTC."""
+    """A calendar month in UTC."""
 
     year: int
     number: int
 
     @classmethod
     def of(cls, moment: datetime) -> Month:
+        """Return the month of `moment`, which must have a time zone."""
         moment = moment.astimezone(UTC)
         return cls(moment.year, moment.month)
 
     @property
     def start(self) -> datetime:
+        """The first moment of the month."""
         return datetime(self.year, self.number, 1, tzinfo=UTC)
 
     def plus(self, months: int) -> Month:
+        """Return the month that is `months` later, or earlier if negative."""
         count = self.year * 12 + self.number - 1 + months
         return Month(count // 12, count % 12 + 1)
 
     @property
     def suffix(self) -> str:
-        """How a partition of this month ends: sorted like the months themselves."""
+        """The end of the names of this month's partitions; they sort like the months."""
         return f"_{self.year:04d}_{self.number:02d}"
 
 
@@ -76,7 +78,7 @@ PARTITIONED: dict[str, Callable[[Month], str]] = {
     "batch_items": _by_id,
     "batch_results": _by_id,
 }
-"""The partitioned tables, each with the bound that begins a month."""
+"""The partitioned tables, each with a function that returns the lower bound of a month."""
 
 _NO_STATISTICS, _FEW_STATISTICS = 0, 10
 _STATISTICS = {
@@ -87,10 +89,12 @@ _STATISTICS = {
     "batch_items": {"input": _NO_STATISTICS},
     "batch_results": dict.fromkeys(("prediction", "embedding"), _NO_STATISTICS),
 }
-"""What PostgreSQL keeps of a column, where that is not the usual. No query chooses by a payload,
-whose statistics would cost a second and more each time that a partition has grown by a tenth, which
-is when there is most to do. The log is read by its keys, so few samples are enough: each of the
-usual 30,000 is a page to read. Partitions that were made before this keep theirs.
+"""Statistics targets of columns that differ from the default.
+
+No query selects by a payload, and its statistics would take a second or more whenever a partition
+has grown by a tenth, which is when the load is highest. The log is read by its keys, so few samples
+are enough; by default there are 30,000, each of which reads a page. Existing partitions keep their
+targets.
 """
 
 PARTITION_NAMES: LiteralString = """
@@ -100,13 +104,14 @@ PARTITION_NAMES: LiteralString = """
      WHERE parent.relname = ANY(%s) AND parent.relnamespace = current_schema()::regnamespace
      ORDER BY 1
 """
-"""Every partition of the tables that are given."""
+"""Query for the names of all partitions of a list of tables, in order."""
 
 
 def create_statements(existing: Collection[str], now: datetime) -> list[sql.Composed]:
-    """What makes the partitions of this and the coming months that are not among `existing`.
+    """Return the statements that create the partitions of this and the next months.
 
-    Each is made beside its table and then attached: that locks nobody out of the table.
+    existing: names of partitions to leave out. A partition is created detached and then attached,
+    which does not lock the table.
     """
     statements = []
     for table, bound in PARTITIONED.items():
@@ -135,8 +140,8 @@ def create_statements(existing: Collection[str], now: datetime) -> list[sql.Comp
 
 
 async def create_partitions(connection: Connection, now: datetime) -> None:
-    """Make the partitions of this and the coming months that are missing."""
-    await connection.execute(_LOCK_TIMEOUT)
+    """Create the missing partitions of this and the next months."""
+    await connection.execute(_SET_LOCK_TIMEOUT)
     cursor = await connection.execute(PARTITION_NAMES, [list(PARTITIONED)])
     existing = {name for (name,) in await cursor.fetchall()}
     for statement in create_statements(existing, now):
@@ -144,11 +149,8 @@ async def create_partitions(connection: Connection, now: datetime) -> None:
 
 
 async def drop_partitions(connection: Connection, now: datetime, retention: timedelta) -> list[str]:
-    """Drop the months of which every row is older than `retention`.
-
-    Returns the names of what was dropped.
-    """
-    await connection.execute(_LOCK_TIMEOUT)
+    """Drop the partitions whose rows are all older than `retention`, and return their names."""
+    await connection.execute(_SET_LOCK_TIMEOUT)
     oldest_kept = Month.of(now - retention)
     dropped = []
     cursor = await connection.execute(PARTITION_NAMES, [list(PARTITIONED)])
@@ -161,36 +163,38 @@ async def drop_partitions(connection: Connection, now: datetime, retention: time
 
 
 async def delete_jobs(connection: Connection, now: datetime, retention: timedelta) -> int:
-    """Delete jobs of dropped months, at most 100 at once; returns how many."""
-    await allow_seconds(connection, LONG_STATEMENT_SECONDS)
+    """Delete at most _JOBS_PER_DELETION jobs of dropped months, and return how many."""
+    await set_statement_timeout(connection, LONG_STATEMENT_SECONDS)
     cursor = await connection.execute(
         "DELETE FROM batch_jobs WHERE id IN (SELECT id FROM batch_jobs WHERE id < %s LIMIT %s)",
-        [first_uuid7(Month.of(now - retention).start), _JOBS_AT_ONCE],
+        [first_uuid7(Month.of(now - retention).start), _JOBS_PER_DELETION],
     )
     return cursor.rowcount
 
 
 async def maintain_partitions(database: Database, now: datetime, retention: timedelta) -> None:
-    """Make what is missing and drop what is past its retention, unless another process does.
+    """Create missing partitions and drop expired ones, unless another process is doing so.
 
-    Each step is a transaction, so that one that fails undoes no other.
-    Raises StoreUnavailable.
+    Each step has its own transaction, so that a failed step does not undo the others. Raises
+    StoreUnavailable.
     """
-    async with _alone(database) as connection:
+    async with _exclusive_transaction(database) as connection:
         if connection is not None:
             await create_partitions(connection, now)
-    async with _alone(database) as connection:
+    async with _exclusive_transaction(database) as connection:
         dropped = [] if connection is None else await drop_partitions(connection, now, retention)
     if dropped:
         log.info("dropped partitions past their retention", partitions=dropped)
-    for _ in range(_MOST_DELETIONS):
-        async with _alone(database) as connection:
-            if connection is None or await delete_jobs(connection, now, retention) < _JOBS_AT_ONCE:
+    for _ in range(_MAX_DELETIONS):
+        async with _exclusive_transaction(database) as connection:
+            if connection is None:
+                return
+            if await delete_jobs(connection, now, retention) < _JOBS_PER_DELETION:
                 return
 
 
 @asynccontextmanager
-async def _alone(database: Database) -> AsyncIterator[Connection | None]:
-    """A transaction that no other process has at the same time; None when one has it."""
+async def _exclusive_transaction(database: Database) -> AsyncIterator[Connection | None]:
+    """Begin a transaction that one process has at a time; yield None if another has it."""
     async with database.transaction() as connection:
         yield connection if await try_lock(connection, "slipway.partitions") else None

@@ -1,6 +1,6 @@
-"""The schema: what the migrations must arrive at.
+"""The schema that the migrations must produce, which a test compares with them.
 
-Imported by migrations and their tests only; servers run SQL of their own. Partitions are made by
+Servers do not import this module: they run handwritten SQL. Partitions are created by
 `slipway_core.store.schema.partitions` and are not described here.
 """
 
@@ -13,6 +13,14 @@ from uuid import UUID
 from sqlalchemy import REAL, CheckConstraint, Column, DateTime, ForeignKey, Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
+
+from slipway_core.store.states import (
+    CHUNK_IS_OPEN,
+    CHUNK_STATES,
+    JOB_IS_OPEN,
+    JOB_STATES,
+    state_in,
+)
 
 _TIME = DateTime(timezone=True)
 _NOW = text("now()")
@@ -44,20 +52,16 @@ class Prediction(SQLModel, table=True):
 
 
 class BatchJob(SQLModel, table=True):
-    """One batch job, its counters and what is left to tell its webhook."""
+    """One batch job, with its counters and the state of its webhook call."""
 
     __tablename__ = "batch_jobs"
     __table_args__ = (
-        CheckConstraint(
-            "state IN ('queued', 'running', 'succeeded', 'partial', 'failed', 'cancelled',"
-            " 'expired')",
-            name="batch_jobs_state",
-        ),
+        CheckConstraint(state_in(JOB_STATES), name="batch_jobs_state"),
         Index("batch_jobs_key", "queue", "idempotency_key", unique=True),
         Index(
             "batch_jobs_deadline",
             "deadline",
-            postgresql_where=text("state IN ('queued', 'running') AND deadline IS NOT NULL"),
+            postgresql_where=text(JOB_IS_OPEN + " AND deadline IS NOT NULL"),
         ),
         Index(
             "batch_jobs_webhook",
@@ -93,23 +97,21 @@ class BatchJob(SQLModel, table=True):
 
 
 class BatchChunk(SQLModel, table=True):
-    """What a worker claims: `count` consecutive items of a job.
+    """The unit that a worker claims: `count` consecutive items of a job.
 
-    `available_at` says when it may be claimed: for a waiting chunk at once or after a pause, for a
-    running one when its lease ends. `rings` counts how often it was announced on the queue.
+    available_at: the time from which the chunk can be claimed; for a running one, when its lease
+    expires. rings: how often it was announced on the queue.
     """
 
     __tablename__ = "batch_chunks"
     __table_args__ = (
-        CheckConstraint(
-            "state IN ('waiting', 'running', 'done', 'cancelled')", name="batch_chunks_state"
-        ),
+        CheckConstraint(state_in(CHUNK_STATES), name="batch_chunks_state"),
         Index(
             "batch_chunks_open",
             "queue",
             "job_id",
             "chunk",
-            postgresql_where=text("state IN ('waiting', 'running')"),
+            postgresql_where=text(CHUNK_IS_OPEN),
         ),
     )
 
@@ -129,7 +131,7 @@ class BatchChunk(SQLModel, table=True):
 
 
 class BatchItem(SQLModel, table=True):
-    """One input of a job. Partitioned by month of the job's id."""
+    """One input of a job. Partitioned by month of `job_id`."""
 
     __tablename__ = "batch_items"
     __table_args__ = ({"postgresql_partition_by": "RANGE (job_id)"},)
@@ -141,7 +143,7 @@ class BatchItem(SQLModel, table=True):
 
 
 class BatchResult(SQLModel, table=True):
-    """The one result of an item: a prediction or an error. Partitioned by month of the job's id."""
+    """The only result of an item: a prediction or an error. Partitioned by month of `job_id`."""
 
     __tablename__ = "batch_results"
     __table_args__ = ({"postgresql_partition_by": "RANGE (job_id)"},)

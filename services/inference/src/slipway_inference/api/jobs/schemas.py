@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
 from msgspec import Meta
 
-from slipway_core.maintenance.webhook_policy import LONGEST_URL
+from slipway_core.maintenance.webhooks.address_policy import MAX_URL_LENGTH
+from slipway_core.store.states import JobState
 from slipway_inference.api.fields import Labels, Parameters
 
-JobStatusName = Literal[
-    "queued", "running", "succeeded", "partial", "failed", "cancelled", "expired"
-]
 MAX_DEADLINE_SECONDS = 30 * 86_400
 DeadlineSeconds = Annotated[
     float,
@@ -27,7 +25,7 @@ DeadlineSeconds = Annotated[
 WebhookUrl = Annotated[
     str,
     Meta(
-        max_length=LONGEST_URL,
+        max_length=MAX_URL_LENGTH,
         description="URL that receives the job's final status, signed, at least once.",
         examples=["https://example.com/hooks/slipway"],
     ),
@@ -55,7 +53,7 @@ class JobAccepted(msgspec.Struct, frozen=True):
     """A batch job that has been stored."""
 
     task_id: UUID
-    status: JobStatusName
+    status: JobState
     total: int
     status_url: Annotated[str, Meta(description="Path of the status, also in the header Location.")]
 
@@ -80,7 +78,7 @@ class JobStatus(msgspec.Struct, frozen=True):
     """A batch job, and one page of its results."""
 
     task_id: UUID
-    status: JobStatusName
+    status: JobState
     model: str
     version: str
     modality: str
@@ -102,7 +100,7 @@ class JobProgress(msgspec.Struct, frozen=True):
     """The data of a `progress` or `done` event."""
 
     task_id: UUID
-    status: JobStatusName
+    status: JobState
     total: int
     succeeded: int
     failed: int

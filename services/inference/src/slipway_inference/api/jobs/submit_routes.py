@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from slipway_core import errors
 from slipway_core.errors import QueueUnavailable, UnknownModality
+from slipway_core.maintenance.webhooks.address_policy import WebhookAddressPolicy
 from slipway_core.queue.contract import Doorbell
 from slipway_inference.api.fields import unknown_modality
 from slipway_inference.api.jobs.schemas import BatchRequest, JobAccepted
@@ -41,7 +42,11 @@ _ERRORS = (
 
 
 def create_router(
-    model: ServedModel, stores: Stores, admission: Admission, reader: SubmissionReader
+    model: ServedModel,
+    stores: Stores,
+    admission: Admission,
+    reader: SubmissionReader,
+    webhook_addresses: WebhookAddressPolicy,
 ) -> APIRouter:
     """Return the routes that take jobs."""
     router = APIRouter(tags=["batch"], route_class=LeanRoute)
@@ -53,6 +58,8 @@ def create_router(
             raise UnknownModality(f"this model serves {', '.join(served)}, not '{modality}'")
         with admission.stream():
             submission = await reader.read(request, modality)
+            if submission.job.webhook_url is not None:
+                await webhook_addresses.resolve(submission.job.webhook_url)
             job, rings = await jobs.submit(submission.job, submission.items)
         await _ring(stores.doorbell, rings)
         path = status_path(request, job.id)

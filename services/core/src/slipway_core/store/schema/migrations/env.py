@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations, or compares, on the connection that it is handed."""
+"""Alembic environment: runs migrations on the connection in the configuration's attributes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,6 @@ connection: Connection = context.config.attributes["connection"]
 
 context.configure(connection=connection, target_metadata=None)
 with context.begin_transaction():
-    # One process migrates, the others wait and find nothing left to do.
+    # One process migrates; the others wait and then have nothing to do.
     connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('slipway.migrations'))"))
     context.run_migrations()

@@ -1,6 +1,6 @@
-"""Indexes of the prediction log: its failures, and its time.
+"""Indexes of the prediction log on failures and on time.
 
-While they are built nothing is written to the log: that takes as long as reading it once.
+Building them blocks writes to the log for as long as reading it once takes.
 """
 
 from alembic import op
@@ -10,8 +10,8 @@ down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-# Few predictions fail: without an index of those, whoever looks for some reads every month.
-# Other queries of the log go by `created_at` alone, of which the primary key knows nothing.
+# Few predictions fail: without their index a query for failures reads every month. Queries by
+# `created_at` alone cannot use the primary key.
 _INDEXES = """
 CREATE INDEX predictions_failures ON predictions (id) WHERE status <> 'ok';
 CREATE INDEX predictions_time ON predictions USING brin (created_at);

@@ -1,7 +1,7 @@
 """Rows in the format of PostgreSQL's binary COPY.
 
-Encoding rows here costs a third of what going through the driver's type machinery does, and takes
-JSON text and vectors as they are. Every function gives the bytes of one field.
+This encoding takes a third of the time of the driver's, and uses JSON text and vectors as they are.
+Each `*_field` function returns the bytes of one field.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from uuid import UUID
 
 from psycopg import AsyncCursor, sql
 
-from slipway_core.store.postgres.json_text import storable_text
+from slipway_core.store.postgres.jsonb import storable_text
 
 _SIGNATURE = b"PGCOPY\n\xff\r\n\x00" + struct.pack("!ii", 0, 0)
 _TRAILER = struct.pack("!h", -1)
@@ -24,7 +24,7 @@ _LENGTH = struct.Struct("!i")
 _COUNT = struct.Struct("!h")
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _FLUSH_BYTES = 128 * 1024
-_ROWS_AT_ONCE = 32
+_ROWS_PER_TURN = 32
 
 
 def uuid_field(value: UUID) -> bytes:
@@ -37,12 +37,12 @@ def text_field(value: str) -> bytes:
 
 @lru_cache(maxsize=64)
 def recurring_text_field(value: str) -> bytes:
-    """The same, for a column that has few different values."""
+    """Return the cached field of a column with few different values."""
     return text_field(value)
 
 
 def int_field(value: int) -> bytes:
-    """An `integer` column (4 bytes)."""
+    """Return the field of an `integer` column (4 bytes)."""
     return struct.pack("!i", value)
 
 
@@ -51,19 +51,19 @@ def double_field(value: float) -> bytes:
 
 
 def time_field(value: datetime) -> bytes:
-    """A `timestamptz` column; `value` knows its time zone."""
+    """Return the field of a `timestamptz` column; `value` must have a time zone."""
     since = value - _EPOCH
     microseconds = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
     return struct.pack("!q", microseconds)
 
 
 def json_field(encoded: bytes) -> bytes:
-    """A `jsonb` column, from JSON text."""
+    """Return the field of a `jsonb` column from JSON text."""
     return b"\x01" + encoded
 
 
 def row(*fields: bytes | None) -> bytes:
-    """One row; None is NULL."""
+    """Return the bytes of a row; None is NULL."""
     parts = [_COUNT.pack(len(fields))]
     for field in fields:
         if field is None:
@@ -74,7 +74,7 @@ def row(*fields: bytes | None) -> bytes:
 
 
 class RowWriter:
-    """Feeds rows to a running COPY in pieces that are worth a system call.
+    """A running COPY, to which rows are sent in blocks.
 
     Use it as a context manager; an exception inside aborts the COPY.
     """
@@ -104,7 +104,7 @@ class RowWriter:
         await self._copying.__aexit__(kind, error, traceback)  # type: ignore[arg-type]
 
     async def write(self, encoded: bytes) -> None:
-        """Add one row made by `row`."""
+        """Send a row made by `row`."""
         self._buffer += encoded
         if len(self._buffer) >= _FLUSH_BYTES:
             await self._copy.write(bytes(self._buffer))
@@ -114,9 +114,9 @@ class RowWriter:
 async def copy_rows(
     cursor: AsyncCursor[object], table: str, columns: Iterable[str], rows: Iterable[bytes]
 ) -> None:
-    """COPY all of `rows` into `table`."""
+    """COPY `rows` into `table`."""
     async with RowWriter(cursor, table, columns) as writer:
         for number, encoded in enumerate(rows, start=1):
             await writer.write(encoded)
-            if number % _ROWS_AT_ONCE == 0:
-                await asyncio.sleep(0)  # a thousand rows would hold up everybody else
+            if number % _ROWS_PER_TURN == 0:
+                await asyncio.sleep(0)  # a thousand rows would block the event loop

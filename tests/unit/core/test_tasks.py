@@ -1,4 +1,4 @@
-"""A task that loses a cancellation is ended all the same."""
+"""A task that swallows a cancellation is cancelled again."""
 
 from __future__ import annotations
 

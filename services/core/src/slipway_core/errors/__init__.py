@@ -1,9 +1,9 @@
-"""The one hierarchy of errors that leave Slipway.
+"""The single hierarchy of errors that users of Slipway see.
 
-Each error has a `code` (a CamelCase word that is the same in HTTP bodies, log lines, metric labels
-and condition reasons), the HTTP status it maps to, and whether trying again can help. Edges
-translate: the HTTP services to `application/problem+json`, the batch worker to a retry or an item's
-error. Messages are written for the caller: they state the rule that was broken and the remedy.
+Each error has a `code` (a CamelCase word, the same in HTTP bodies, log lines, metric labels and
+condition reasons), an HTTP status, and whether a retry can help. The edges translate it: the
+inference server to a response, the batch worker to a retry or to the error of an item. Messages are
+written for users: they state the violated rule and the remedy.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class FieldError:
-    """One thing wrong with a request: `field` is a path such as `inputs.3.input_text`."""
+    """A problem with one field of a request; `field` is a path such as `inputs.3.input_text`."""
 
     field: str
     message: str
 
 
 class SlipwayError(Exception):
-    """Root of all errors whose message is meant for a caller."""
+    """Base class of all errors whose message is written for users."""
 
     http_status: ClassVar[int] = 500
     retryable: ClassVar[bool] = False
@@ -40,21 +40,21 @@ class SlipwayError(Exception):
 
     @property
     def code(self) -> str:
-        """The stable name of this kind of error: the name of its class."""
+        """The stable name of this error: the name of its class."""
         return type(self).__name__
 
 
-# What the caller sent
+# The request is wrong
 
 
 class InvalidInput(SlipwayError):
-    """A request or an item of a batch is not what the model takes; `errors` names the fields."""
+    """The model does not accept a request or a batch item; `errors` names the fields."""
 
     http_status = 422
 
     @classmethod
     def at(cls, field: str, message: str) -> InvalidInput:
-        """An error about a single field, whose message is also the whole message."""
+        """Return an error about a single field."""
         return cls(f"`{field}` {message}", errors=(FieldError(field, message),))
 
 
@@ -75,14 +75,14 @@ class HeadersTooLarge(SlipwayError):
 
 
 class RequestTimeout(SlipwayError):
-    """The request's body did not arrive in time."""
+    """The body of the request did not arrive in time."""
 
     http_status = 408
     retryable = True
 
 
 class UnknownModel(SlipwayError):
-    """The path names a model that is not served here."""
+    """The path names a model that this server does not serve."""
 
     http_status = 404
 
@@ -106,18 +106,18 @@ class TaskNotFound(SlipwayError):
 
 
 class IdempotencyConflict(SlipwayError):
-    """An Idempotency-Key was used again with another request."""
+    """An Idempotency-Key was reused with a different request."""
 
     http_status = 409
 
 
 class WebhookRefused(SlipwayError):
-    """The webhook address is not one that this installation may call."""
+    """This installation must not call the webhook URL."""
 
     http_status = 422
 
 
-# What the service cannot do at the moment
+# The service cannot serve the request
 
 
 class QueueFull(SlipwayError):
@@ -126,7 +126,7 @@ class QueueFull(SlipwayError):
 
 
 class TooManyStreams(SlipwayError):
-    """Uploads, result streams and progress streams are bounded together."""
+    """The shared limit of uploads, result streams and progress streams is reached."""
 
     http_status = 429
     retryable = True
@@ -163,40 +163,40 @@ class QueueUnavailable(SlipwayError):
 
 
 class InternalError(SlipwayError):
-    """Something failed that should not have; the log has the reason under the request's id."""
+    """An unexpected failure; the log has the cause under the id of the request."""
 
 
 class EngineCrashed(SlipwayError):
-    """The engine process died while it computed this very input, alone."""
+    """The engine process died while it computed this input alone."""
 
     http_status = 500
 
 
 class PredictionFailed(SlipwayError):
-    """The model raised an error for this very input, alone."""
+    """The model raised an exception for this input alone."""
 
     http_status = 500
 
 
 class WorkerCrashed(SlipwayError):
-    """A batch worker died each time it computed this very input, at the end alone."""
+    """Batch workers died whenever they computed this input, the last time alone."""
 
     http_status = 500
 
 
-# What is wrong with a model package; these stop a service at start
+# The model cannot be loaded: these stop a service at start
 
 
 class ModelError(SlipwayError):
-    """Root of the errors of finding, verifying and loading a model."""
+    """Base class of the errors of fetching, verifying and loading a model."""
 
 
 class ModelAddressInvalid(ModelError):
-    """The URI of the model cannot be read, or needs an extra that is not installed."""
+    """The URI of the model is malformed, or its scheme needs an extra that is not installed."""
 
 
 class ModelNotFound(ModelError):
-    """There is nothing at the URI of the model."""
+    """Nothing exists at the URI of the model."""
 
 
 class ModelAccessDenied(ModelError):
@@ -208,11 +208,11 @@ class ModelDownloadFailed(ModelError):
 
 
 class ModelIntegrityError(ModelError):
-    """The package does not have the sha256 that was asked for."""
+    """The package does not have the configured sha256."""
 
 
 class ModelInvalid(ModelError):
-    """The package or its slipway.yaml is not what Slipway can serve."""
+    """Slipway cannot serve the package, or its slipway.yaml is invalid."""
 
 
 class PickleRefused(ModelError):
@@ -220,12 +220,8 @@ class PickleRefused(ModelError):
 
 
 class ModelLoadFailed(ModelError):
-    """The package was read but the runtime could not load it."""
+    """The runtime could not load the package."""
 
 
 class InvalidSettings(SlipwayError):
-    """A setting, a port or a folder that was configured cannot be used."""
-
-
-class EmbeddedServerFailed(SlipwayError):
-    """PostgreSQL or Valkey from the wheels could not be started."""
+    """A configured setting, port or folder cannot be used."""

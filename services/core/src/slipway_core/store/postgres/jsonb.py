@@ -1,7 +1,7 @@
-"""JSON as a `jsonb` column takes it and gives it back: valid UTF-8, no NUL, no NaN.
+"""JSON and text as PostgreSQL stores them: valid UTF-8, no NUL, no NaN.
 
-PostgreSQL refuses what JSON and Python allow. What a model answered must be stored all the same,
-so what cannot be stored is replaced: NUL and lone surrogates by U+FFFD, NaN and infinity by null.
+PostgreSQL rejects some values that JSON and Python allow. A prediction must be stored anyway, so
+they are replaced: NUL and lone surrogates by U+FFFD or `?`, NaN and infinity by null.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _ESCAPED_NUL = re.compile(rb"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 def storable_json(value: Any) -> bytes:
-    """The JSON text of `value`; what `jsonb` cannot hold is replaced."""
+    """Return `value` as JSON text that a `jsonb` column accepts."""
     try:
         encoded = msgspec.json.encode(value)
     except UnicodeEncodeError:
@@ -26,20 +26,20 @@ def storable_json(value: Any) -> bytes:
 
 
 def storable_text(text: str) -> str:
-    """`text` as a text column takes it."""
+    """Return `text` as a `text` column accepts it."""
     return text.replace("\0", _REPLACEMENT).encode("utf-8", "replace").decode()
 
 
 def has_nul(json_text: str) -> bool:
-    """Whether a JSON text holds an escaped NUL, which `jsonb` refuses."""
+    """Return whether JSON text contains an escaped NUL, which `jsonb` rejects."""
     return "\\u0000" in json_text and bool(_ESCAPED_NUL.search(json_text.encode()))
 
 
 def read_json(text: bytes | str) -> Any:
-    """The value of a `jsonb` column.
+    """Decode the value of a `jsonb` column.
 
-    PostgreSQL writes 1e300 with all its digits, which would be read
-    as an integer that neither MessagePack nor JSON for others can hold: it becomes a float again.
+    PostgreSQL writes 1e300 with all its digits. Decoded as an integer it would fit neither
+    MessagePack nor most JSON parsers, so it becomes a float again.
     """
     value = msgspec.json.decode(text)
     raw = text.encode() if isinstance(text, str) else bytes(text)
@@ -59,7 +59,7 @@ def _with_floats(value: Any) -> Any:
 def _without_nul(encoded: bytes) -> bytes:
     if b"\\u0000" not in encoded:
         return encoded
-    return _ESCAPED_NUL.sub(lambda found: found[1] + _REPLACEMENT.encode(), encoded)
+    return _ESCAPED_NUL.sub(lambda match: match[1] + _REPLACEMENT.encode(), encoded)
 
 
 def _without_surrogates(value: Any) -> Any:

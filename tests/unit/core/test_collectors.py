@@ -1,4 +1,4 @@
-"""Metrics without locks look to Prometheus exactly as the client library's own."""
+"""Metrics without locks are exposed exactly like the client library's own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
 from slipway_core.observability import (
-    lean_metrics,
+    collectors,
     metrics,  # noqa: F401 - it leaves out times of creation
 )
 
@@ -19,15 +19,15 @@ BUCKETS = (0.5, 1, 2.5)
 def test_counters_and_histograms_are_exposed_like_the_client_library_s() -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
     counters: tuple[Any, ...] = (
-        lean_metrics.Counter("asked", "Help.", ["a", "b"], registry=ours),
-        prometheus_client.Counter("asked", "Help.", ["a", "b"], registry=theirs),
+        collectors.Counter("requests", "Help.", ["a", "b"], registry=ours),
+        prometheus_client.Counter("requests", "Help.", ["a", "b"], registry=theirs),
     )
     histograms: tuple[Any, ...] = (
-        lean_metrics.Histogram("took", "Help.", ["a"], buckets=BUCKETS, registry=ours),
+        collectors.Histogram("took", "Help.", ["a"], buckets=BUCKETS, registry=ours),
         prometheus_client.Histogram("took", "Help.", ["a"], buckets=BUCKETS, registry=theirs),
     )
     alone: tuple[Any, ...] = (
-        lean_metrics.Histogram("alone", "Help.", buckets=BUCKETS, registry=ours).labels(),
+        collectors.Histogram("alone", "Help.", buckets=BUCKETS, registry=ours).labels(),
         prometheus_client.Histogram("alone", "Help.", buckets=BUCKETS, registry=theirs),
     )
     assert generate_latest(ours) == generate_latest(theirs), "before the first observation"
@@ -41,6 +41,6 @@ def test_counters_and_histograms_are_exposed_like_the_client_library_s() -> None
 
 
 def test_labels_that_are_not_the_metric_s_are_refused() -> None:
-    counter = lean_metrics.Counter("x", "Help.", ["a"], registry=CollectorRegistry())
+    counter = collectors.Counter("x", "Help.", ["a"], registry=CollectorRegistry())
     with pytest.raises(ValueError, match="has the labels"):
         counter.labels("one", "two")

@@ -1,7 +1,7 @@
-"""Counters and histograms for what every request does: the client library's, without its locks and
-checks, for metrics that are written from one thread alone.
+"""Counters and histograms for metrics that every request updates.
 
-They are exposed by the client library's registry, next to its own.
+They are exposed like those of the Prometheus client library, in its registry, but have no locks and
+no checks: each must be updated from one thread only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ S = TypeVar("S")
 
 
 class _Metric(Collector, Generic[S]):
-    """Keeps a series for each combination of label values."""
+    """A metric with a series for each combination of label values."""
 
     def __init__(
         self,
@@ -39,8 +39,9 @@ class _Metric(Collector, Generic[S]):
         registry.register(self)
 
     def labels(self, *values: str) -> S:
-        """The series with these values, which begins with the first question for it. A metric
-        without labels has one, which whoever writes it keeps.
+        """Return the series with these label values, and create it at the first call.
+
+        Keep the result for a metric without labels.
         """
         series = self._series.get(values)
         return self._add(values) if series is None else series
@@ -55,7 +56,7 @@ class _Metric(Collector, Generic[S]):
 
 
 class CounterSeries:
-    """Counts up."""
+    """A number that only grows."""
 
     __slots__ = ("value",)
 
@@ -63,15 +64,15 @@ class CounterSeries:
         self.value = 0.0
 
     def inc(self, count: float = 1) -> None:
-        """So many more."""
+        """Add `count`."""
         self.value += count
 
 
 class Counter(_Metric[CounterSeries]):
-    """Exposed as `name`_total."""
+    """A counter, exposed as `<name>_total`."""
 
     def collect(self) -> Iterable[Metric]:
-        """What the registry asks for."""
+        """Return the metric for the registry."""
         family = CounterMetricFamily(self._name, self._documentation, labels=self._label_names)
         for values, series in list(self._series.items()):
             family.add_metric(values, series.value)
@@ -82,7 +83,7 @@ class Counter(_Metric[CounterSeries]):
 
 
 class HistogramSeries:
-    """Counts observations by the smallest bound that they do not exceed."""
+    """Numbers of observations, by the smallest bound that they do not exceed."""
 
     __slots__ = ("_bounds", "counts", "sum")
 
@@ -92,13 +93,13 @@ class HistogramSeries:
         self.sum = 0.0
 
     def observe(self, amount: float) -> None:
-        """One more, of this amount."""
+        """Count an observation of `amount`."""
         self.counts[bisect_left(self._bounds, amount)] += 1
         self.sum += amount
 
 
 class Histogram(_Metric[HistogramSeries]):
-    """Exposed with a bucket for each of `buckets`, ascending, and one for the rest."""
+    """A histogram with a bucket for each bound of `buckets`, ascending, and one for the rest."""
 
     def __init__(
         self,
@@ -113,14 +114,14 @@ class Histogram(_Metric[HistogramSeries]):
         super().__init__(name, documentation, labels, registry=registry)
 
     def collect(self) -> Iterable[Metric]:
-        """What the registry asks for."""
+        """Return the metric for the registry."""
         family = HistogramMetricFamily(self._name, self._documentation, labels=self._label_names)
         names = [*map(floatToGoString, self._buckets), "+Inf"]
         for values, series in list(self._series.items()):
-            below, buckets = 0, []
+            cumulative, buckets = 0, []
             for name, count in zip(names, series.counts, strict=True):
-                below += count
-                buckets.append((name, below))
+                cumulative += count
+                buckets.append((name, cumulative))
             family.add_metric(values, buckets, series.sum)
         return [family]
 

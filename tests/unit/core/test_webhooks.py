@@ -1,4 +1,4 @@
-"""Signatures, pauses, and the addresses that webhooks may be sent to."""
+"""Signatures and pauses of webhook calls, and the addresses that they may use."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 from pydantic import SecretStr
 
 from slipway_core.errors import WebhookRefused
-from slipway_core.maintenance.webhook_policy import WebhookPolicy, is_public
-from slipway_core.maintenance.webhooks import MOST_ATTEMPTS, pause_after, sign
+from slipway_core.maintenance.webhooks.address_policy import WebhookAddressPolicy, is_public
+from slipway_core.maintenance.webhooks.sender import MAX_ATTEMPTS, pause_after, sign
 from slipway_core.settings import ServiceSettings
 
 
-def policy(**settings: str) -> WebhookPolicy:
-    return WebhookPolicy(ServiceSettings(webhook_secret=SecretStr("secret"), **settings))  # type: ignore[arg-type]
+def policy(**settings: str) -> WebhookAddressPolicy:
+    return WebhookAddressPolicy(ServiceSettings(webhook_secret=SecretStr("secret"), **settings))  # type: ignore[arg-type]
 
 
 def test_a_receiver_can_check_the_signature() -> None:
@@ -25,12 +25,12 @@ def test_a_receiver_can_check_the_signature() -> None:
 
 
 def test_attempts_are_spread_over_a_day_and_end() -> None:
-    pauses = [pause_after(attempt) for attempt in range(1, MOST_ATTEMPTS)]
+    pauses = [pause_after(attempt) for attempt in range(1, MAX_ATTEMPTS)]
     seconds = [pause.total_seconds() for pause in pauses if pause is not None]
-    assert len(seconds) == MOST_ATTEMPTS - 1
+    assert len(seconds) == MAX_ATTEMPTS - 1
     assert seconds == sorted(seconds)
     assert 12 * 3600 < sum(seconds) < 26 * 3600
-    assert pause_after(MOST_ATTEMPTS) is None
+    assert pause_after(MAX_ATTEMPTS) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,30 @@
+"""Prometheus metrics of a deployment's batch backlog and of the stores it depends on.
+
+Inference servers export them as workers do, because workers scale to zero. Several pods thus report
+the same queue: aggregate with `max by (namespace, modeldeployment)`, never with a sum. The values
+of a store are NaN, which satisfies no comparison, until it has answered and while it is
+unavailable.
+"""
+
+from __future__ import annotations
+
+from math import nan
+
+from prometheus_client import Gauge
+
+QUEUE_DEPTH = Gauge("slipway_batch_queue_depth", "Rings that wait or are being handled.")
+CHUNKS_WAITING = Gauge("slipway_batch_chunks_waiting", "Chunks of this queue that wait.")
+CHUNKS_RUNNING = Gauge("slipway_batch_chunks_running", "Chunks of this queue leased by a worker.")
+OLDEST_CHUNK_SECONDS = Gauge(
+    "slipway_batch_oldest_chunk_age_seconds",
+    "Age of the oldest waiting chunk; 0 when none waits.",
+)
+DATABASE_GAUGES = (CHUNKS_WAITING, CHUNKS_RUNNING, OLDEST_CHUNK_SECONDS)
+DEPENDENCY_UP = Gauge(
+    "slipway_dependency_up",
+    "1 when the last request to the database or the queue succeeded, else 0.",
+    ["dependency"],
+)
+
+for _gauge in (QUEUE_DEPTH, *DATABASE_GAUGES):
+    _gauge.set(nan)

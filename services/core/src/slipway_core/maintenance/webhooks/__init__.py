@@ -1,0 +1,1 @@
+"""Webhooks: which addresses they may call, and how they are called."""
