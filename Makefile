@@ -55,11 +55,12 @@ test: $(VENV)/.tools ## Run the whole test suite, but for what needs a cluster
 setup: $(VENV)/.tools ## Make the virtual environment with all services and tools
 
 .PHONY: check
-check: $(VENV)/.tools ## Check format, lint, types, layering, spelling and generated files
+check: $(VENV)/.tools ## Check format, lint, types, layering, sizes, spelling and generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(wildcard services/*/src) operator/src tests
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/check-sizes
 	$(BIN)/codespell
 	diff docs/openapi.json <($(BIN)/python -m slipway_inference --openapi) || { echo 'run: make generate'; exit 1; }
 
