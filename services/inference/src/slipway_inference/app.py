@@ -102,11 +102,13 @@ def _routers(components: Components) -> list[APIRouter]:
     embeddings = EmbeddingInputs(model, bodies, max_items)
     inference = InferenceInputs(model, bodies, max_items)
     submissions = SubmissionReader(settings, model, bodies)
-    webhooks = WebhookAddressPolicy(settings)
+    submitter = submit_routes.JobSubmitter(
+        model, stores, admission, submissions, WebhookAddressPolicy(settings)
+    )
     health = HealthCheck(settings, model, stores, lifecycle)
     return [
         predict_routes.create_router(predictions, predictor, max_timeout),
-        submit_routes.create_router(model, stores, admission, submissions, webhooks),
+        submit_routes.create_router(submitter),
         status_routes.create_router(stores, admission, lifecycle, settings.body_idle_seconds),
         log_routes.create_router(stores),
         openai_routes.create_router(model, embeddings, predictor, max_timeout),

@@ -41,27 +41,38 @@ _ERRORS = (
 )
 
 
-def create_router(
-    model: ServedModel,
-    stores: Stores,
-    admission: Admission,
-    reader: SubmissionReader,
-    webhook_addresses: WebhookAddressPolicy,
-) -> APIRouter:
-    """Return the routes that take jobs."""
-    router = APIRouter(tags=["batch"], route_class=LeanRoute)
+class JobSubmitter:
+    """Stores the jobs that clients submit, and notifies workers."""
 
-    async def submit(request: Request, modality: str) -> Response:
-        jobs = stores.jobs
-        served = model.manifest.served_modalities()
+    def __init__(
+        self,
+        model: ServedModel,
+        stores: Stores,
+        admission: Admission,
+        reader: SubmissionReader,
+        webhook_addresses: WebhookAddressPolicy,
+    ) -> None:
+        self._model = model
+        self._stores = stores
+        self._admission = admission
+        self._reader = reader
+        self._webhook_addresses = webhook_addresses
+
+    async def respond(self, request: Request, modality: str) -> Response:
+        """Return the response to a submission, after the job has been stored.
+
+        Raises what `SubmissionReader.read` raises, and _ERRORS.
+        """
+        jobs = self._stores.jobs
+        served = self._model.manifest.served_modalities()
         if modality not in served:
             raise UnknownModality(f"this model serves {', '.join(served)}, not '{modality}'")
-        with admission.stream():
-            submission = await reader.read(request, modality)
+        with self._admission.stream():
+            submission = await self._reader.read(request, modality)
             if submission.job.webhook_url is not None:
-                await webhook_addresses.resolve(submission.job.webhook_url)
+                await self._webhook_addresses.resolve(submission.job.webhook_url)
             job, rings = await jobs.submit(submission.job, submission.items)
-        await _ring(stores.doorbell, rings)
+        await _ring(self._stores.doorbell, rings)
         path = status_path(request, job.id)
         accepted = {
             "task_id": str(job.id),
@@ -71,17 +82,22 @@ def create_router(
         }
         return json_response(accepted, 202, {"Location": path})
 
+
+def create_router(submitter: JobSubmitter) -> APIRouter:
+    """Return the routes that take jobs."""
+    router = APIRouter(tags=["batch"], route_class=LeanRoute)
+
     @router.post("/predict/text/batch", **_document("texts"))
     async def submit_text(request: Request) -> Response:
-        return await submit(request, "text")
+        return await submitter.respond(request, "text")
 
     @router.post("/predict/tabular/batch", **_document("rows of a table"))
     async def submit_tabular(request: Request) -> Response:
-        return await submit(request, "tabular")
+        return await submitter.respond(request, "tabular")
 
     @router.post("/predict/image/batch", **_document("pictures"))
     async def submit_image(request: Request) -> Response:
-        return await submit(request, "image")
+        return await submitter.respond(request, "image")
 
     @router.post("/predict/{modality}/batch", include_in_schema=False)
     async def submit_unknown(request: Request) -> Response:
