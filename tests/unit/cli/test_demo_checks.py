@@ -6,7 +6,7 @@ from importlib.resources import files
 
 import pytest
 
-from slipway_cli.demo_checks import DemoFailed, check_results, cosine, metric_value
+from slipway_cli.demo.checks import DemoFailed, check_results, cosine, metric_value
 
 METRICS = """# HELP prediction_requests_total Requests
 # TYPE prediction_requests_total counter

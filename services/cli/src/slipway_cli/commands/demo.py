@@ -16,7 +16,7 @@ import typer
 from slipway_cli import exit_codes
 from slipway_cli.client import SlipwayClient
 from slipway_cli.console import write_message, write_result
-from slipway_cli.demo_checks import DemoFailed, check_results, cosine, metric_value, require
+from slipway_cli.demo.checks import DemoFailed, check_results, cosine, metric_value, require
 from slipway_cli.job_progress import watch_job
 from slipway_cli.local.home import Home
 from slipway_cli.local.platform import (
@@ -160,7 +160,7 @@ def _check_log(client: SlipwayClient, predictions: int) -> None:
 
 def _check_rows(database_url: str, task_id: str, predictions: int) -> None:
     # Imported late: other commands start faster without the database driver.
-    from slipway_cli.stored_rows import StoredRows, count_stored_rows
+    from slipway_cli.demo.stored_rows import StoredRows, count_stored_rows
 
     rows = count_stored_rows(database_url, task_id)
     write_result(f"   predictions: {rows.predictions}; batch_results of the job: {rows.results}")

@@ -1,0 +1,1 @@
+"""What `slipway demo` checks: responses, metrics and stored rows."""
