@@ -51,13 +51,14 @@ def test_a_wrong_setting_is_named() -> None:
     assert "Traceback" not in refused.stderr
 
 
-def test_the_server_starts_without_torch() -> None:
+def test_the_server_starts_without_torch_and_drivers() -> None:
     loaded = subprocess.run(
         [
             sys.executable,
             "-c",
             "import sys, slipway_inference.server; "
-            "print({'torch', 'sqlalchemy', 'tokenizers'} & sys.modules.keys())",
+            "heavy = {'torch', 'tokenizers', 'sqlalchemy', 'psycopg', 'arq'}; "
+            "print(heavy & sys.modules.keys())",
         ],
         capture_output=True,
         text=True,

@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING
 from uuid import UUID
 
 from slipway_core.errors import StoreUnavailable
-from slipway_core.store.jobs import JobRepository
 from slipway_core.store.records import Job
 from slipway_inference.api.jobs.job_values import progress_value
 from slipway_inference.http.json import encode_json
+
+if TYPE_CHECKING:  # the database driver is imported only where there is a database
+    from slipway_core.store.jobs import JobRepository
 
 POLL_SECONDS = 0.5
 HEARTBEAT_SECONDS = 15.0

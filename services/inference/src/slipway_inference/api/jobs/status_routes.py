@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from slipway_core import errors
-from slipway_core.store.jobs import JobRepository
 from slipway_core.store.records import ItemResult, Job
 from slipway_inference.api.jobs.job_values import job_value, progress_value, result_value
 from slipway_inference.api.jobs.progress_events import progress_events
@@ -25,6 +24,9 @@ from slipway_inference.http.streams import BoundedStream
 from slipway_inference.serving.admission import Admission
 from slipway_inference.serving.lifecycle import Lifecycle
 from slipway_inference.serving.stores import Stores
+
+if TYPE_CHECKING:  # the database driver is imported only where there is a database
+    from slipway_core.store.jobs import JobRepository
 
 EVENT_STREAM = "text/event-stream"
 MAX_PAGE_RESULTS = 1000
