@@ -17,11 +17,8 @@ from slipway_core.observability.request_lines import request_fields
 
 CLIENT_DISCONNECTED = "ClientDisconnected"
 """The code of a request whose client went away before it was answered."""
-REQUEST_ID = "X-Request-ID"
-FORWARDED_PREFIX = "X-Forwarded-Prefix"
-TRACEPARENT = "traceparent"
 MAX_PREFIX_CHARACTERS = 512
-_VALID_REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
+_VALID_REQUEST_ID = re.compile(rb"[\x21-\x7e]{1,128}")
 _VALID_PREFIX = re.compile(r"(/[A-Za-z0-9._~-]+){1,16}")
 _MODEL_PATH = re.compile(r"/models/([^/]+)(/.*)?")
 _SCOPE_KEY = "slipway.request"
@@ -40,6 +37,8 @@ class RequestContext(msgspec.Struct, eq=False):
     """`time.perf_counter()` at the moment when the headers were complete."""
     headers: dict[bytes, bytes]
     """Headers by lower-case name. Of a repeated header, the last one."""
+    log_fields: dict[str, str]
+    """The fields that identify this request in log lines."""
     code: str = ""
     """The code of the error that the request ended in; empty for success."""
     disconnected: bool = False
@@ -50,14 +49,9 @@ class RequestContext(msgspec.Struct, eq=False):
     def elapsed_seconds(self) -> float:
         return time.perf_counter() - self.started
 
-    @property
-    def log_fields(self) -> dict[str, str]:
-        """The fields that identify this request in log lines."""
-        return request_fields(self.request_id, self.header(TRACEPARENT))
-
     def header(self, name: str) -> str | None:
         """Return a header's value, or None when the request has no such header."""
-        return _header(self.headers, name)
+        return _decode(self.headers.get(name.lower().encode()))
 
     def path(self, path: str, **query: Any) -> str:
         """Return a path of ours as this client has to request it, with the query values that are
@@ -73,11 +67,13 @@ def open_context(scope: Scope, root_path: str) -> RequestContext:
     The client's X-Request-ID is used where it is valid; otherwise the request gets a new one.
     """
     headers = dict(scope["headers"])
+    request_id = _read_request_id(headers.get(b"x-request-id"))
     context = RequestContext(
-        request_id=_read_request_id(_header(headers, REQUEST_ID)),
-        prefix=_read_prefix(_header(headers, FORWARDED_PREFIX)) + root_path,
+        request_id=request_id,
+        prefix=_read_prefix(headers.get(b"x-forwarded-prefix")) + root_path,
         started=time.perf_counter(),
         headers=headers,
+        log_fields=request_fields(request_id, _decode(headers.get(b"traceparent"))),
         disconnected=scope.get(_SCOPE_KEY) is _DISCONNECTED_EARLY,
     )
     scope[_SCOPE_KEY] = context
@@ -121,17 +117,20 @@ def was_rejected_for_load(scope: Mapping[str, object]) -> bool:
     return isinstance(context, RequestContext) and context.code == QueueFull.__name__
 
 
-def _header(headers: Mapping[bytes, bytes], name: str) -> str | None:
-    value = headers.get(name.lower().encode())
-    return None if value is None else value.decode("latin-1")
+def _decode(header: bytes | None) -> str | None:
+    return None if header is None else header.decode("latin-1")
 
 
-def _read_request_id(header: str | None) -> str:
-    return header if header and _VALID_REQUEST_ID.fullmatch(header) else os.urandom(16).hex()
+def _read_request_id(header: bytes | None) -> str:
+    if header and _VALID_REQUEST_ID.fullmatch(header):
+        return header.decode()
+    return os.urandom(16).hex()
 
 
-def _read_prefix(header: str | None) -> str:
+def _read_prefix(header: bytes | None) -> str:
     """Return a proxy's prefix without its trailing slash; ignore what is not a plain path."""
-    prefix = (header or "").rstrip("/")
+    if not header:
+        return ""
+    prefix = header.decode("latin-1").rstrip("/")
     valid = len(prefix) <= MAX_PREFIX_CHARACTERS and _VALID_PREFIX.fullmatch(prefix)
     return prefix if valid else ""
