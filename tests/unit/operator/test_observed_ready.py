@@ -29,7 +29,7 @@ SHUT_DOWN = _finished(
 
 
 def test_a_serving_modeldeployment_is_ready() -> None:
-    found, conditions = compute(ObservedState(inference=deployment(), route=INGRESS))
+    computed, conditions = compute(ObservedState(inference=deployment(), route=INGRESS))
     assert {kind: c["status"] for kind, c in conditions.items()} == {
         "Ready": "True",
         "Reconciled": "True",
@@ -39,11 +39,11 @@ def test_a_serving_modeldeployment_is_ready() -> None:
     }
     assert conditions["Ready"]["reason"] == "Serving"
     assert conditions["Ready"]["message"] == "1/1 replicas ready"
-    assert found.status["modelVersion"] == "1.0"
-    assert found.status["selector"] == (
+    assert computed.status["modelVersion"] == "1.0"
+    assert computed.status["selector"] == (
         "app.kubernetes.io/component=inference,serving.slipway.dev/model=minilm"
     )
-    assert found.requeue_after_seconds is None
+    assert computed.requeue_after_seconds is None
 
 
 READINESS = [
