@@ -53,7 +53,7 @@ def test_drift_of_a_child_is_corrected(
 
 
 @pytest.mark.parametrize("kind", ["deployment", "service", "ingress", "serviceaccount"])
-def test_a_deleted_child_comes_back(kube: Kube, operator: RunningOperator, kind: str) -> None:
+def test_a_deleted_child_is_recreated(kube: Kube, operator: RunningOperator, kind: str) -> None:
     start(kube)
     before = kube.get(kind, "minilm")
     assert before is not None
@@ -66,7 +66,7 @@ def test_a_deleted_child_comes_back(kube: Kube, operator: RunningOperator, kind:
     kube.wait_for(is_back, seconds=10)
 
 
-async def test_a_child_deleted_before_the_watches_start_comes_back(
+async def test_a_child_deleted_before_the_watches_start_is_recreated(
     kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from slipway_operator.control.controller import Controller

@@ -222,7 +222,7 @@ def test_a_rejected_pod_template_is_reported(kube: Kube, operator: RunningOperat
     kube.wait_for_reason("minilm", "Starting")
 
 
-def test_the_older_of_two_models_at_one_place_gets_the_route(
+def test_the_older_of_two_models_with_the_same_route_gets_it(
     kube: Kube, operator: RunningOperator
 ) -> None:
     start(kube, route={"default": True, "host": "h.example"})

@@ -48,7 +48,7 @@ def test_sigterm_shuts_the_operator_down_cleanly(kube: Kube, free_port: int) -> 
     assert "cannot be served" not in log
 
 
-def test_a_successor_finishes_what_a_killed_operator_began(
+def test_a_new_operator_completes_the_work_of_a_killed_one(
     kube: Kube, operate_with: Operate
 ) -> None:
     names = [f"model-{number}" for number in range(20)]

@@ -74,7 +74,7 @@ def test_inputs_that_differ_from_the_export_stop_the_load(
 
 
 @pytest.mark.parametrize("runtime", ["torchscript", "torch-export"])
-def test_other_files_as_weights_stop_the_load(tmp_path: Path, runtime: str) -> None:
+def test_weights_of_another_format_stop_the_load(tmp_path: Path, runtime: str) -> None:
     for name in ("model.pt", "model.pt2"):
         (tmp_path / name).write_bytes(b"these are no weights")
     folder = written(tmp_path, {"runtime": runtime, **tensors([-1, 2])})

@@ -97,7 +97,7 @@ def test_an_older_state_is_ignored() -> None:
     assert "replicas" not in body["spec"]
 
 
-def test_the_older_of_two_claimants_keeps_the_place() -> None:
+def test_the_older_of_two_claimants_has_the_route() -> None:
     deployments = ModelDeployments(platform(default_host="h.example"))
     claims = deployments.route_claims
     deployments.put(known("first", route={"default": True}))

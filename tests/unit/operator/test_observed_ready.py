@@ -228,7 +228,7 @@ READINESS = [
     [row[1:] for row in READINESS],
     ids=[str(row[0]) for row in READINESS],
 )
-def test_ready_says_why(state: ObservedState, spec: Object, reason: Reason) -> None:
+def test_ready_reports_the_cause(state: ObservedState, spec: Object, reason: Reason) -> None:
     _, conditions = compute(state, **spec)
     ready = conditions["Ready"]
     assert ready["reason"] == reason
@@ -236,7 +236,7 @@ def test_ready_says_why(state: ObservedState, spec: Object, reason: Reason) -> N
     assert ready["message"]
 
 
-def test_ready_says_that_an_older_modeldeployment_has_the_route() -> None:
+def test_ready_reports_an_older_modeldeployment_that_has_the_route() -> None:
     state = ObservedState(inference=deployment(), route=INGRESS)
     _, conditions = compute(state, older_claimant="models/older")
     ready = conditions["Ready"]
