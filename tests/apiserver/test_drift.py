@@ -32,7 +32,7 @@ DRIFT: list[tuple[str, Object]] = [
 
 
 @pytest.mark.parametrize(("kind", "change"), DRIFT, ids=[str(row) for row in DRIFT])
-def test_drift_of_a_child_is_healed(
+def test_drift_of_a_child_is_corrected(
     kube: Kube, operator: RunningOperator, kind: str, change: Object
 ) -> None:
     start(kube, route={"rateLimit": {"requestsPerSecond": 5}})
@@ -40,33 +40,33 @@ def test_drift_of_a_child_is_healed(
     assert before is not None
     kube.patch(kind, "minilm", change)
 
-    def healed() -> bool:
-        now = kube.get(kind, "minilm") or {}
+    def is_corrected() -> bool:
+        live = kube.get(kind, "minilm") or {}
         token = "automountServiceAccountToken"
         return (
-            now.get("spec") == before.get("spec")
-            and now["metadata"]["annotations"] == before["metadata"]["annotations"]
-            and now.get(token) == before.get(token)
+            live.get("spec") == before.get("spec")
+            and live["metadata"]["annotations"] == before["metadata"]["annotations"]
+            and live.get(token) == before.get(token)
         )
 
-    kube.wait_for(healed, seconds=10)
+    kube.wait_for(is_corrected, seconds=10)
 
 
 @pytest.mark.parametrize("kind", ["deployment", "service", "ingress", "serviceaccount"])
-def test_a_deleted_child_comes_back(kube: Kube, operator: RunningOperator, kind: str) -> None:
+def test_a_deleted_child_is_recreated(kube: Kube, operator: RunningOperator, kind: str) -> None:
     start(kube)
     before = kube.get(kind, "minilm")
     assert before is not None
     kube.run("delete", kind, "minilm")
 
     def is_back() -> bool:
-        now = kube.get(kind, "minilm")
-        return now is not None and now["metadata"]["uid"] != before["metadata"]["uid"]
+        live = kube.get(kind, "minilm")
+        return live is not None and live["metadata"]["uid"] != before["metadata"]["uid"]
 
     kube.wait_for(is_back, seconds=10)
 
 
-async def test_a_child_deleted_before_the_watches_start_comes_back(
+async def test_a_child_deleted_before_the_watches_start_is_recreated(
     kube: Kube, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from slipway_operator.control.controller import Controller

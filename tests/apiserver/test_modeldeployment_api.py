@@ -1,4 +1,4 @@
-"""What the API server accepts, rejects and explains, without a webhook."""
+"""Validation, defaults and help of the ModelDeployment API, which needs no webhook."""
 
 from __future__ import annotations
 
@@ -82,22 +82,22 @@ REJECTED: list[tuple[Object, str]] = [
 ]
 
 
-def apply_dry(kube: Kube, body: Object) -> tuple[str, ...]:
+def apply_dry_run(kube: Kube, body: Object) -> tuple[str, ...]:
     return ("apply", "--dry-run=server", "--validate=strict", "-f", "-")
 
 
 @pytest.mark.parametrize("spec", ACCEPTED, ids=json.dumps)
-def test_accepts(kube: Kube, spec: Object) -> None:
+def test_valid_specs_are_accepted(kube: Kube, spec: Object) -> None:
     body = manifest(namespace=kube.namespace, **spec)
-    kube.run(*apply_dry(kube, body), stdin=json.dumps(body))
+    kube.run(*apply_dry_run(kube, body), stdin=json.dumps(body))
 
 
 @pytest.mark.parametrize(
     ("spec", "message"), REJECTED, ids=[json.dumps(row[0]) for row in REJECTED]
 )
-def test_rejects_and_says_what_to_do(kube: Kube, spec: Object, message: str) -> None:
+def test_invalid_specs_are_rejected_with_the_remedy(kube: Kube, spec: Object, message: str) -> None:
     body = manifest(namespace=kube.namespace, **spec)
-    assert message in kube.refusal(*apply_dry(kube, body), stdin=json.dumps(body))
+    assert message in kube.refusal(*apply_dry_run(kube, body), stdin=json.dumps(body))
 
 
 @pytest.mark.parametrize(
@@ -109,28 +109,28 @@ def test_rejects_and_says_what_to_do(kube: Kube, spec: Object, message: str) -> 
         ("minilm-batch", "must not end with '-batch'"),
     ],
 )
-def test_rejects_names_that_children_cannot_have(kube: Kube, name: str, message: str) -> None:
+def test_names_that_children_cannot_have_are_rejected(kube: Kube, name: str, message: str) -> None:
     body = manifest(name, kube.namespace)
-    assert message in kube.refusal(*apply_dry(kube, body), stdin=json.dumps(body))
+    assert message in kube.refusal(*apply_dry_run(kube, body), stdin=json.dumps(body))
 
 
-def test_fills_in_the_defaults(kube: Kube) -> None:
+def test_defaults_are_filled_in(kube: Kube) -> None:
     kube.apply(manifest(namespace=kube.namespace, batch={}))
-    found = kube.get("md", "minilm")
-    assert found is not None
-    spec = found["spec"]
+    md = kube.get("md", "minilm")
+    assert md is not None
+    spec = md["spec"]
     assert spec["runtime"]["requestTimeoutSeconds"] == 30
     assert spec["batch"]["maxReplicas"] == 4
     assert spec["route"]["maxRequestMebibytes"] == 64
     assert "replicas" not in spec
 
 
-def test_scales_by_hand_and_says_why_not_beside_an_autoscaler(kube: Kube) -> None:
+def test_manual_scaling_works_only_without_an_autoscaler(kube: Kube) -> None:
     kube.apply(manifest("fixed", kube.namespace))
     kube.run("scale", "md/fixed", "--replicas=3")
-    found = kube.get("md", "fixed")
-    assert found is not None
-    assert found["spec"]["replicas"] == 3
+    md = kube.get("md", "fixed")
+    assert md is not None
+    assert md["spec"]["replicas"] == 3
     kube.apply(manifest("scaled", kube.namespace, autoscaling={"maxReplicas": 3}))
     assert "exclude each other" in kube.refusal("scale", "md/scaled", "--replicas=3")
 
@@ -146,11 +146,11 @@ def test_scales_by_hand_and_says_why_not_beside_an_autoscaler(kube: Kube) -> Non
         ("md.status.conditions", "Ready summarises the others"),
     ],
 )
-def test_explains_itself(kube: Kube, path: str, text: str) -> None:
+def test_kubectl_explain_describes_the_fields(kube: Kube, path: str, text: str) -> None:
     assert text in " ".join(kube.run("explain", path).split())
 
 
-def test_prints_the_columns_that_matter(kube: Kube) -> None:
+def test_kubectl_get_prints_the_main_columns(kube: Kube) -> None:
     kube.apply(manifest(namespace=kube.namespace))
     header = kube.run("get", "md").splitlines()[0].split()
     assert header == ["NAME", "MODEL", "VERSION", "READY", "REASON", "REPLICAS", "URL", "AGE"]

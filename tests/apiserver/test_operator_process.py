@@ -22,7 +22,7 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "SLIPWAY_OPERATOR_PORT": "0", **more}
 
 
-def test_sigterm_shuts_it_down_cleanly(kube: Kube, free_port: int) -> None:
+def test_sigterm_shuts_the_operator_down_cleanly(kube: Kube, free_port: int) -> None:
     variables = environment(
         KUBECONFIG=str(kube.server.operator_kubeconfig), SLIPWAY_OPERATOR_PORT=str(free_port)
     )
@@ -30,8 +30,8 @@ def test_sigterm_shuts_it_down_cleanly(kube: Kube, free_port: int) -> None:
     def is_ready() -> bool:
         try:
             url = f"http://127.0.0.1:{free_port}/readyz"
-            with urllib.request.urlopen(url, timeout=5) as answer:
-                return bool(answer.status == 200)
+            with urllib.request.urlopen(url, timeout=5) as response:
+                return bool(response.status == 200)
         except OSError:
             return False
 
@@ -48,13 +48,13 @@ def test_sigterm_shuts_it_down_cleanly(kube: Kube, free_port: int) -> None:
     assert "cannot be served" not in log
 
 
-def test_a_successor_finishes_what_a_killed_operator_began(
+def test_a_new_operator_completes_the_work_of_a_killed_one(
     kube: Kube, operate_with: Operate
 ) -> None:
     names = [f"model-{number}" for number in range(20)]
     deployments = {*names, *(f"{name}-batch" for name in names)}
 
-    def begun() -> set[str]:
+    def created() -> set[str]:
         return {name for kind, name in children(kube) if kind == "Deployment"}
 
     kube.apply(*(manifest(name, kube.namespace, batch={}) for name in names))
@@ -66,13 +66,13 @@ def test_a_successor_finishes_what_a_killed_operator_began(
     )
     process = subprocess.Popen(COMMAND, env=variables, stderr=subprocess.DEVNULL)
     try:
-        kube.wait_for(begun, seconds=60)
+        kube.wait_for(created, seconds=60)
     finally:
         process.kill()
         process.wait()
-    assert begun() < deployments
+    assert created() < deployments
     with operate_with():
-        kube.wait_for(lambda: begun() == deployments, seconds=60)
+        kube.wait_for(lambda: created() == deployments, seconds=60)
         kube.wait_for(lambda: all(kube.condition(name) for name in names), seconds=60)
 
 

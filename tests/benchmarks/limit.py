@@ -1,8 +1,8 @@
-"""The most texts a second that this machine computes in process: what a server is held against.
+"""Measure the limit of this machine: the texts per second that it computes without a server.
 
-Nothing is between the texts and the model: no HTTP, no queue, no database. The processes that hold
-the model are kept for the whole benchmark, so that measurements of the limit and of a server can
-alternate; while one is measured the other waits.
+There is no HTTP, queue or database between the texts and the model. The processes that hold the
+model are kept during the benchmark, so that measurements of the limit and of a server can
+alternate. While one is measured, the other is idle.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ TEXTS = 1000
 
 @dataclass(frozen=True)
 class Layout:
-    """How the cores are shared: so many processes with so many threads each."""
+    """The number of processes that share the cores, and the threads of each."""
 
     processes: int
     threads: int
@@ -37,14 +37,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class InProcess:
-    """Texts a second without a server: in the fastest layout, and in one process on all threads."""
+    """Texts per second without a server: in the fastest layout, and in one process."""
 
     limit: float
     one_process: float
 
 
 class LimitProcess:
-    """A process of its own that computes windows of texts on `threads` threads when it is told."""
+    """A child process that computes windows of texts on `threads` threads."""
 
     def __init__(self, threads: int) -> None:
         self._process = subprocess.Popen(
@@ -56,27 +56,27 @@ class LimitProcess:
         )
 
     def begin(self, window: int, seconds: float) -> None:
-        """Compute windows of `window` texts for about `seconds`."""
+        """Start to compute windows of `window` texts for about `seconds`."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{window} {seconds}\n")
         self._process.stdin.flush()
 
     def texts_per_second(self) -> float:
-        """Wait for the end of what `begin` began."""
+        """Wait for the end of the computation, and return its rate."""
         assert self._process.stdout is not None
-        answer = self._process.stdout.readline()
-        if not answer:
+        line = self._process.stdout.readline()
+        if not line:
             raise BenchmarkFailed("the process that measures the limit has ended; see above")
-        return float(answer)
+        return float(line)
 
     def stop(self) -> None:
-        """End the process."""
+        """Kill the process."""
         self._process.kill()
         self._process.wait()
 
 
 class Limit:
-    """Measures in the layout that is the fastest for a window, by one try of each before."""
+    """The limit for windows of texts, in the layout that is fastest for each window."""
 
     def __init__(self, processes: dict[Layout, list[LimitProcess]], seconds: float) -> None:
         self._processes = processes
@@ -84,11 +84,11 @@ class Limit:
         self._best: dict[int, Layout] = {}
 
     def measure(self, window: int) -> float:
-        """Texts a second with `window` texts in flight."""
+        """Return the texts per second with `window` texts in flight."""
         return self.measure_in(self.layout_of(window), window)
 
-    def measure_beside_one_process(self, window: int, layout: Layout | None = None) -> InProcess:
-        """The same, in `layout` when it is given, and what one process on all threads computes."""
+    def measure_with_one_process(self, window: int, layout: Layout | None = None) -> InProcess:
+        """Return the rates in `layout` (default: the fastest) and in one process on all cores."""
         layout = layout or self.layout_of(window)
         one_process = Layout(1, available_cores())
         limit = self.measure_in(layout, window)
@@ -96,14 +96,14 @@ class Limit:
         return InProcess(limit, limit if same else self.measure_in(one_process, window))
 
     def layout_of(self, window: int) -> Layout:
-        """The layout that is the fastest for the window."""
+        """Return the fastest layout for the window, which a trial of each finds."""
         if window not in self._best:
             rates = {layout: self.measure_in(layout, window) for layout in self._processes}
             self._best[window] = max(rates, key=rates.__getitem__)
         return self._best[window]
 
     def measure_in(self, layout: Layout, window: int) -> float:
-        """The same in a given layout; its processes share the window."""
+        """Return the texts per second in a layout, whose processes share the window."""
         sharing = self._processes[layout][:window]
         for number, process in enumerate(sharing):
             share = window // len(sharing) + (number < window % len(sharing))
@@ -113,7 +113,7 @@ class Limit:
 
 @contextmanager
 def open_limit(seconds: float, also: Layout | None = None) -> Iterator[Limit]:
-    """Measures for `seconds` at a time, in both ways to use all cores and in `also`."""
+    """Yield a Limit that measures for `seconds`, in both layouts with all cores and in `also`."""
     cores = available_cores()
     layouts = {Layout(1, cores), Layout(cores, 1), *([also] if also else ())}
     with ExitStack() as stack:
@@ -125,9 +125,9 @@ def open_limit(seconds: float, also: Layout | None = None) -> Iterator[Limit]:
         yield Limit(processes, seconds)
 
 
-def _compute_when_told(threads: int) -> None:
-    """The child: read lines `window seconds`, write a rate for each."""
-    # Imported here: the process that drives the benchmark has no use for torch.
+def _compute_on_request(threads: int) -> None:
+    """Run the child process: read lines `window seconds`, and write a rate for each."""
+    # Imported here because the parent process does not need torch.
     from tests.benchmarks.encoder import load, measure
     from tests.benchmarks.texts import lognormal_texts
 
@@ -147,4 +147,4 @@ def _compute_when_told(threads: int) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--threads", type=int, required=True)
-    _compute_when_told(parser.parse_args().threads)
+    _compute_on_request(parser.parse_args().threads)

@@ -1,7 +1,7 @@
-"""Drives a server with wrk and reads what wrk measured.
+"""Drive a server with wrk, and parse the measurements of wrk.
 
-The generator is a C program with a Lua script beside it: a few percent of a core, whatever the
-server is. wrk measures a closed loop by itself; the open loop is the script's.
+wrk and its Lua script take a few percent of a core, regardless of the server. wrk itself supports a
+closed loop only; the script adds the open loop.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ import msgspec
 from slipway_core.errors import SlipwayError
 
 SCRIPT = Path(__file__).with_name("wrk.lua")
-LONGEST_ANSWER_SECONDS = 60
+MAX_RESPONSE_SECONDS = 60
 MICROSECONDS = 1_000_000
 
 Body = Callable[[Sequence[str]], Any]
 
 
 class BenchmarkFailed(SlipwayError):
-    """A measurement could not be made; the message says what to do."""
+    """A measurement failed. The message names the remedy."""
 
 
 @dataclass(frozen=True)
 class Target:
-    """Where a server takes texts: the whole URL, and the JSON of a request with these texts.
+    """The URL to which texts are posted, and the functions that make the JSON bodies.
 
-    `body_of_list` is None when the server has no requests of several texts.
+    `body_of_list` is None when the server accepts only one text per request.
     """
 
     name: str
@@ -48,9 +48,10 @@ class Target:
 class Load:
     """How to drive a target.
 
-    `rate` is requests per second of an open loop whose requests come at random times; 0 is the
-    closed loop: each client sends as soon as it has its answer. `timed` keeps the time of every
-    single answer, apart from refusals; only Slipway can be driven so.
+    `rate` is the number of requests per second of an open loop, which arrive at random times. 0
+    means the closed loop, in which each client sends its next request when it has received the
+    response. `timed` records the latency of each response, without those of rejected requests. Only
+    Slipway supports this.
     """
 
     clients: int
@@ -63,11 +64,15 @@ class Load:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What came back. Times are of answers with status 200; `refused` are those with 429."""
+    """Counts and latencies of a load.
+
+    `succeeded` counts the responses with status 200, whose latencies are recorded, and `rejected`
+    those with 429.
+    """
 
     seconds: float
-    answered: int
-    refused: int
+    succeeded: int
+    rejected: int
     failed: int
     p50_ms: float
     p99_ms: float
@@ -75,16 +80,16 @@ class LoadResult:
 
     @property
     def requests_per_second(self) -> float:
-        return self.answered / self.seconds
+        return self.succeeded / self.seconds
 
     @property
-    def refused_share(self) -> float:
-        """Of all that got an answer."""
-        return self.refused / max(1, self.answered + self.refused)
+    def rejected_share(self) -> float:
+        """The share of rejected requests in all that succeeded or were rejected."""
+        return self.rejected / max(1, self.succeeded + self.rejected)
 
     @property
     def drift(self) -> float:
-        """The median time of the last third over that of the first; needs a timed load."""
+        """The median latency of the last third divided by that of the first; NaN if not timed."""
         third = len(self.latencies_ms) // 3
         if not third:
             return float("nan")
@@ -92,7 +97,7 @@ class LoadResult:
         return statistics.median(last) / statistics.median(first)
 
 
-class _Printed(msgspec.Struct):
+class _WrkResult(msgspec.Struct):
     microseconds: int
     requests: int
     bad_status: int
@@ -104,15 +109,15 @@ class _Printed(msgspec.Struct):
 
 
 def run_load(target: Target, texts: Sequence[str], load: Load) -> LoadResult:
-    """Drive the target for `load.seconds`; raises BenchmarkFailed when wrk cannot."""
+    """Drive the target for `load.seconds`. Raises BenchmarkFailed when wrk fails."""
     with open_load(target, texts, load) as wrk:
-        output, _ = wrk.communicate(timeout=load.seconds + 2 * LONGEST_ANSWER_SECONDS)
+        output, _ = wrk.communicate(timeout=load.seconds + 2 * MAX_RESPONSE_SECONDS)
     return parse_output(output, timed=load.timed)
 
 
 @contextmanager
 def open_load(target: Target, texts: Sequence[str], load: Load) -> Iterator[subprocess.Popen[str]]:
-    """wrk while it runs, for what is to be watched meanwhile; ended at the end of the `with`."""
+    """Start wrk, yield its process, and kill it at the end of the `with` block."""
     with tempfile.NamedTemporaryFile(suffix=".ndjson") as file:
         file.writelines(msgspec.json.encode(body) + b"\n" for body in _bodies(target, texts, load))
         file.flush()
@@ -131,28 +136,28 @@ def open_load(target: Target, texts: Sequence[str], load: Load) -> Iterator[subp
 
 
 def parse_output(output: str, *, timed: bool) -> LoadResult:
-    """The result that wrk.lua printed among wrk's own lines; raises BenchmarkFailed without it."""
+    """Parse the line that wrk.lua printed. Raises BenchmarkFailed when there is none."""
     line = next((line for line in output.splitlines() if line.startswith("RESULT ")), None)
     if line is None:
-        raise BenchmarkFailed(f"wrk gave no result:\n{output[-2000:]}")
-    printed = msgspec.json.decode(line.removeprefix("RESULT "), type=_Printed)
+        raise BenchmarkFailed(f"wrk printed no result:\n{output[-2000:]}")
+    printed = msgspec.json.decode(line.removeprefix("RESULT "), type=_WrkResult)
     seconds = printed.microseconds / MICROSECONDS
     if not timed:
         return LoadResult(
             seconds=seconds,
-            answered=printed.requests - printed.bad_status,
-            refused=0,
+            succeeded=printed.requests - printed.bad_status,
+            rejected=0,
             failed=printed.bad_status + printed.broken,
             p50_ms=printed.p50 / 1000,
             p99_ms=printed.p99 / 1000,
         )
     latencies = tuple(time / 1000 for time in printed.latencies)
-    refused = printed.other_statuses.get("429", 0)
+    rejected = printed.other_statuses.get("429", 0)
     return LoadResult(
         seconds=seconds,
-        answered=len(latencies),
-        refused=refused,
-        failed=sum(printed.other_statuses.values()) - refused + printed.broken,
+        succeeded=len(latencies),
+        rejected=rejected,
+        failed=sum(printed.other_statuses.values()) - rejected + printed.broken,
         p50_ms=percentile(latencies, 50),
         p99_ms=percentile(latencies, 99),
         latencies_ms=latencies,
@@ -160,7 +165,7 @@ def parse_output(output: str, *, timed: bool) -> LoadResult:
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """The smallest value that at least `percent` % of the values do not exceed; 0 without any."""
+    """Return the smallest value that `percent` % of the values do not exceed; 0 without values."""
     if not values:
         return 0.0
     ordered = sorted(values)
@@ -173,7 +178,7 @@ def _bodies(target: Target, texts: Sequence[str], load: Load) -> Iterator[Any]:
         yield from map(target.body_of_one, texts)
         return
     if target.body_of_list is None:
-        raise BenchmarkFailed(f"{target.name} takes one text in a request")
+        raise BenchmarkFailed(f"{target.name} accepts only one text per request")
     for start in range(0, len(texts) - size + 1, size):
         yield target.body_of_list(texts[start : start + size])
 
@@ -191,7 +196,7 @@ def _command(target: Target, load: Load, bodies: str) -> list[str]:
         "-t1",
         f"-c{load.clients}",
         f"-d{load.seconds}s",
-        f"--timeout={LONGEST_ANSWER_SECONDS}s",
+        f"--timeout={MAX_RESPONSE_SECONDS}s",
         "-s",
         str(SCRIPT),
         *deadline,

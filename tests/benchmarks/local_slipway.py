@@ -1,6 +1,6 @@
-"""Starts Slipway the way `slipway local` does: PostgreSQL, Valkey, an inference server, a worker.
+"""Start Slipway like `slipway local`: PostgreSQL, Valkey, an inference server and batch workers.
 
-Nothing is turned off: the prediction log, the metrics and the access lines are written.
+The prediction log, metrics and request logs are enabled.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from slipway_cli.local.servers.ports import find_free_port
 
 @dataclass(frozen=True)
 class RunningSlipway:
-    """A platform that answers predictions. `engine` is what an engine said when it had loaded."""
+    """A platform that serves predictions. `engine` is the log line of a loaded engine."""
 
     url: str
     inference_pid: int
@@ -36,7 +36,7 @@ class RunningSlipway:
 
     @property
     def target(self) -> Target:
-        """Where texts go, one by one or in lists."""
+        """The target for single texts and for lists of texts."""
         return Target(
             "Slipway",
             f"{self.url}/predict/text",
@@ -45,7 +45,7 @@ class RunningSlipway:
         )
 
     def describe(self) -> str:
-        """The configuration that it chose."""
+        """Describe the number, threads and precision of the engines."""
         return (
             f"{self.engines} engine(s) with {self.engine['threads']} thread(s), "
             f"{self.engine['precision']}: {self.engine['precision_reason']}"
@@ -54,7 +54,7 @@ class RunningSlipway:
 
 @contextmanager
 def run_slipway(workers: int = 1) -> Iterator[RunningSlipway]:
-    """A platform with the demo model on a folder of its own, stopped and removed at the end."""
+    """Run a platform with the demo model in a temporary folder, which is removed at the end."""
     folder = Path(tempfile.gettempdir()) / f"slipway-benchmark-{os.getpid()}"
     home = Home(folder)
     home.prepare(ServerAccount.choose())
@@ -76,17 +76,17 @@ def run_slipway(workers: int = 1) -> Iterator[RunningSlipway]:
 
 
 def _children(module: str) -> tuple[int, ...]:
-    found = tuple(
+    pids = tuple(
         child.pid for child in psutil.Process().children() if child.cmdline()[-1:] == [module]
     )
-    if not found and module == "slipway_inference":
+    if not pids and module == "slipway_inference":
         raise BenchmarkFailed("the inference server ended while the platform started")
-    return found
+    return pids
 
 
 def _loaded_engines(log: Path) -> list[dict[str, Any]]:
     lines = (json.loads(line) for line in log.read_text().splitlines() if line.startswith("{"))
     engines = [line for line in lines if "model loaded" in (line.get("event"), line.get("message"))]
     if not engines:
-        raise BenchmarkFailed(f"no engine has said that it loaded the model: see {log}")
+        raise BenchmarkFailed(f"no engine has loaded the model: see {log}")
     return engines

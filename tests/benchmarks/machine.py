@@ -1,4 +1,4 @@
-"""Says on what a benchmark ran: figures mean nothing without it."""
+"""Describe the machine on which a benchmark ran."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 from slipway_core.engines.cores import available_cores
 
-CPU_FACTS = Path("/proc/cpuinfo")
-TELLING_FLAGS = {
+CPU_INFO = Path("/proc/cpuinfo")
+FLAG_NAMES = {
     "amx_tile": "AMX",
     "amx_bf16": "AMX-BF16",
     "amx_int8": "AMX-INT8",
@@ -23,9 +23,9 @@ TELLING_FLAGS = {
 
 
 def describe_machine() -> str:
-    """One sentence: date, commit, CPU with its matrix instructions, cores, versions."""
-    facts = CPU_FACTS.read_text() if CPU_FACTS.exists() else ""
-    model, flags = parse_cpu_facts(facts)
+    """Return the date, commit, CPU with its matrix instructions, cores and versions in a line."""
+    cpu_info = CPU_INFO.read_text() if CPU_INFO.exists() else ""
+    model, flags = parse_cpu_info(cpu_info)
     cpu = f"{available_cores()} cores of {model or platform.processor() or 'an unknown CPU'}"
     versions = ", ".join(f"{name} {version(name)}" for name in ("torch", "uvicorn"))
     return (
@@ -34,16 +34,16 @@ def describe_machine() -> str:
     )
 
 
-def parse_cpu_facts(facts: str) -> tuple[str, list[str]]:
-    """The model's name and the flags that matter here, from the text of /proc/cpuinfo."""
+def parse_cpu_info(cpu_info: str) -> tuple[str, list[str]]:
+    """Return the model name and the names of the relevant flags, from /proc/cpuinfo."""
     model, present = "", set[str]()
-    for line in facts.splitlines():
+    for line in cpu_info.splitlines():
         key, _, value = line.partition(":")
         if key.strip() == "model name" and not model:
             model = value.strip()
         elif key.strip() == "flags" and not present:
             present = set(value.split())
-    return model, [name for flag, name in TELLING_FLAGS.items() if flag in present]
+    return model, [name for flag, name in FLAG_NAMES.items() if flag in present]
 
 
 def _commit() -> str:

@@ -1,7 +1,6 @@
-"""How much memory a server takes: the proportional set size of its process and all below it.
+"""Measure memory as the proportional set size of a process and its descendants.
 
-Pages that several processes share count once in the sum, so engines that share weights are not
-counted twice.
+Pages that several processes share count once in the sum, such as the weights shared by engines.
 """
 
 from __future__ import annotations
@@ -17,14 +16,14 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True)
 class Sample:
-    """MiB of a process tree, `seconds` after the first sample."""
+    """The MiB of a process tree, `seconds` after the start."""
 
     seconds: float
     mebibytes: float
 
 
 def tree_mebibytes(pid: int) -> float:
-    """The proportional set size of a process and its descendants; 0 when it has ended."""
+    """Return the MiB of a process and its descendants; 0 when the process has ended."""
     total = 0
     try:
         root = psutil.Process(pid)
@@ -40,7 +39,7 @@ def tree_mebibytes(pid: int) -> float:
 
 
 class MemoryWatch:
-    """Takes a sample of several trees every `seconds` while the `with` block runs."""
+    """Samples of several process trees, taken every `seconds` during a `with` block."""
 
     def __init__(self, trees: dict[str, int], seconds: float) -> None:
         self.samples: dict[str, list[Sample]] = {name: [] for name in trees}
@@ -57,12 +56,12 @@ class MemoryWatch:
         self._end.set()
         self._thread.join()
 
-    def most(self, name: str) -> float:
-        """The largest sample in MiB."""
+    def peak(self, name: str) -> float:
+        """Return the largest sample, in MiB."""
         return max(sample.mebibytes for sample in self.samples[name])
 
     def at(self, name: str, seconds: float) -> float:
-        """The MiB of the sample nearest to that time."""
+        """Return the MiB of the sample nearest to that time."""
         nearest = min(self.samples[name], key=lambda sample: abs(sample.seconds - seconds))
         return nearest.mebibytes
 

@@ -1,10 +1,10 @@
-"""Speed and memory of the operator with many ModelDeployments, against a bare API server.
+"""Measure the speed and memory of the operator with many ModelDeployments and no nodes.
 
     KUBEBUILDER_ASSETS=... python -m tests.benchmarks.operator_scale [--count 1000]
 
-Prints, as JSON: how long the operator, in a process of its own, takes until every ModelDeployment
-has its objects and its status; what it uses of CPU and memory; how long one change among them takes
-until it is in the child; and what a restart costs when nothing has changed.
+Prints JSON: the time until every ModelDeployment has its objects and its status, the CPU time and
+memory of the operator, the time until a change of one ModelDeployment has reached its Deployment,
+and the cost of a restart when nothing has changed. The operator runs in its own process.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ Object = dict[str, Any]
 
 
 class Api:
-    """The few requests that the measurement makes, as the administrator."""
+    """A client of the API server with the rights of an administrator."""
 
     def __init__(self, server: ApiServer) -> None:
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
@@ -50,12 +50,12 @@ class Api:
         self._client.post(path, json=body).raise_for_status()
 
     def patch(self, path: str, body: Object) -> None:
-        kind = {"Content-Type": "application/merge-patch+json"}
-        self._client.patch(path, content=json.dumps(body), headers=kind).raise_for_status()
+        headers = {"Content-Type": "application/merge-patch+json"}
+        self._client.patch(path, content=json.dumps(body), headers=headers).raise_for_status()
 
     def get(self, path: str) -> Object:
-        found: Object = self._client.get(path).raise_for_status().json()
-        return found
+        body: Object = self._client.get(path).raise_for_status().json()
+        return body
 
     def items(self, path: str) -> list[Object]:
         items: list[Object] = self.get(path)["items"]
@@ -63,7 +63,7 @@ class Api:
 
 
 class Operator:
-    """The operator in a process of its own, and what it uses."""
+    """The operator in its own process, and its resource usage."""
 
     def __init__(self, server: ApiServer, log: Path) -> None:
         self.port = _free_port()
@@ -105,29 +105,29 @@ class Operator:
 
 
 def measure(server: ApiServer, count: int) -> Object:
-    """All figures, in the order in which they are taken."""
+    """Measure and return all figures, in the order of measurement."""
     api = Api(server)
-    api.create("/apis/apiextensions.k8s.io/v1/customresourcedefinitions", build_crd())
-    _until(lambda: _answers(api), 30)
+    api.create(CRDS, build_crd())
+    _wait_until(lambda: _is_served(api), 30)
     for number in range(count):
         api.create(MODEL_DEPLOYMENTS, _model(number))
     operator = Operator(server, server.folder / "operator.log")
     try:
-        figures: Object = {"modeldeployments": count, **_first_round(api, operator, count)}
-        figures["one_change_seconds"] = [_one_change(api, count, round_) for round_ in range(5)]
+        figures: Object = {"modeldeployments": count, **_measure_start(api, operator, count)}
+        figures["one_change_seconds"] = [_measure_change(api, count, round_) for round_ in range(5)]
         before, started = operator.cpu_seconds(), time.monotonic()
-        _until(lambda: time.monotonic() - started > 20, 30)
+        _wait_until(lambda: time.monotonic() - started > 20, 30)
         idle = (operator.cpu_seconds() - before) / (time.monotonic() - started)
         figures["idle_cpu_percent"] = round(100 * idle, 1)
         figures["memory_mebibytes_settled"] = operator.memory_mebibytes()
     finally:
         operator.stop()
-    return figures | _restart(server, api)
+    return figures | _measure_restart(server, api)
 
 
-def _first_round(api: Api, operator: Operator, count: int) -> Object:
+def _measure_start(api: Api, operator: Operator, count: int) -> Object:
     started = time.monotonic()
-    _until(lambda: len([m for m in api.items(MODEL_DEPLOYMENTS) if "status" in m]) == count)
+    _wait_until(lambda: len([m for m in api.items(MODEL_DEPLOYMENTS) if "status" in m]) == count)
     seconds = time.monotonic() - started
     return {
         "all_reconciled_seconds": round(seconds, 1),
@@ -137,24 +137,24 @@ def _first_round(api: Api, operator: Operator, count: int) -> Object:
     }
 
 
-def _one_change(api: Api, count: int, round_: int) -> float:
+def _measure_change(api: Api, count: int, round_: int) -> float:
     name = f"model-{(count // 2 + round_) % count:04}"
     replicas = 3 + round_
     started = time.monotonic()
     api.patch(f"{MODEL_DEPLOYMENTS}/{name}", {"spec": {"replicas": replicas}})
-    _until(lambda: api.get(f"{DEPLOYMENTS}/{name}")["spec"]["replicas"] == replicas)
+    _wait_until(lambda: api.get(f"{DEPLOYMENTS}/{name}")["spec"]["replicas"] == replicas)
     return round(time.monotonic() - started, 3)
 
 
-def _restart(server: ApiServer, api: Api) -> Object:
-    """A restart finds everything as it shall be: it must write nothing."""
+def _measure_restart(server: ApiServer, api: Api) -> Object:
+    """Measure a restart in the desired state, which needs no writes."""
     started = time.monotonic()
     operator = Operator(server, server.folder / "restarted.log")
     try:
-        _until(operator.is_up)
+        _wait_until(operator.is_up)
         name = "slipway_operator_reconcile_seconds_count"
         total = len(api.items(MODEL_DEPLOYMENTS))
-        _until(lambda: operator.metric(name) >= total)
+        _wait_until(lambda: operator.metric(name) >= total)
         return {
             "restart_seconds": round(time.monotonic() - started, 1),
             "restart_cpu_seconds": round(operator.cpu_seconds(), 1),
@@ -168,7 +168,7 @@ def _model(number: int) -> Object:
     return manifest(f"model-{number:04}", NAMESPACE, batch={}, replicas=1)
 
 
-def _answers(api: Api) -> bool:
+def _is_served(api: Api) -> bool:
     try:
         api.get(MODEL_DEPLOYMENTS)
     except httpx2.HTTPError:
@@ -176,11 +176,11 @@ def _answers(api: Api) -> bool:
     return True
 
 
-def _until(happened: Callable[[], bool], seconds: float = MAX_WAIT_SECONDS) -> None:
+def _wait_until(condition: Callable[[], bool], seconds: float = MAX_WAIT_SECONDS) -> None:
     deadline = time.monotonic() + seconds
-    while not happened():
+    while not condition():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"it did not happen in {seconds:g} s")
+            raise TimeoutError(f"the condition was not met within {seconds:g} s")
         time.sleep(0.02)
 
 
@@ -191,7 +191,7 @@ def _free_port() -> int:
 
 
 def main() -> None:
-    """Measure and print."""
+    """Measure and print the figures."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--count", type=int, default=1000)
     options = arguments.parse_args()

@@ -1,9 +1,9 @@
-"""Other servers under the same load, each in an environment of its own.
+"""Measure other servers under the same load, each in its own environment.
 
-Environments are made when they are first asked for, in the user's cache, outside of the repository.
-A server's folder under `peers/` holds its pinned packages (requirements.txt) and its definition,
-written from its documentation, with the batching that the documentation describes. The model is the
-demo model's own folder, so nothing is fetched from a hub.
+Environments are created on first use, in the user's cache. A server's folder below `peers/` has its
+pinned packages (requirements.txt) and its definition, written from its documentation, with the
+batching that the documentation describes. All servers load the installed demo model, so nothing is
+downloaded from a hub.
 """
 
 from __future__ import annotations
@@ -42,11 +42,12 @@ OVERLOAD_CLIENTS = 256
 
 @dataclass(frozen=True)
 class Peer:
-    """How to start a server and how to ask it.
+    """How to start a server and send requests to it.
 
-    In `command` and `settings` {bin} is the environment's folder of programs, {port} the port,
-    {model} the model's folder and {core} the folder of slipway_core. It runs in the server's folder
-    under `peers/`; `settings` are environment variables.
+    In `command` and `settings` {bin} is the environment's folder of programs, {port} and
+    {other_port} are free ports, {model} is the model's folder and {core} the source folder of
+    slipway_core. The server runs in its folder below `peers/`. `settings` are environment
+    variables.
     """
 
     title: str
@@ -79,7 +80,7 @@ PEERS = {
         _MLSERVER_SETTINGS,
     ),
     "mlserver_forward": Peer(
-        "MLServer with Slipway's forward",
+        "MLServer with Slipway's forward pass",
         _MLSERVER,
         "/v2/models/minilm/infer",
         lambda text: _open_inference([text]),
@@ -136,7 +137,7 @@ PEERS = {
 
 @dataclass(frozen=True)
 class PeerResult:
-    """What was measured of a server, or the problem that prevented it."""
+    """The measurements of a server, or the problem that prevented them."""
 
     name: str
     points: Sequence[Measured] = ()
@@ -146,13 +147,13 @@ class PeerResult:
 
     @property
     def title(self) -> str:
-        """Its name and version."""
+        """The name and version of the server."""
         version = next(iter((FOLDER / self.name / "requirements.txt").read_text().splitlines()))
         return f"{PEERS[self.name].title} {version.partition('==')[2]}"
 
 
 def measure_peer(name: str, texts: Sequence[str], *, seconds: int, repeats: int) -> PeerResult:
-    """Install the server if need be, start it, drive it, stop it. Never raises for its failures."""
+    """Install the server if necessary, and measure it. Its failures become the `problem`."""
     peer = PEERS[name]
     try:
         environment = prepare_environment(name)
@@ -173,15 +174,15 @@ def measure_peer(name: str, texts: Sequence[str], *, seconds: int, repeats: int)
 
 
 def prepare_environment(name: str) -> Path:
-    """The folder of the server's virtual environment, made when there is none for its packages."""
+    """Return the folder of the server's virtual environment, and create it if necessary."""
     requirements = FOLDER / name / "requirements.txt"
     digest = hashlib.sha256(requirements.read_bytes()).hexdigest()[:12]
     folder = user_cache_path("slipway") / "benchmarks" / f"{name}-{digest}"
     if (folder / "complete").exists():
         return folder
-    progress(f"installing {PEERS[name].title} into {folder} (minutes)")
+    progress(f"installing {PEERS[name].title} into {folder} (takes minutes)")
     folder.parent.mkdir(parents=True, exist_ok=True)
-    # torch first, by the script that finds its CPU build: the ordinary one brings GPU libraries.
+    # The script installs the CPU build of torch; the default build contains GPU libraries.
     pip = (f"{folder}/bin/python", "-m", "pip", "install", "-q", "--disable-pip-version-check")
     for command in (
         ("scripts/create-venv", str(folder)),
@@ -192,8 +193,8 @@ def prepare_environment(name: str) -> Path:
             command, cwd=REPOSITORY, capture_output=True, text=True, check=False
         )
         if finished.returncode != 0:
-            said = (finished.stderr or finished.stdout).strip().splitlines()
-            raise BenchmarkFailed(f"not installed: {said[-1] if said else command}")
+            output = (finished.stderr or finished.stdout).strip().splitlines()
+            raise BenchmarkFailed(f"not installed: {output[-1] if output else command}")
     (folder / "complete").touch()
     return folder
 
@@ -222,14 +223,14 @@ def _run_peer(name: str, environment: Path) -> Iterator[tuple[subprocess.Popen[b
         )
         try:
             url = f"http://127.0.0.1:{values['port']}{peer.path}"
-            _wait_until_answering(process, url, peer.body_of_one("ready?"), output)
+            _wait_until_ready(process, url, peer.body_of_one("ready?"), output)
             yield process, url
         finally:
             _stop(process)
 
 
 def _plain_environment(environment: Path) -> dict[str, str]:
-    """Ours without what is Slipway's, with the peer's programs first; hubs are out of reach."""
+    """Return our environment with the peer's programs first, offline, without our settings."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith("SLIPWAY_")}
     offline = {
         "HF_HUB_OFFLINE": "1",
@@ -242,41 +243,42 @@ def _plain_environment(environment: Path) -> dict[str, str]:
     return {**ours, **offline, "PATH": path, "PYTHONDONTWRITEBYTECODE": "1"}
 
 
-def _wait_until_answering(
+def _wait_until_ready(
     process: subprocess.Popen[bytes], url: str, body: Any, output: IO[bytes]
 ) -> None:
     deadline = time.monotonic() + READY_SECONDS
     with httpx2.Client(timeout=10, trust_env=False) as client:
         while True:
-            said = "it did not answer"
+            problem = "it did not respond"
             try:
-                answer = client.post(url, json=body)
-                if answer.status_code == 200:
+                response = client.post(url, json=body)
+                if response.status_code == 200:
                     return
-                said = f"it answered {answer.status_code}: {answer.text[:200]}"
+                problem = f"it responded with {response.status_code}: {response.text[:200]}"
             except httpx2.TransportError:
                 pass
             if process.poll() is not None or time.monotonic() > deadline:
                 output.seek(0)
                 sys.stderr.write(output.read().decode(errors="replace")[-3000:])
-                ended = f"it ended with status {process.returncode}"
-                raise BenchmarkFailed(f"not started: {said if process.poll() is None else ended}")
+                if process.poll() is not None:
+                    problem = f"it ended with status {process.returncode}"
+                raise BenchmarkFailed(f"not started: {problem}")
             time.sleep(0.3)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """End the process and all that it started, in whatever session that is."""
+    """Stop the process and all its descendants, which may have their own sessions."""
     try:
-        below = psutil.Process(process.pid).children(recursive=True)
+        descendants = psutil.Process(process.pid).children(recursive=True)
     except psutil.NoSuchProcess:
-        below = []
+        descendants = []
     process.send_signal(signal.SIGTERM)
     try:
         process.wait(STOP_SECONDS)
     except subprocess.TimeoutExpired:
         process.kill()
         process.wait()
-    for child in below:
+    for child in descendants:
         if child.is_running():
             child.kill()
-    psutil.wait_procs(below, timeout=STOP_SECONDS)
+    psutil.wait_procs(descendants, timeout=STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""The loads that every server gets, and what is measured under them."""
+"""The loads that are applied to every server, and their measurement."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from tests.benchmarks.limit import InProcess
 from tests.benchmarks.load import BenchmarkFailed, Load, LoadResult, Target, run_load
 from tests.benchmarks.report import Spread, progress
 
-LONGEST_RECOVERY_SECONDS = 60
-LONGEST_PAUSE_SECONDS = 10
-"""Before the next load: a server that stays slow for longer is measured as it is."""
+MAX_RECOVERY_SECONDS = 60
+MAX_PAUSE_SECONDS = 10
+"""Maximum pause before a load. A server that stays slow for longer is measured as it is."""
 NORMAL_IN_A_ROW = 5
 USUAL_SAMPLE = 20
 
 
 @dataclass(frozen=True)
 class Point:
-    """So many clients, each sending so many texts in a request.
+    """A load: a number of clients, and the number of texts in each of their requests.
 
-    `window` is how many texts are in flight when the limit is measured beside it.
+    `window` is the number of texts in flight when its limit is measured (default: `clients`).
     """
 
     clients: int
@@ -31,7 +31,7 @@ class Point:
 
     @property
     def name(self) -> str:
-        """As in the tables."""
+        """The name of the point in tables."""
         if self.texts_per_request == 1:
             return str(self.clients)
         return f"{self.clients} x {self.texts_per_request} texts"
@@ -53,9 +53,7 @@ POINTS = (
 
 @dataclass
 class Measured:
-    """The repeats of one point: the loads, and what was computed in process before each of them
-    (when that was measured).
-    """
+    """The repetitions of a point: the loads, and the limits measured before each, if any."""
 
     point: Point
     loads: list[LoadResult] = field(default_factory=list)
@@ -63,23 +61,23 @@ class Measured:
 
     @property
     def rate(self) -> Spread:
-        """Texts a second of the server."""
+        """The texts per second of the server."""
         return Spread.of([self._texts(load) for load in self.loads])
 
     @property
     def limit(self) -> Spread:
-        """Texts a second that the machine computes in process."""
-        return Spread.of([one.limit for one in self.in_process])
+        """The texts per second that the machine computes in process."""
+        return Spread.of([rates.limit for rates in self.in_process])
 
     @property
     def percent_of_limit(self) -> Spread:
-        """Each load against the limit that was measured just before it."""
-        return self._percent_of([one.limit for one in self.in_process])
+        """Each load relative to the limit that was measured just before it."""
+        return self._percent_of([rates.limit for rates in self.in_process])
 
     @property
     def percent_of_one_process(self) -> Spread:
-        """The same against one process on all threads."""
-        return self._percent_of([one.one_process for one in self.in_process])
+        """Each load relative to one process on all cores."""
+        return self._percent_of([rates.one_process for rates in self.in_process])
 
     @property
     def p50_ms(self) -> Spread:
@@ -102,7 +100,7 @@ class Measured:
 
 
 def points_of(target: Target) -> list[Point]:
-    """Those that the server can be given."""
+    """Return the points that the server supports."""
     lists = target.body_of_list is not None
     return [point for point in POINTS if lists or point.texts_per_request == 1]
 
@@ -115,68 +113,68 @@ def measure_points(
     repeats: int,
     limit_of: Callable[[Point], InProcess] | None = None,
 ) -> list[Measured]:
-    """All points, round after round; with `limit_of` the limit is measured before each load.
+    """Measure all points, round by round. With `limit_of`, measure the limit before each load.
 
-    A round before the others, whose results are dropped, lets servers compile what they compile.
-    Each load begins when the server has worked off the one before, if it does so soon.
+    The results of a first, short round are dropped, because some servers compile during it. Each
+    load begins when the server has recovered from the previous one, or after a maximum pause.
     """
     measured = [Measured(point) for point in points_of(target)]
     usual = usual_seconds(target, texts[0])
-    for turn in range(repeats + 1):
-        for one in measured:
-            point = one.point
-            load = Load(point.clients, seconds if turn else 1, point.texts_per_request)
-            seconds_to_normal(target, texts[0], usual, longest=LONGEST_PAUSE_SECONDS)
-            if not turn:
+    for number in range(repeats + 1):
+        for result in measured:
+            point = result.point
+            load = Load(point.clients, seconds if number else 1, point.texts_per_request)
+            seconds_to_normal(target, texts[0], usual, max_seconds=MAX_PAUSE_SECONDS)
+            if not number:
                 run_load(target, texts, load)
                 continue
             if limit_of is not None:
-                one.in_process.append(limit_of(point))
-            one.loads.append(run_load(target, texts, load))
-            share = f", limit {one.in_process[-1].limit:.0f}" if one.in_process else ""
+                result.in_process.append(limit_of(point))
+            result.loads.append(run_load(target, texts, load))
+            limit = f", limit {result.in_process[-1].limit:.0f}" if result.in_process else ""
             progress(
-                f"  {target.name}, round {turn}, {point.name}: "
-                f"{one.loads[-1].requests_per_second:.0f} requests/s{share}"
+                f"  {target.name}, round {number}, {point.name}: "
+                f"{result.loads[-1].requests_per_second:.0f} requests/s{limit}"
             )
     return measured
 
 
 def usual_seconds(target: Target, text: str) -> float:
-    """The median time of a single request while nothing else is asked."""
-    with httpx2.Client(timeout=LONGEST_RECOVERY_SECONDS) as client:
-        times = sorted(_time_one(client, target, text) for _ in range(USUAL_SAMPLE))
+    """Return the median seconds of a single request while the server is otherwise idle."""
+    with httpx2.Client(timeout=MAX_RECOVERY_SECONDS) as client:
+        times = sorted(_time_request(client, target, text) for _ in range(USUAL_SAMPLE))
     return times[len(times) // 2]
 
 
 def seconds_to_normal(
-    target: Target, text: str, usual: float, longest: float = LONGEST_RECOVERY_SECONDS
+    target: Target, text: str, usual: float, max_seconds: float = MAX_RECOVERY_SECONDS
 ) -> float:
-    """How long single requests, one after the other, take more than twice the usual time.
+    """Return how long after a load single requests take more than twice the usual time.
 
-    Call it when a load has ended. The time runs until the first of several normal ones in a row;
-    infinite when that does not come within `longest` seconds.
+    The time ends with the first of several normal requests in a row. It is infinite when that takes
+    longer than `max_seconds`.
     """
     began = time.perf_counter()
     normal, normal_since = 0, 0.0
-    with httpx2.Client(timeout=LONGEST_RECOVERY_SECONDS) as client:
+    with httpx2.Client(timeout=MAX_RECOVERY_SECONDS) as client:
         while normal < NORMAL_IN_A_ROW:
-            asked = time.perf_counter() - began
-            if asked > longest:
+            elapsed = time.perf_counter() - began
+            if elapsed > max_seconds:
                 return float("inf")
-            if _time_one(client, target, text) > 2 * usual:
+            if _time_request(client, target, text) > 2 * usual:
                 normal = 0
                 continue
             normal += 1
             if normal == 1:
-                normal_since = asked
+                normal_since = elapsed
     return normal_since
 
 
-def _time_one(client: httpx2.Client, target: Target, text: str) -> float:
-    """Seconds of one request; a refusal takes for ever."""
+def _time_request(client: httpx2.Client, target: Target, text: str) -> float:
+    """Return the seconds of a request; infinite if it does not succeed."""
     began = time.perf_counter()
     try:
-        answer = client.post(target.url, json=target.body_of_one(text))
+        response = client.post(target.url, json=target.body_of_one(text))
     except httpx2.TransportError as error:
-        raise BenchmarkFailed(f"{target.name} does not answer: {error}") from None
-    return time.perf_counter() - began if answer.status_code == 200 else float("inf")
+        raise BenchmarkFailed(f"{target.name} does not respond: {error}") from None
+    return time.perf_counter() - began if response.status_code == 200 else float("inf")

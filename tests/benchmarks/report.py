@@ -1,4 +1,4 @@
-"""Tables of measurements, and their place in docs/performance.md."""
+"""Tables of measurements, and their sections in docs/performance.md."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "performance.md"
 
 @dataclass(frozen=True)
 class Spread:
-    """The median of repeated measurements, with the lowest and the highest."""
+    """The median, minimum and maximum of repeated measurements."""
 
     median: float
     low: float
@@ -27,13 +27,13 @@ class Spread:
         return cls(statistics.median(values), min(values), max(values))
 
     def show(self, digits: int = 0) -> str:
-        """`median (low to high)`, or the one number when there is no spread to show."""
+        """Return `median (low to high)`, or one number if all are equal when rounded."""
         median, low, high = (f"{value:.{digits}f}" for value in (self.median, self.low, self.high))
         return median if low == high else f"{median} ({low} to {high})"
 
 
 def make_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A Markdown table whose source is readable in a terminal, too."""
+    """Return a Markdown table with aligned columns."""
     lines = [list(header), *map(list, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
     lines.insert(1, ["-" * width for width in widths])
@@ -44,19 +44,20 @@ def make_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def replace_section(page: str, name: str, content: str) -> str:
-    """The page with `content` between the markers of that name; raises BenchmarkFailed without
-    them.
+    """Return the page with `content` between the markers of the section.
+
+    Raises BenchmarkFailed unless the page has the markers exactly once.
     """
     begin, end = f"<!-- measured: {name} -->", f"<!-- end of {name} -->"
     pattern = re.compile(f"({re.escape(begin)}\n).*?({re.escape(end)})", re.DOTALL)
-    replaced, count = pattern.subn(lambda found: f"{found[1]}\n{content}\n\n{found[2]}", page)
+    replaced, count = pattern.subn(lambda match: f"{match[1]}\n{content}\n\n{match[2]}", page)
     if count != 1:
         raise BenchmarkFailed(f"{PAGE.name} must have the markers {begin} and {end} once")
     return replaced
 
 
 def publish(name: str, content: str, *, write: bool) -> None:
-    """Print a section, and put it into the page when `write` is set."""
+    """Print a section, and write it into the page if `write` is set."""
     sys.stdout.write(f"\n{content}\n")
     if write:
         PAGE.write_text(replace_section(PAGE.read_text(), name, content))
@@ -64,6 +65,6 @@ def publish(name: str, content: str, *, write: bool) -> None:
 
 
 def progress(text: str) -> None:
-    """Tell whoever waits what is being done."""
+    """Print a line of progress to standard error."""
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

@@ -1,8 +1,8 @@
-"""`make bench`: Slipway against the limit of this machine, and against other servers.
+"""`make bench`: measure Slipway relative to the limit of this machine, and other servers.
 
     python -m tests.benchmarks.serving [--peers "mlserver kserve"] [--seconds 5] [--repeats 3]
 
-Writes its tables into docs/performance.md, unless --no-write.
+Writes its tables into docs/performance.md, unless --no-write is given.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ OPEN_LOOP_SHARE = 0.7
 
 @dataclass(frozen=True)
 class Overload:
-    """What came of more clients than can be served at once."""
+    """The result of more clients than the server can serve at once."""
 
     deadline_ms: int
     result: LoadResult
@@ -48,15 +48,15 @@ class Overload:
 
 @dataclass(frozen=True)
 class OpenLoop:
-    """What came of requests at random times, at a share of what the server can do."""
+    """The result of requests at random times, at a share of the server's capacity."""
 
     rate: float
     result: LoadResult
 
 
 @dataclass(frozen=True)
-class Served:
-    """All that was measured of Slipway."""
+class SlipwayResult:
+    """All measurements of Slipway."""
 
     configuration: str
     points: list[Measured]
@@ -66,40 +66,44 @@ class Served:
 
 
 def main() -> int:
-    """Measure, print and write; the exit status."""
+    """Measure, print and write the tables. Returns the exit status."""
     options = _parse()
     return run_benchmark(lambda: _measure(options))
 
 
 def _measure(options: argparse.Namespace) -> None:
     texts = lognormal_texts(TEXTS)
-    served = _measure_slipway(options, texts)
+    slipway = _measure_slipway(options, texts)
     machine = describe_machine()
     write = not options.no_write
-    publish("serving", serving_tables.serving_section(served, machine), write=write)
+    publish("serving", serving_tables.serving_section(slipway, machine), write=write)
     if options.peers:
         peers = [
             measure_peer(name, texts, seconds=options.seconds, repeats=options.repeats)
             for name in options.peers.split()
         ]
-        publish("peers", serving_tables.peers_section(served, peers, machine), write=write)
+        publish("peers", serving_tables.peers_section(slipway, peers, machine), write=write)
 
 
 def _parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--peers", default="", help=f"any of {' '.join(PEERS)}")
-    parser.add_argument("--seconds", type=int, default=5, help="of each load")
-    parser.add_argument("--repeats", type=int, default=3, help="of each point")
-    parser.add_argument("--open-seconds", type=int, default=30, help="of the open loop")
+    parser.add_argument(
+        "--peers", default="", help=f"other servers to measure, of {' '.join(PEERS)}"
+    )
+    parser.add_argument("--seconds", type=int, default=5, help="duration of each load")
+    parser.add_argument("--repeats", type=int, default=3, help="repetitions of each load")
+    parser.add_argument("--open-seconds", type=int, default=30, help="duration of the open loop")
     parser.add_argument("--no-write", action="store_true", help="only print the tables")
     options = parser.parse_args()
     unknown = set(options.peers.split()) - set(PEERS)
     if unknown:
-        parser.error(f"{', '.join(sorted(unknown))}: not among {', '.join(PEERS)}")
+        parser.error(
+            f"unknown servers {', '.join(sorted(unknown))}: choose from {', '.join(PEERS)}"
+        )
     return options
 
 
-def _measure_slipway(options: argparse.Namespace, texts: Sequence[str]) -> Served:
+def _measure_slipway(options: argparse.Namespace, texts: Sequence[str]) -> SlipwayResult:
     progress("starting Slipway")
     with run_slipway() as slipway:
         own = Layout(slipway.engines, int(slipway.engine["threads"]))
@@ -115,7 +119,7 @@ def _measure_slipway(options: argparse.Namespace, texts: Sequence[str]) -> Serve
             _overload(slipway.target, texts, options.seconds, deadline_ms)
             for deadline_ms in (0, SHORT_DEADLINE_MS)
         ]
-        return Served(
+        return SlipwayResult(
             configuration=slipway.describe(),
             points=points,
             overloads=overloads,
@@ -125,8 +129,8 @@ def _measure_slipway(options: argparse.Namespace, texts: Sequence[str]) -> Serve
 
 
 def _limit_of(limit: Limit, own: Layout, point: Point) -> InProcess:
-    """A single client has one engine's threads for itself; more have the machine."""
-    return limit.measure_beside_one_process(point.in_flight, own if point.in_flight == 1 else None)
+    """Measure the limit: on one engine's threads for a single client, else on all cores."""
+    return limit.measure_with_one_process(point.in_flight, own if point.in_flight == 1 else None)
 
 
 def _overload(target: Target, texts: Sequence[str], seconds: int, deadline_ms: int) -> Overload:
@@ -140,7 +144,7 @@ def _overload(target: Target, texts: Sequence[str], seconds: int, deadline_ms: i
 def _open_loop(
     slipway: RunningSlipway, texts: Sequence[str], points: Sequence[Measured], seconds: int
 ) -> OpenLoop:
-    capacity = max(one.rate.median for one in points if one.point.texts_per_request == 1)
+    capacity = max(each.rate.median for each in points if each.point.texts_per_request == 1)
     rate = OPEN_LOOP_SHARE * capacity
     progress(f"  {slipway.target.name}, open loop of {rate:.0f} requests/s")
     load = Load(OPEN_LOOP_CLIENTS, seconds, rate=rate, timed=True)

@@ -1,4 +1,4 @@
-"""The sections of docs/performance.md about serving: measurements in, Markdown out."""
+"""Render the measurements of servers as sections of docs/performance.md."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.benchmarks.report import make_table
 
 if TYPE_CHECKING:
     from tests.benchmarks.peer_servers import PeerResult
-    from tests.benchmarks.serving import OpenLoop, Overload, Served
+    from tests.benchmarks.serving import OpenLoop, Overload, SlipwayResult
 
 HEADER = (
     "clients", "limit, texts/s", "texts/s", "% of the limit", "% of one process", "p50, ms",
@@ -19,82 +19,86 @@ HEADER = (
 )  # fmt: skip
 
 
-def serving_section(served: Served, machine: str) -> str:
-    """Slipway against the limit, under too much load, and in an open loop."""
+def serving_section(slipway: SlipwayResult, machine: str) -> str:
+    """Return the section on Slipway: relative to the limit, overloaded, and in an open loop."""
     rows = [
         (
-            one.point.name,
-            one.limit.show(),
-            one.rate.show(),
-            one.percent_of_limit.show(),
-            one.percent_of_one_process.show(),
-            one.p50_ms.show(1),
-            one.p99_ms.show(1),
-            str(one.failed),
+            measured.point.name,
+            measured.limit.show(),
+            measured.rate.show(),
+            measured.percent_of_limit.show(),
+            measured.percent_of_one_process.show(),
+            measured.p50_ms.show(1),
+            measured.p99_ms.show(1),
+            str(measured.failed),
         )
-        for one in served.points
+        for measured in slipway.points
     ]
     return "\n\n".join(
         (
-            f"{machine}. Slipway: {served.configuration}.",
+            f"{machine}. Slipway: {slipway.configuration}.",
             make_table(HEADER, rows),
-            *map(_say_overload, served.overloads),
-            _say_open_loop(served.open_loop),
-            f"Memory of the inference server and its engines after all this: "
-            f"{served.mebibytes:.0f} MiB (proportional set size).",
+            *map(_describe_overload, slipway.overloads),
+            _describe_open_loop(slipway.open_loop),
+            f"Memory of the inference server and its engines after these loads: "
+            f"{slipway.mebibytes:.0f} MiB (proportional set size).",
         )
     )
 
 
-def peers_section(served: Served, peers: Sequence[PeerResult], machine: str) -> str:
-    """All servers side by side, then how many times the best peer's rate Slipway has."""
+def peers_section(slipway: SlipwayResult, peers: Sequence[PeerResult], machine: str) -> str:
+    """Return the section on other servers: a table of all, and the ratios of Slipway to them."""
     good = [peer for peer in peers if not peer.problem]
-    lines = [_server_row("Slipway", served.points, served.mebibytes, _recovery(served))]
+    lines = [_server_row("Slipway", slipway.points, slipway.mebibytes, _recovery(slipway))]
     lines += [
         _server_row(peer.title, peer.points, peer.mebibytes, peer.seconds_to_normal)
         for peer in good
     ]
-    header = ("texts/s at clients", *(point.name for point in POINTS))
-    parts = [
-        f"{machine}.",
-        make_table((*header, "p99 at 32, ms", "MiB", "s to normal"), lines),
-    ]
+    points = [point.name for point in POINTS]
+    ratio_header = ("ratio at clients", *points)
+    header = ("texts/s at clients", *points, "p99 at 32, ms", "MiB", "s to normal")
+    parts = [f"{machine}.", make_table(header, lines)]
     others = [peer for peer in good if peer.name != "mlserver_forward"]
     if others:
         rows = [
-            ("Slipway to the best of the others", *_ratios(served.points, others)),
-            ("p99 to the lowest of the others", *_p99_ratios(served.points, others)),
+            ("rate / best of the others", *_ratios(slipway.points, others)),
+            ("p99 / lowest of the others", *_p99_ratios(slipway.points, others)),
         ]
-        parts.append(make_table(header, rows))
-    parts += _share_of_forward(served.points, good, header)
+        parts += ["Slipway compared with the other servers:", make_table(ratio_header, rows)]
+    parts += _share_of_forward(slipway.points, good, ratio_header)
     parts += [f"{peer.title} was not measured: {peer.problem}." for peer in peers if peer.problem]
     return "\n\n".join(parts)
 
 
-def _say_overload(overload: Overload) -> str:
+def _describe_overload(overload: Overload) -> str:
     result = overload.result
-    deadline = f"{overload.deadline_ms} ms" if overload.deadline_ms else "the default one"
+    deadline = (
+        f"a deadline of {overload.deadline_ms} ms"
+        if overload.deadline_ms
+        else "the default deadline"
+    )
     return (
-        f"256 clients at once, deadline {deadline}: {result.requests_per_second:.0f} answers/s, "
+        f"256 clients at once, with {deadline}: {result.requests_per_second:.0f} responses/s, "
         f"p50 {result.p50_ms:.0f} ms, p99 {result.p99_ms:.0f} ms; "
-        f"{100 * result.refused_share:.0f} % of the requests got a 429, {result.failed} failed; "
-        f"normal {overload.seconds_to_normal:.2f} s after the end."
+        f"{100 * result.rejected_share:.0f} % of the requests were rejected with 429, "
+        f"{result.failed} failed. The server was back to normal "
+        f"{overload.seconds_to_normal:.2f} s after the end of the load."
     )
 
 
-def _say_open_loop(open_loop: OpenLoop) -> str:
+def _describe_open_loop(open_loop: OpenLoop) -> str:
     result = open_loop.result
     return (
-        f"Open loop, requests at random times, {open_loop.rate:.0f}/s (70 % of the capacity) for "
-        f"{result.seconds:.0f} s: {result.requests_per_second:.0f} answers/s, "
+        f"Open loop with {open_loop.rate:.0f} requests/s at random times (70 % of the capacity) "
+        f"for {result.seconds:.0f} s: {result.requests_per_second:.0f} responses/s, "
         f"p50 {result.p50_ms:.1f} ms, p99 {result.p99_ms:.1f} ms "
-        f"({result.p99_ms / max(result.p50_ms, 0.001):.1f} times the p50), {result.failed} failed; "
-        f"the p50 of the last third is {result.drift:.2f} times that of the first."
+        f"({result.p99_ms / max(result.p50_ms, 0.001):.1f} times the p50), {result.failed} failed. "
+        f"The p50 of the last third is {result.drift:.2f} times that of the first."
     )
 
 
-def _recovery(served: Served) -> float:
-    return max(overload.seconds_to_normal for overload in served.overloads)
+def _recovery(slipway: SlipwayResult) -> float:
+    return max(overload.seconds_to_normal for overload in slipway.overloads)
 
 
 def _server_row(
@@ -108,55 +112,58 @@ def _server_row(
 
 
 def _ratios(points: Sequence[Measured], peers: Sequence[PeerResult]) -> list[str]:
-    """The rate over the highest rate of the peers, at each point."""
+    """Return the rate divided by the highest rate of the peers, at each point."""
     cells = []
-    for own, others in _beside(points, peers):
+    for own, others in _pair_by_point(points, peers):
         best = max((other.rate.median for other in others), default=0)
         cells.append(f"{own.rate.median / best:.1f}" if own and best else "-")
     return cells
 
 
 def _p99_ratios(points: Sequence[Measured], peers: Sequence[PeerResult]) -> list[str]:
-    """The p99 over the lowest p99 of the peers, at each point: below 1 is quicker."""
+    """Return the p99 divided by the lowest p99 of the peers, at each point."""
     cells = []
-    for own, others in _beside(points, peers):
+    for own, others in _pair_by_point(points, peers):
         best = min((other.p99_ms.median for other in others), default=0)
         cells.append(f"{own.p99_ms.median / best:.2f}" if own and best else "-")
     return cells
 
 
-def _beside(
+def _pair_by_point(
     points: Sequence[Measured], peers: Sequence[PeerResult]
 ) -> Iterator[tuple[Measured | None, list[Measured]]]:
-    """For each point what was measured of one server, if it was, and of the others."""
+    """Yield the measurements of a server (None if missing) and of the others at each point."""
     own = _by_name(points)
     others = [_by_name(peer.points) for peer in peers]
     for point in POINTS:
-        yield own.get(point.name), [one[point.name] for one in others if point.name in one]
+        yield own.get(point.name), [peer[point.name] for peer in others if point.name in peer]
 
 
 def _share_of_forward(
     points: Sequence[Measured], peers: Sequence[PeerResult], header: Sequence[str]
 ) -> list[str]:
-    """How much of the gap is the model's forward and how much the server, by MLServer with both."""
+    """Return a table that separates the effect of the forward pass from that of the server."""
     named = {peer.name: peer for peer in peers}
     if not {"mlserver", "mlserver_forward"} <= set(named):
         return []
-    given = named["mlserver_forward"]
+    with_forward = named["mlserver_forward"]
     return [
-        "How much of that is the model's forward and how much the server:",
+        "The contributions of the forward pass and of the server to this ratio:",
         make_table(
             header,
             [
                 (
-                    "MLServer with Slipway's forward to MLServer",
-                    *_ratios(given.points, [named["mlserver"]]),
+                    "MLServer with Slipway's forward pass / MLServer",
+                    *_ratios(with_forward.points, [named["mlserver"]]),
                 ),
-                ("Slipway to MLServer with Slipway's forward", *_ratios(points, [given])),
+                (
+                    "Slipway / MLServer with Slipway's forward pass",
+                    *_ratios(points, [with_forward]),
+                ),
             ],
         ),
     ]
 
 
 def _by_name(points: Sequence[Measured]) -> dict[str, Measured]:
-    return {one.point.name: one for one in points}
+    return {measured.point.name: measured for measured in points}

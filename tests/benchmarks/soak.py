@@ -1,4 +1,4 @@
-"""`make bench-soak`: does the memory stay flat while texts of all lengths come?
+"""`make bench-soak`: measure memory over time under texts of all lengths.
 
 python -m tests.benchmarks.soak [--minutes 10] [--clients 32]
 """
@@ -16,14 +16,14 @@ from tests.benchmarks.memory import MemoryWatch
 from tests.benchmarks.report import make_table, progress, publish
 from tests.benchmarks.texts import lognormal_texts
 
-TEXTS = 20_000  # more than are sent twice: every batch is put together anew
+TEXTS = 20_000  # enough that batches do not repeat
 SAMPLE_SECONDS = 5
 REFERENCE_SECONDS = 120
 TREE = "inference"
 
 
 def main() -> int:
-    """Measure, print and write; the exit status."""
+    """Measure, print and write the table. Returns the exit status."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--clients", type=int, default=32)
@@ -50,9 +50,9 @@ def _measure(clients: int, seconds: int) -> str:
         (
             f"{describe_machine()}. Slipway: {configuration}.",
             f"{clients} clients for {seconds / 60:g} minutes, {result.requests_per_second:.0f} "
-            f"requests/s, {result.failed} failed. The inference server and its engines took "
+            f"requests/s, {result.failed} failed. The inference server and its engines used "
             f"{early:.0f} MiB after {reference:.0f} s and {late:.0f} MiB at the end "
-            f"({late - early:+.0f} MiB); the most was {memory.most(TREE):.0f} MiB.",
+            f"({late - early:+.0f} MiB), with a peak of {memory.peak(TREE):.0f} MiB.",
             make_table(
                 ("after", *(f"{part:.0f} s" for part in parts)),
                 [("MiB", *(f"{memory.at(TREE, part):.0f}" for part in parts))],

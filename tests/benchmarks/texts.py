@@ -1,5 +1,7 @@
-"""English-like texts of lognormal length: about 28 tokens in the mean, 23 in the middle, 69 at the
-95th percentile, 256 at most. The same seed gives the same texts everywhere.
+"""Generate English-like texts of lognormal length.
+
+The mean is about 28 tokens, the median 23, the 95th percentile 69, and the maximum 256. The same
+seed gives the same texts on every machine.
 """
 
 from __future__ import annotations
@@ -10,8 +12,8 @@ import re
 
 MEDIAN_TOKENS = 23
 SIGMA = 0.67
-MOST_TOKENS = 256
-FRAME_TOKENS = 2  # what the tokenizer puts around a text
+MAX_TOKENS = 256
+SPECIAL_TOKENS = 2  # added to each text by the tokenizer
 
 # One token each in BERT's English vocabulary.
 WORDS = re.findall(
@@ -28,15 +30,15 @@ WORDS = re.findall(
 
 
 def lognormal_texts(count: int, seed: int = 1) -> list[str]:
-    """`count` texts."""
+    """Return `count` texts."""
     rng = random.Random(seed)
     return [_text(rng, _length(rng)) for _ in range(count)]
 
 
 def _length(rng: random.Random) -> int:
     tokens = round(rng.lognormvariate(math.log(MEDIAN_TOKENS), SIGMA))
-    return min(max(tokens, FRAME_TOKENS + 1), MOST_TOKENS)
+    return min(max(tokens, SPECIAL_TOKENS + 1), MAX_TOKENS)
 
 
 def _text(rng: random.Random, tokens: int) -> str:
-    return " ".join(rng.choices(WORDS, k=tokens - FRAME_TOKENS))
+    return " ".join(rng.choices(WORDS, k=tokens - SPECIAL_TOKENS))

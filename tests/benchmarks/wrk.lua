@@ -1,9 +1,9 @@
--- Drives wrk for tests/benchmarks/load.py: posts the bodies of a file one after the other and prints
--- one line of JSON at the end. Arguments: the file, with a body in each line; requests per second
--- (0: each connection sends as soon as it has its answer); "timed" or "plain".
+-- Script of wrk for tests/benchmarks/load.py: posts the bodies of a file one after the other, and
+-- prints a line of JSON at the end. Arguments: the file, with one body per line; requests per second
+-- (0: each connection sends its next request after the response); "timed" or "plain".
 --
--- "timed" sends the time as X-Request-ID, which Slipway gives back, so that the time of each answer
--- is known together with its status; wrk itself mixes answers and refusals.
+-- "timed" sends the time as X-Request-ID, which Slipway returns, so that the latency of each response
+-- is known together with its status. wrk itself does not separate latencies by status.
 
 local ffi = require("ffi")
 ffi.cdef [[
@@ -12,13 +12,13 @@ ffi.cdef [[
 ]]
 
 local CLOCK_MONOTONIC = 1
-local PLACE = string.rep("0", 20)
+local PLACEHOLDER = string.rep("0", 20)
 local clock = ffi.new("benchmark_time")
 local threads, heads, tails = {}, {}, {}
 local at, due, rate = 0, 0, 0
 
--- Of a thread, read by `done` in the main one: microseconds of each answer with status 200, in the
--- order of arrival, and how often each other status came.
+-- Globals of a thread, which `done` reads in the main thread: the microseconds of each response with
+-- status 200, in the order of arrival, and the number of responses with each other status.
 latencies, others = {}, {}
 
 local function microseconds()
@@ -26,7 +26,7 @@ local function microseconds()
   return tonumber(clock.seconds) * 1000000 + math.floor(tonumber(clock.nanoseconds) / 1000)
 end
 
-local function time_answer(status, headers)
+local function record_response(status, headers)
   local sent = tonumber(headers["x-request-id"] or headers["X-Request-ID"])
   if status == 200 and sent then
     latencies[#latencies + 1] = microseconds() - sent
@@ -35,7 +35,7 @@ local function time_answer(status, headers)
   end
 end
 
--- The connection is free: how many milliseconds until the next arrival of a Poisson process?
+-- Return the milliseconds until the next arrival of a Poisson process, for a free connection.
 local function wait_for_arrival()
   local now = microseconds()
   due = (due == 0 and now or due) - math.log(1 - math.random()) / rate * 1000000
@@ -62,16 +62,16 @@ function init(args)
   for body in io.lines(args[1]) do
     local headers = { ["Content-Type"] = "application/json" }
     for name, value in pairs(wrk.headers) do headers[name] = value end
-    if timed then headers["X-Request-ID"] = PLACE end
+    if timed then headers["X-Request-ID"] = PLACEHOLDER end
     local request = wrk.format("POST", nil, headers, body)
-    local start, stop = string.find(request, PLACE, 1, true)
+    local start, stop = string.find(request, PLACEHOLDER, 1, true)
     heads[#heads + 1] = timed and string.sub(request, 1, start - 1) or request
     tails[#tails + 1] = timed and string.sub(request, stop + 1) or ""
   end
   math.randomseed(microseconds() % 1000003)
   at = math.random(#heads)
   request = timed and stamped_request or plain_request
-  if timed then response = time_answer end
+  if timed then response = record_response end
   if rate > 0 then delay = wait_for_arrival end
 end
 

@@ -1,6 +1,6 @@
-"""One cluster for the whole suite, made at its start; the files run in the order of their names.
+"""One cluster for all tests, whose files run in the order of their names.
 
-KEEP_CLUSTER=1 leaves the cluster, and takes one that is there: for work on the tests.
+KEEP_CLUSTER=1 uses an existing cluster and keeps it, for work on the tests.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.fixtures.kind_cluster import KindCluster, require_tools
 HERE = Path(__file__).parent
 TEST_SECONDS = 600
 FIRST_TEST_SECONDS = 1800
-"""The first test makes the cluster, and on a new machine builds the images."""
+"""The first test creates the cluster and builds the images."""
 
 CLUSTER = KindCluster("slipway-e2e")
 FIGURES: dict[str, str] = {}
@@ -23,7 +23,7 @@ FIGURES: dict[str, str] = {}
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[KindCluster]:
-    """A cluster with Slipway and the demo model, Ready."""
+    """Create a cluster with Slipway and the demo model, and wait until the model is ready."""
     require_tools()
     keep = os.environ.get("KEEP_CLUSTER") == "1"
     if not keep:
@@ -38,12 +38,12 @@ def cluster() -> Iterator[KindCluster]:
 
 @pytest.fixture
 def figures() -> dict[str, str]:
-    """What was measured, shown at the end of the run."""
+    """Return the measurements, which are printed at the end of the run."""
     return FIGURES
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show the figures."""
+    """Print the measurements."""
     if FIGURES:
         terminalreporter.section("figures")
         for name, figure in FIGURES.items():
@@ -51,7 +51,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark the tests of this folder, and give them more time than others have."""
+    """Mark the tests of this folder, and extend their timeouts."""
     ours = [item for item in items if item.path.is_relative_to(HERE)]
     for number, item in enumerate(ours):
         item.add_marker(pytest.mark.e2e)
@@ -62,7 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_runtest_makereport(
     call: pytest.CallInfo[None],
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the state of the cluster beside each failure."""
+    """Add the state of the cluster to each failure."""
     report = yield
     if report.failed and call.when != "teardown" and CLUSTER.steps:
         report.sections.append(("cluster", CLUSTER.report()))

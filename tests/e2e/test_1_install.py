@@ -1,4 +1,4 @@
-"""From an empty cluster to a prediction by one command."""
+"""Installation on an empty cluster, up to the first prediction, by one command."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ FIRST_PREDICTION_SECONDS = 300
 STEPS = ("helm upgrade --install", "waiting for modeldeployment", "a prediction")
 
 
-def test_the_first_prediction_comes_within_five_minutes(
+def test_the_first_prediction_succeeds_within_five_minutes(
     cluster: KindCluster, figures: dict[str, str]
 ) -> None:
-    answer = cluster.ask("/predict/text", {"input_text": "The first one."})
-    assert answer.status_code == 200, answer.text
-    assert len(answer.json()["prediction"]["embedding"]) == 384
-    took = [seconds for title, seconds in cluster.steps.items() if title.startswith(STEPS)]
-    assert len(took) == len(STEPS), cluster.steps
-    assert sum(took) < FIRST_PREDICTION_SECONDS, cluster.steps
+    response = cluster.ask("/predict/text", {"input_text": "The first one."})
+    assert response.status_code == 200, response.text
+    assert len(response.json()["prediction"]["embedding"]) == 384
+    seconds_of_steps = [
+        seconds for title, seconds in cluster.steps.items() if title.startswith(STEPS)
+    ]
+    assert len(seconds_of_steps) == len(STEPS), cluster.steps
+    assert sum(seconds_of_steps) < FIRST_PREDICTION_SECONDS, cluster.steps
     figures["steps of make up"] = ", ".join(f"{k} {v} s" for k, v in cluster.steps.items())
-    figures["helm install to the first prediction"] = f"{sum(took)} s"
+    figures["helm install to the first prediction"] = f"{sum(seconds_of_steps)} s"
 
 
-def test_clients_of_other_servers_reach_the_model(cluster: KindCluster) -> None:
+def test_the_openai_and_open_inference_protocols_are_served(cluster: KindCluster) -> None:
     (served,) = cluster.ask("/v1/models").json()["data"]
-    vectors = cluster.ask("/v1/embeddings", {"model": served["id"], "input": "Hello."})
-    assert len(vectors.json()["data"][0]["embedding"]) == 384, vectors.text
+    embedded = cluster.ask("/v1/embeddings", {"model": served["id"], "input": "Hello."})
+    assert len(embedded.json()["data"][0]["embedding"]) == 384, embedded.text
     tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Hello."]}
     inferred = cluster.ask(f"/v2/models/{served['id']}/infer", {"inputs": [tensor]})
     assert inferred.json()["outputs"][0]["shape"] == [1, 384], inferred.text
@@ -38,8 +40,8 @@ def test_all_pods_meet_the_restricted_standard(cluster: KindCluster) -> None:
     level = "pod-security.kubernetes.io/enforce"
     namespace = cluster.get("namespace", cluster.namespace)
     assert namespace["metadata"]["labels"][level] == "restricted"
-    # The API server warns of each pod that a changed level would not let in any more; another
-    # version of the same level is a change.
+    # The API server warns about each pod that violates a changed level. Another version of the
+    # same level is a change.
     label = ("label", "--overwrite", "--dry-run=server", "namespace", cluster.namespace)
     done = cluster.kubectl(*label, f"{level}-version=v1.31")
     assert (done.returncode, done.stderr) == (0, "")

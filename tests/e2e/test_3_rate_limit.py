@@ -1,4 +1,4 @@
-"""The ingress limits what one client may send, by the formula that docs/kubernetes.md states."""
+"""The ingress limits the requests of a client as documented in docs/kubernetes.md."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ PATH = "/models/sentiment/predict/text"
 BODY = {"input_text": "What a day.", "labels": ["good", "bad"]}
 REQUESTS = 200
 CLIENTS = 40
-REFUSED = {429, 503}
-"""Ingress controllers differ in how they say that it was too much."""
+REJECTED = {429, 503}
+"""Ingress controllers reject requests beyond the limit with different statuses."""
 
 
 @pytest.fixture(scope="module")
 def limited(cluster: KindCluster) -> dict[str, int]:
-    """The sample with a rate limit, answering through the ingress; gives its limits."""
+    """Apply the sample with a rate limit, wait for its route, and return the limits."""
     cluster.run("apply", "-f", SAMPLE)
     model = cluster.wait_for_model("sentiment")
     cluster.wait_for(lambda: cluster.ask(PATH, BODY).status_code == 200, 60, "its route")
@@ -29,31 +29,33 @@ def limited(cluster: KindCluster) -> dict[str, int]:
     return limits
 
 
-def test_a_burst_is_cut_to_the_documented_number(
+def test_a_burst_is_limited_to_the_documented_number(
     cluster: KindCluster, limited: dict[str, int], figures: dict[str, str]
 ) -> None:
     rate = limited["requestsPerSecond"]
-    at_once = 1 + rate * limited["burstMultiplier"]
+    burst = 1 + rate * limited["burstMultiplier"]
     url = cluster.url + PATH
     with (
         httpx2.Client(timeout=60, limits=httpx2.Limits(max_connections=CLIENTS)) as client,
         ThreadPoolExecutor(CLIENTS) as threads,
     ):
         began = time.monotonic()
-        asked = [threads.submit(client.post, url, json=BODY) for _ in range(REQUESTS)]
-        statuses = [each.result().status_code for each in asked]
+        responses = [threads.submit(client.post, url, json=BODY) for _ in range(REQUESTS)]
+        statuses = [each.result().status_code for each in responses]
         seconds = time.monotonic() - began
-    let_through = statuses.count(200)
-    figures["of a burst of 200"] = f"{let_through} let through in {seconds:.1f} s"
-    assert {200} < set(statuses) <= {200, *REFUSED}, statuses
-    assert rate <= let_through <= at_once + rate * seconds + 1, (let_through, seconds)
+    accepted = statuses.count(200)
+    figures["burst of 200 requests"] = f"{accepted} accepted in {seconds:.1f} s"
+    assert {200} < set(statuses) <= {200, *REJECTED}, statuses
+    assert rate <= accepted <= burst + rate * seconds + 1, (accepted, seconds)
 
 
-def test_after_the_burst_all_is_as_before(cluster: KindCluster, limited: dict[str, int]) -> None:
-    cluster.wait_for(lambda: cluster.ask(PATH, BODY).status_code == 200, 30, "an answer again")
+def test_requests_succeed_again_after_the_burst(
+    cluster: KindCluster, limited: dict[str, int]
+) -> None:
+    cluster.wait_for(lambda: cluster.ask(PATH, BODY).status_code == 200, 30, "a response again")
     rate = limited["requestsPerSecond"] / 2
     with SteadyLoad(cluster.url + PATH, BODY, per_second=rate, clients=1) as load:
-        cluster.wait_for(lambda: load.answered >= 10, 60, "answers at half of the limit")
+        cluster.wait_for(lambda: load.answered >= 10, 60, "responses at half the limit")
     assert not load.failures, load.failures[:5]
-    # The other models never noticed.
+    # Other models are not affected.
     assert cluster.ask("/predict/text", {"input_text": "Hello."}).status_code == 200

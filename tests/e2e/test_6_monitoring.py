@@ -1,4 +1,4 @@
-"""Prometheus, which knows Slipway only through its ServiceMonitors, has metrics of every model."""
+"""Prometheus, which finds Slipway by its ServiceMonitors, has metrics of every model."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ Sample = dict[str, Any]
 
 def query(cluster: KindCluster, expression: str) -> list[Sample]:
     """Return the samples of an instant query."""
-    answer = cluster.get_raw(f"{PROMETHEUS}?query={quote(expression)}")
-    assert answer["status"] == "success", answer
-    samples: list[Sample] = answer["data"]["result"]
+    response = cluster.get_raw(f"{PROMETHEUS}?query={quote(expression)}")
+    assert response["status"] == "success", response
+    samples: list[Sample] = response["data"]["result"]
     return samples
 
 
@@ -63,12 +63,12 @@ def test_each_model_is_a_target_that_is_up(cluster: KindCluster, model: str) -> 
 
 @pytest.mark.parametrize("name", QUERIES)
 def test_the_documented_queries_have_data(cluster: KindCluster, name: str) -> None:
-    def found() -> list[Sample]:
+    def samples_after_requests() -> list[Sample]:
         send_good_and_bad(cluster)
         return positive(query(cluster, QUERIES[name]))
 
     # A counter needs two scrapes before it has a rate, so the requests are repeated until then.
-    samples = cluster.wait_for(found, SECONDS, f"the {name}")
+    samples = cluster.wait_for(samples_after_requests, SECONDS, f"the {name}")
     assert all(value(sample) < 1000 for sample in samples)
 
 

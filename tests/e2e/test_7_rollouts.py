@@ -1,4 +1,4 @@
-"""A new version of a model replaces the old one, and nobody who asks notices."""
+"""A new version of a model replaces the old one, and no request fails."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OPERATOR = "app.kubernetes.io/component=operator"
 
 @pytest.fixture(scope="module")
 def served(cluster: KindCluster) -> Iterator[KindCluster]:
-    """The sample with two pods that fit the node thrice, and without a rate limit."""
+    """Apply the sample with two small pods and without a rate limit, and delete it at the end."""
     cluster.run("apply", "-f", "manifests/samples/sentiment.yaml")
     spec = {"runtime": {"resources": RESOURCES}, "route": {"rateLimit": None}}
     cluster.patch("modeldeployment", NAME, {"spec": spec})
@@ -30,7 +30,7 @@ def served(cluster: KindCluster) -> Iterator[KindCluster]:
     def unlimited() -> bool:
         return all(cluster.ask(PATH, BODY).status_code == 200 for _ in range(40))
 
-    cluster.wait_for(unlimited, 60, "the rate limit to go")
+    cluster.wait_for(unlimited, 60, "the rate limit to be removed")
     yield cluster
     cluster.run("delete", "modeldeployment", NAME, "--wait=false")
 
@@ -39,7 +39,7 @@ def change_version(cluster: KindCluster, version: str) -> None:
     cluster.patch("modeldeployment", NAME, {"spec": {"model": {"version": version}}})
 
 
-def answering_version(cluster: KindCluster) -> str:
+def served_version(cluster: KindCluster) -> str:
     version: str = cluster.ask(PATH, BODY).json()["version"]
     return version
 
@@ -54,15 +54,15 @@ def test_no_request_fails_while_all_pods_are_replaced(
         served.wait_for(
             lambda: not before & {each["metadata"]["name"] for each in served.find("pods")},
             120,
-            "the last old pod to be gone",
+            "the last old pod to be deleted",
         )
-        assert answering_version(served) == "2"
+        assert served_version(served) == "2"
     figures["requests during a rollout"] = f"{load.answered}, {len(load.failures)} failed"
     assert load.statuses["200"] > PER_SECOND * 10
     assert not load.failures, load.failures[:5]
 
 
-def test_a_rollout_completes_though_the_operator_was_killed(served: KindCluster) -> None:
+def test_a_rollout_completes_although_the_operator_is_killed(served: KindCluster) -> None:
     generation = served.get("deployment", NAME)["metadata"]["generation"]
     (operator,) = served.find("pods", "--selector", OPERATOR)
     change_version(served, "3")
@@ -72,13 +72,13 @@ def test_a_rollout_completes_though_the_operator_was_killed(served: KindCluster)
         "the rollout to begin",
     )
     served.run("delete", "pod", operator["metadata"]["name"], "--grace-period=0", "--force")
-    # What is declared while nobody looks is not lost either.
+    # A change while no operator is running is reconciled as well.
     change_version(served, "4")
     model = served.wait_for_model(NAME)
     assert condition(model, "Progressing")["reason"] == "RolledOut"
     assert model["status"]["readyReplicas"] == REPLICAS
-    # Pods that stop still answer for some seconds.
-    served.wait_for(lambda: answering_version(served) == "4", 60, "answers of the new pods alone")
+    # Terminating pods respond for some seconds.
+    served.wait_for(lambda: served_version(served) == "4", 60, "responses of the new pods only")
     (successor,) = [
         each
         for each in served.find("pods", "--selector", OPERATOR)

@@ -1,7 +1,7 @@
-"""Ten ways to be broken: a ModelDeployment says which it is, and what to do, within 15 s.
+"""Ten faults, of which each ModelDeployment reports the cause and the remedy within 15 s.
 
-All are applied at once. Each test compares two times at which the API server said something: that
-the fact is there, and that the ModelDeployment knows it.
+All are applied at once. Each test compares the time at which the API server reported the fact with
+the time at which it reported the condition of the ModelDeployment.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from tests.fixtures.broken_models import CASES, Case, surroundings
 from tests.fixtures.kind_cluster import KindCluster, condition
 from tests.fixtures.kind_watch import PATHS, State, Watch
 
-PROMISED_SECONDS = 15
-FOUND_SECONDS = 240
+MAX_DELAY_SECONDS = 15
+MAX_WAIT_SECONDS = 240
 METRICS_API = "v1beta1.metrics.k8s.io"
-"""What metrics-server registers. Its pod is left alone: where a machine's gateway answers at the
-addresses of pods that are gone, the API server would go on asking that.
+"""Registered by metrics-server. Its pod is kept: if the gateway of a machine responds at addresses
+of deleted pods, the API server would continue to send requests there.
 """
 IDENTITY = ("apiVersion", "kind", "spec")
 
@@ -27,7 +27,7 @@ Watches = dict[str, Watch]
 
 @pytest.fixture(scope="module")
 def watches(cluster: KindCluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watches]:
-    """All ten, just applied, in a cluster without metrics-server; and what happens to them."""
+    """Apply all ten in a cluster without metrics-server, and watch their objects."""
     operator = cluster.get("deployment", "slipway-operator")
     image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
     objects = surroundings(tmp_path_factory.mktemp("packages"), image)
@@ -38,9 +38,9 @@ def watches(cluster: KindCluster, tmp_path_factory: pytest.TempPathFactory) -> I
     cluster.wait_for(lambda: cluster.kubectl("top", "nodes").returncode, 60, "no metrics")
     try:
         with ExitStack() as stack:
-            follow = {plural: stack.enter_context(Watch(cluster, plural)) for plural in PATHS}
+            started = {plural: stack.enter_context(Watch(cluster, plural)) for plural in PATHS}
             cluster.apply(*(case.manifest for case in CASES))
-            yield follow
+            yield started
     finally:
         meta = {"name": METRICS_API, "labels": metrics["metadata"].get("labels", {})}
         cluster.apply({**{key: metrics[key] for key in IDENTITY}, "metadata": meta})
@@ -52,10 +52,10 @@ def watches(cluster: KindCluster, tmp_path_factory: pytest.TempPathFactory) -> I
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
-def test_the_cause_is_told_in_time(
+def test_the_cause_is_reported_in_time(
     cluster: KindCluster, watches: Watches, case: Case, figures: dict[str, str]
 ) -> None:
-    def known() -> State | None:
+    def reported_state() -> State | None:
         return watches["modeldeployments"].first(
             lambda thing: (
                 case.concerns(thing)
@@ -64,19 +64,23 @@ def test_the_cause_is_told_in_time(
             )
         )
 
-    said: State = cluster.wait_for(known, FOUND_SECONDS, f"{case.name} to say {case.reason}")
-    assert case.words in condition(said.thing)["message"]
+    report: State = cluster.wait_for(
+        reported_state, MAX_WAIT_SECONDS, f"{case.name} to report {case.reason}"
+    )
+    assert case.words in condition(report.thing)["message"]
     fact = watches[case.plural].first(lambda thing: case.concerns(thing) and case.is_fact(thing))
-    assert fact, "the cluster never showed it"
-    began = max(fact.seen, served_since(watches, case))
-    figures[f"{case.name} known as {case.reason}"] = f"{said.seen - began:.1f} s after the fact"
-    assert said.seen - began <= PROMISED_SECONDS
-    # And it is still what is said, not a word in passing.
+    assert fact, "the API server never reported the fact"
+    began = max(fact.seen, available_since(watches, case))
+    figures[f"{case.name} reported as {case.reason}"] = (
+        f"{report.seen - began:.1f} s after the fact"
+    )
+    assert report.seen - began <= MAX_DELAY_SECONDS
+    # The condition lasts.
     assert condition(cluster.model(case.name))["status"] == "False"
 
 
-def served_since(watches: Watches, case: Case) -> float:
-    """When the pods were available: before that their absence is what is told of an autoscaler."""
+def available_since(watches: Watches, case: Case) -> float:
+    """Return when the pods became available. Before, an autoscaler reports missing pods."""
     available = watches["deployments"].first(
         lambda thing: case.concerns(thing) and condition(thing, "Available").get("status") == "True"
     )

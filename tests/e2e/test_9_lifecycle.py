@@ -1,4 +1,4 @@
-"""Upgrades, uninstall, install again, the end of the namespace: last, for it takes all away."""
+"""Upgrades, uninstallation and deletion of the namespace, and so the last of the tests."""
 
 from __future__ import annotations
 
@@ -14,24 +14,24 @@ LOG = "/api/v1/namespaces/slipway/services/minilm:http/proxy/predictions"
 """The prediction log, which has no route from outside."""
 SECRETS = ("slipway-postgresql", "slipway-redis")
 CRD = "modeldeployments.serving.slipway.dev"
-PROMISED_SECONDS = 30
-SECONDS_OF_NEW_PASSWORDS = 180
+MAX_DELETION_SECONDS = 30
+PASSWORD_ROTATION_SECONDS = 180
 """The kubelet brings a changed Secret to running pods within about a minute and a half."""
 LEFT_BY_KUBERNETES = {"ConfigMap/kube-root-ca.crt", "ServiceAccount/default"}
-NOT_ASKED = {"events", "events.events.k8s.io", "pods.metrics.k8s.io"}
-"""What is a record of the past, or no object."""
+IGNORED_KINDS = {"events", "events.events.k8s.io", "pods.metrics.k8s.io"}
+"""Kinds that record the past or are not stored as objects."""
 
 
 def predict(cluster: KindCluster) -> str:
-    """The id of a prediction made now."""
-    answer = cluster.ask("/predict/text", {"input_text": TEXT})
-    assert answer.status_code == 200, answer.text
-    identifier: str = answer.json()["id"]
+    """Request a prediction, and return its id."""
+    response = cluster.ask("/predict/text", {"input_text": TEXT})
+    assert response.status_code == 200, response.text
+    identifier: str = response.json()["id"]
     return identifier
 
 
 def is_logged(cluster: KindCluster, identifier: str) -> bool:
-    """Whether the database has the prediction among the newest."""
+    """Return whether the prediction is among the latest in the database."""
     done = cluster.kubectl("get", "--raw", f"{LOG}?limit=1000")
     return done.returncode == 0 and identifier in done.stdout
 
@@ -41,7 +41,7 @@ def passwords(cluster: KindCluster) -> list[Any]:
 
 
 def servers(cluster: KindCluster) -> set[tuple[str, int]]:
-    """The pods that answer predictions, and how often each was restarted."""
+    """Return the uid and number of restarts of each inference pod."""
     return {
         (pod["metadata"]["uid"], pod["status"]["containerStatuses"][0]["restartCount"])
         for pod in cluster.pods("minilm")
@@ -49,28 +49,28 @@ def servers(cluster: KindCluster) -> set[tuple[str, int]]:
 
 
 def upgrade(cluster: KindCluster, values: dict[str, Any], *options: str) -> None:
-    """helm upgrade --install, with all values as they were."""
+    """Upgrade or install the release with these values."""
     command = ("upgrade", "--install", "slipway", "charts/slipway", "--wait", "--timeout", "5m")
     cluster.helm(*command, "--values", "-", *options, stdin=json.dumps(values))
 
 
 def values_of(cluster: KindCluster) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(cluster.helm("get", "values", "slipway", "-o", "json"))
-    return found
+    values: dict[str, Any] = json.loads(cluster.helm("get", "values", "slipway", "-o", "json"))
+    return values
 
 
 def route(cluster: KindCluster) -> str:
-    """How the demo model is reached from outside, by its own word."""
-    found = condition(cluster.model("minilm"), "RouteReady")
-    return str(found.get("message", "")) if found.get("status") == "True" else ""
+    """Return the message of the demo model's condition RouteReady, if it is true."""
+    ready = condition(cluster.model("minilm"), "RouteReady")
+    return str(ready.get("message", "")) if ready.get("status") == "True" else ""
 
 
 def leftovers(cluster: KindCluster) -> set[str]:
-    """All objects of the namespace, as kind and name."""
+    """Return the kind and name of all objects in the namespace."""
     listed = cluster.run("api-resources", "--namespaced", "--verbs=list", "-o", "name").split()
-    kinds = ",".join(sorted(set(listed) - NOT_ASKED))
-    found = cluster.find(kinds, "--ignore-not-found")
-    return {f"{each['kind']}/{each['metadata']['name']}" for each in found}
+    kinds = ",".join(sorted(set(listed) - IGNORED_KINDS))
+    objects = cluster.find(kinds, "--ignore-not-found")
+    return {f"{each['kind']}/{each['metadata']['name']}" for each in objects}
 
 
 def test_an_upgrade_keeps_data_and_passwords(cluster: KindCluster) -> None:
@@ -88,23 +88,23 @@ def test_an_upgrade_keeps_data_and_passwords(cluster: KindCluster) -> None:
     cluster.wait_for(lambda: is_logged(cluster, identifier), 60, "the row after the upgrade")
 
 
-def test_new_passwords_are_made_by_deleting_the_old_ones(cluster: KindCluster) -> None:
+def test_new_passwords_are_generated_when_the_old_ones_are_deleted(cluster: KindCluster) -> None:
     cluster.wait_for(lambda: len(cluster.pods("minilm")) == 1, named="one server")
     before, server = passwords(cluster), servers(cluster)
     cluster.run("delete", "secret", *SECRETS)
     cluster.run("delete", "pod", *(f"{name}-0" for name in SECRETS))
-    meanwhile = predict(cluster)
+    identifier = predict(cluster)
     upgrade(cluster, values_of(cluster))
     assert all(new != old for new, old in zip(passwords(cluster), before, strict=True))
 
-    logged = "a row of the time without stores, written with the new password"
-    cluster.wait_for(lambda: is_logged(cluster, meanwhile), SECONDS_OF_NEW_PASSWORDS, logged)
+    row = "the row of a prediction without stores, written with the new password"
+    cluster.wait_for(lambda: is_logged(cluster, identifier), PASSWORD_ROTATION_SECONDS, row)
     job = cluster.ask("/predict/text/batch", {"inputs": [TEXT]}).json()["task_id"]
-    assert server <= servers(cluster), "it did not have to be restarted"
+    assert server <= servers(cluster), "the server was restarted"
     cluster.wait_for(
         lambda: cluster.ask(f"/predict/status/{job}").json()["status"] == "succeeded",
-        SECONDS_OF_NEW_PASSWORDS,
-        "a job that went through the queue",
+        PASSWORD_ROTATION_SECONDS,
+        "a job",
     )
 
 
@@ -119,9 +119,9 @@ def test_an_upgrade_moves_the_routes_to_a_gateway_and_back(cluster: KindCluster)
     cluster.wait_for_model("minilm")
     with cluster.forwarded("service/traefik", 80, namespace="gateway") as url:
         for path in ("/predict/text", "/models/minilm/predict/text"):
-            answer = httpx2.post(url + path, json={"input_text": TEXT}, timeout=60)
-            assert answer.status_code == 200, answer.text
-        # Only what is public has a route.
+            response = httpx2.post(url + path, json={"input_text": TEXT}, timeout=60)
+            assert response.status_code == 200, response.text
+        # The prediction log is not public.
         assert httpx2.get(f"{url}/predictions", timeout=60).status_code == 404
 
     upgrade(cluster, by_ingress)
@@ -132,7 +132,7 @@ def test_an_upgrade_moves_the_routes_to_a_gateway_and_back(cluster: KindCluster)
     )
 
 
-def test_uninstalled_and_installed_again_the_data_is_there(cluster: KindCluster) -> None:
+def test_data_survives_uninstallation_and_a_new_installation(cluster: KindCluster) -> None:
     identifier = predict(cluster)
     cluster.wait_for(lambda: is_logged(cluster, identifier), 30, "the row")
     values = values_of(cluster)
@@ -140,7 +140,7 @@ def test_uninstalled_and_installed_again_the_data_is_there(cluster: KindCluster)
 
     cluster.helm("uninstall", "slipway", "--wait", "--timeout", "3m")
     expected = claims | LEFT_BY_KUBERNETES
-    cluster.wait_for(lambda: leftovers(cluster) <= expected, 90, "all else to be gone")
+    cluster.wait_for(lambda: leftovers(cluster) <= expected, 90, "all other objects to be deleted")
     assert leftovers(cluster) == expected
     assert cluster.get("crd", CRD)
     of_release = ("--selector", "app.kubernetes.io/instance=slipway")
@@ -153,19 +153,19 @@ def test_uninstalled_and_installed_again_the_data_is_there(cluster: KindCluster)
     assert predict(cluster) != identifier
 
 
-def test_a_namespace_goes_though_its_operator_is_dead(
+def test_a_namespace_is_deleted_without_a_running_operator(
     cluster: KindCluster, figures: dict[str, str]
 ) -> None:
     cluster.run("scale", "deployment/slipway-operator", "--replicas=0")
     cluster.wait_for(
         lambda: not cluster.find("pods", "--selector", "app.kubernetes.io/component=operator"),
         60,
-        "the operator to be dead",
+        "the operator to stop",
     )
     assert cluster.find("modeldeployments")
     began = time.monotonic()
     cluster.run("delete", "namespace", cluster.namespace, "--timeout=120s")
     seconds = time.monotonic() - began
-    figures["end of a namespace without operator"] = f"{seconds:.0f} s"
-    assert seconds < PROMISED_SECONDS
+    figures["deletion of a namespace without operator"] = f"{seconds:.0f} s"
+    assert seconds < MAX_DELETION_SECONDS
     assert not cluster.get("namespace", cluster.namespace)

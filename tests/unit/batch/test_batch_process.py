@@ -1,4 +1,4 @@
-"""The command of the batch worker."""
+"""The batch worker as a process: settings and errors at start."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def run(*arguments: str, **settings: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_settings_are_shown_without_secrets() -> None:
+def test_settings_are_printed_without_secrets() -> None:
     done = run("--print-settings", redis_url="redis://:hidden@127.0.0.1/0", lease_seconds="7")
     assert done.returncode == 0
     assert "SLIPWAY_LEASE_SECONDS=7" in done.stdout
@@ -25,19 +25,19 @@ def test_settings_are_shown_without_secrets() -> None:
     assert "hidden" not in done.stdout
 
 
-def test_a_wrong_setting_is_named() -> None:
+def test_an_invalid_setting_is_named_in_the_error() -> None:
     done = run("--print-settings", lease_seconds="soon")
     assert done.returncode == 2
     assert "SLIPWAY_LEASE_SECONDS" in done.stderr
 
 
-def test_a_worker_without_a_database_says_what_to_set() -> None:
+def test_without_a_database_the_error_names_the_setting() -> None:
     done = run()
     assert done.returncode == 1
     assert "SLIPWAY_DATABASE_URL" in done.stderr
 
 
-def test_a_worker_without_a_queue_says_what_to_set() -> None:
+def test_without_a_queue_the_error_names_the_setting() -> None:
     done = run(database_url="postgresql://127.0.0.1:1/none")
     assert done.returncode == 1
     assert "SLIPWAY_REDIS_URL" in done.stderr

@@ -1,4 +1,4 @@
-"""Suspected chunks are computed alone."""
+"""The gate gives chunks that may crash an engine exclusive access."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Visit:
             self.inside = False
 
 
-async def test_many_may_share() -> None:
+async def test_several_tasks_share_the_gate() -> None:
     gate = Gate()
     visits = [Visit(gate, alone=False) for _ in range(3)]
     await settle()
@@ -37,7 +37,7 @@ async def test_many_may_share() -> None:
         await visit.task
 
 
-async def test_one_alone_waits_for_the_others_and_keeps_later_ones_out() -> None:
+async def test_an_exclusive_task_waits_for_earlier_tasks_and_blocks_later_ones() -> None:
     gate = Gate()
     first = Visit(gate, alone=False)
     await settle()
@@ -56,7 +56,7 @@ async def test_one_alone_waits_for_the_others_and_keeps_later_ones_out() -> None
     await later.task
 
 
-async def test_whoever_gives_up_waiting_lets_the_others_in() -> None:
+async def test_a_cancelled_wait_for_exclusive_access_unblocks_later_tasks() -> None:
     gate = Gate()
     first = Visit(gate, alone=False)
     await settle()
@@ -72,7 +72,7 @@ async def test_whoever_gives_up_waiting_lets_the_others_in() -> None:
         await visit.task
 
 
-async def test_a_cancelled_visitor_leaves() -> None:
+async def test_a_cancelled_task_releases_the_gate() -> None:
     gate = Gate()
     first = Visit(gate, alone=True)
     await settle()

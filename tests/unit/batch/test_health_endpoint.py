@@ -35,17 +35,17 @@ async def test_readiness_follows_the_worker(client: httpx2.AsyncClient) -> None:
 
 
 async def test_metrics_are_prometheus_text(client: httpx2.AsyncClient) -> None:
-    answer = await client.get("/metrics")
-    assert answer.headers["content-type"].startswith("text/plain")
-    assert "process_cpu_seconds_total" in answer.text
+    response = await client.get("/metrics")
+    assert response.headers["content-type"].startswith("text/plain")
+    assert "process_cpu_seconds_total" in response.text
 
 
-async def test_other_requests_are_refused(client: httpx2.AsyncClient) -> None:
+async def test_other_requests_are_rejected(client: httpx2.AsyncClient) -> None:
     assert (await client.get("/other")).status_code == 404
     assert (await client.post("/livez")).status_code == 405
 
 
-async def test_a_taken_port_is_said_so() -> None:
+async def test_a_port_in_use_is_reported() -> None:
     first, second = HealthServer(lambda: True), HealthServer(lambda: True)
     await first.start("127.0.0.1", 0)
     with pytest.raises(InvalidSettings, match="SLIPWAY_METRICS_PORT"):
@@ -53,7 +53,9 @@ async def test_a_taken_port_is_said_so() -> None:
     await first.close()
 
 
-async def test_nonsense_gets_no_answer_and_does_no_harm(client: httpx2.AsyncClient) -> None:
+async def test_an_invalid_request_is_dropped_and_the_server_goes_on(
+    client: httpx2.AsyncClient,
+) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", client.base_url.port)
     writer.write(b"x" * 100_000)
     await writer.drain()

@@ -16,17 +16,17 @@ def sizes(values: list[str | bytes], max_tokens: int) -> list[int]:
     return [len(part) for part in parts]
 
 
-def test_slices_keep_to_the_tokens() -> None:
+def test_slices_respect_the_token_limit() -> None:
     assert sizes(["aaaa", "bbbb", "cc", "d" * 20, "e"], 8) == [2, 1, 1, 1]
     assert sizes([], 8) == []
 
 
-def test_slices_keep_to_the_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_respect_the_byte_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slices, "MAX_SLICE_BYTES", 10)
     assert sizes([b"x" * 4, b"x" * 4, b"x" * 4, b"x" * 40, b"x"], 1_000) == [2, 1, 1, 1]
 
 
-async def test_the_outcomes_are_those_of_all_items_in_order() -> None:
+async def test_outcomes_are_in_the_order_of_the_items() -> None:
     calls: list[int] = []
 
     async def compute(items: list[Item]) -> list[Outcome]:

@@ -22,7 +22,9 @@ from slipway_cli.batch_input import BatchInput, LineFormat, UnreadableInput
         ("\ufeffgrüß dich\n", LineFormat.LINES, ['"grüß dich"']),
     ],
 )
-def test_lines(tmp_path: Path, content: str, line_format: LineFormat, expected: list[str]) -> None:
+def test_files_are_converted_to_lines(
+    tmp_path: Path, content: str, line_format: LineFormat, expected: list[str]
+) -> None:
     file = tmp_path / "inputs"
     file.write_bytes(content.encode())
     inputs = BatchInput(file, line_format)
@@ -40,13 +42,13 @@ def test_lines(tmp_path: Path, content: str, line_format: LineFormat, expected: 
         (b"x" * (8 * 1024 * 1024 + 1), "line 1 has more than"),
     ],
 )
-def test_what_cannot_be_read(tmp_path: Path, content: bytes, message: str) -> None:
+def test_unreadable_content_is_rejected(tmp_path: Path, content: bytes, message: str) -> None:
     file = tmp_path / "inputs"
     file.write_bytes(content)
     with pytest.raises(UnreadableInput, match=message):
         list(BatchInput(file, LineFormat.AUTO).lines())
 
 
-def test_a_missing_file(tmp_path: Path) -> None:
+def test_a_missing_file_is_reported(tmp_path: Path) -> None:
     with pytest.raises(UnreadableInput, match="cannot be read: No such file"):
         BatchInput(tmp_path / "nowhere", LineFormat.AUTO)

@@ -18,13 +18,13 @@ FULL = (
 )
 
 
-def test_a_full_queue_is_tried_again() -> None:
+def test_a_request_to_a_full_queue_is_retried() -> None:
     with serving(FULL, FULL, ok({"id": "1"})) as service, SlipwayClient(service.url) as client:
         assert client.predict_text("text") == {"id": "1"}
     assert len(service.requests) == 3
 
 
-def test_patience_ends() -> None:
+def test_retries_end_after_retry_seconds() -> None:
     with (
         serving(*[FULL] * 20) as service,
         SlipwayClient(service.url, retry_seconds=0.5) as client,
@@ -33,7 +33,7 @@ def test_patience_ends() -> None:
         client.predict_text("text")
 
 
-def test_a_long_retry_after_is_not_waited_for_in_vain() -> None:
+def test_a_retry_after_beyond_the_time_for_retries_fails_at_once() -> None:
     full = (429, {**FULL[1], "Retry-After": "600"}, FULL[2])
     with (
         serving(full) as service,
@@ -43,12 +43,12 @@ def test_a_long_retry_after_is_not_waited_for_in_vain() -> None:
         client.predict_text("text")
 
 
-def test_a_refusal_is_not_tried_again_and_names_the_field() -> None:
-    refused = problem(
+def test_a_rejected_request_is_not_retried_and_the_error_names_the_field() -> None:
+    rejected = problem(
         422, "InvalidInput", "2 things are wrong", [{"field": "labels.0", "message": "is empty"}]
     )
     with (
-        serving(refused) as service,
+        serving(rejected) as service,
         SlipwayClient(service.url) as client,
         pytest.raises(RequestRefused) as caught,
     ):
@@ -56,10 +56,10 @@ def test_a_refusal_is_not_tried_again_and_names_the_field() -> None:
     assert caught.value.lines() == ["2 things are wrong [InvalidInput]", "  labels.0: is empty"]
 
 
-def test_a_field_that_the_message_names_is_not_said_twice() -> None:
-    refused = problem(422, "InvalidInput", "`a` is empty", [{"field": "a", "message": "is empty"}])
+def test_a_field_in_the_message_is_not_repeated() -> None:
+    rejected = problem(422, "InvalidInput", "`a` is empty", [{"field": "a", "message": "is empty"}])
     with (
-        serving(refused) as service,
+        serving(rejected) as service,
         SlipwayClient(service.url) as client,
         pytest.raises(RequestRefused) as caught,
     ):
@@ -67,7 +67,7 @@ def test_a_field_that_the_message_names_is_not_said_twice() -> None:
     assert caught.value.lines() == ["`a` is empty [InvalidInput]"]
 
 
-def test_nobody_there() -> None:
+def test_an_unreachable_service_is_reported() -> None:
     url = f"http://127.0.0.1:{find_free_port()}"
     with (
         SlipwayClient(url, retry_seconds=0) as client,
@@ -88,11 +88,11 @@ def test_a_retry_is_reported_once() -> None:
     assert messages == [f"{service.url} cannot answer at the moment: trying again for up to 20 s"]
 
 
-def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxies_are_bypassed_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    answer = ok({"status": "ok"})
-    with serving(answer) as proxy, serving(answer, answer) as service:
+    response = ok({"status": "ok"})
+    with serving(response) as proxy, serving(response, response) as service:
         monkeypatch.setenv("http_proxy", proxy.url)
         for url in (service.url, service.url.replace("127.0.0.1", "localhost")):
             with SlipwayClient(url) as client:
@@ -103,12 +103,12 @@ def test_no_proxy_is_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch) -> 
     assert [path for _, path, _, _ in proxy.requests] == ["http://slipway.example/health"]
 
 
-def test_what_is_no_address_is_refused() -> None:
+def test_an_invalid_address_is_rejected() -> None:
     with pytest.raises(RequestRefused, match="is not an address"):
         SlipwayClient("http://[::1")
 
 
-def test_something_else_at_the_address() -> None:
+def test_a_response_of_another_service_is_reported() -> None:
     page = (200, {"Content-Type": "text/html"}, b"<html>")
     with (
         serving(page) as service,
@@ -118,7 +118,7 @@ def test_something_else_at_the_address() -> None:
         client.predict_text("text")
 
 
-def test_a_submission_is_repeated_whole_under_the_same_key() -> None:
+def test_a_submission_is_repeated_in_full_with_the_same_idempotency_key() -> None:
     with serving(FULL, ok({"task_id": "t"})) as service, SlipwayClient(service.url) as client:
         client.submit(lambda: (b'"%d"\n' % n for n in range(3)), labels=["a", "b"])
     (_, first_path, first, first_body), (_, _, second, second_body) = service.requests
@@ -128,7 +128,7 @@ def test_a_submission_is_repeated_whole_under_the_same_key() -> None:
     assert first["content-type"] == "application/x-ndjson"
 
 
-def test_the_options_of_a_job_are_passed_on() -> None:
+def test_options_of_a_job_are_query_parameters() -> None:
     with serving(ok({"task_id": "t"})) as service, SlipwayClient(service.url) as client:
         client.submit(
             lambda: [b"[1, 2]\n"],
@@ -140,7 +140,7 @@ def test_the_options_of_a_job_are_passed_on() -> None:
     assert path == "/predict/tabular/batch?deadline_seconds=90&webhook_url=https%3A%2F%2Fa%2Fb"
 
 
-def test_watching_goes_on_after_a_cut() -> None:
+def test_watching_resumes_after_an_interruption() -> None:
     def events(*progress: tuple[str, str]) -> Answer:
         text = "retry: 2000\n\n: a comment\n\n" + "".join(
             f'event: {name}\ndata: {{"status": "{status}"}}\n\n' for name, status in progress
@@ -154,10 +154,10 @@ def test_watching_goes_on_after_a_cut() -> None:
     assert states == ["queued", "running", "running", "succeeded"]
 
 
-def test_results_go_on_where_they_were_cut_off() -> None:
+def test_results_resume_after_an_interruption() -> None:
     lines = [json.dumps({"index": index}).encode() + b"\n" for index in range(4)]
     kind = {"Content-Type": "application/x-ndjson"}
-    # Promises more than it sends: what a cut connection looks like.
+    # It announces more bytes than it sends, like an interrupted connection.
     cut = (200, {**kind, "Content-Length": "1000"}, lines[0] + lines[1])
     rest = (200, kind, lines[2] + lines[3])
     with serving(cut, rest) as service, SlipwayClient(service.url) as client:

@@ -15,20 +15,20 @@ from slipway_cli.main import app
 
 @pytest.fixture
 def inputs(tmp_path: Path) -> str:
-    """The path of a file with one input."""
+    """Return the path of a file with one input."""
     file = tmp_path / "inputs.txt"
     file.write_text("one\n")
     return str(file)
 
 
-def test_a_text_in_another_encoding_is_refused() -> None:
-    for text, given in (("-", b"gr\xfc\xdf dich\n"), ("gr\udcfc\udcdf dich", b"")):
-        done = CliRunner().invoke(app, ["predict", text], input=given)
+def test_a_text_that_is_not_utf_8_is_rejected() -> None:
+    for text, stdin in (("-", b"gr\xfc\xdf dich\n"), ("gr\udcfc\udcdf dich", b"")):
+        done = CliRunner().invoke(app, ["predict", text], input=stdin)
         assert done.exit_code == 2
         assert done.stderr == "TEXT is not UTF-8: convert it, for example with iconv\n"
 
 
-def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
+def test_a_missing_file_is_a_usage_error(tmp_path: Path) -> None:
     done = CliRunner().invoke(app, ["batch", "submit", str(tmp_path / "nowhere")])
     assert done.exit_code == 2
     assert "nowhere cannot be read: No such file" in done.stderr
@@ -38,13 +38,13 @@ def test_a_missing_file_is_wrong_usage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "why"), [("missing/results", "No such file or directory"), ("", "it is a folder")]
 )
-def test_an_output_file_that_cannot_be_written_is_found_out_first(
+def test_an_unwritable_output_file_is_reported_before_any_request(
     tmp_path: Path, inputs: str, command: list[str], name: str, why: str
 ) -> None:
-    given = [inputs if word == "INPUTS" else word for word in command]
+    arguments = [inputs if word == "INPUTS" else word for word in command]
     with serving() as service:
         done = CliRunner().invoke(
-            app, ["batch", *given, "-f", str(tmp_path / name), "--url", service.url]
+            app, ["batch", *arguments, "-f", str(tmp_path / name), "--url", service.url]
         )
     assert done.exit_code == 2
     assert f"{tmp_path / name} cannot be written: {why}" in done.stderr
@@ -52,7 +52,7 @@ def test_an_output_file_that_cannot_be_written_is_found_out_first(
     assert [file.name for file in tmp_path.iterdir()] == ["inputs.txt"]
 
 
-def test_the_task_id_is_told_before_anything_can_go_wrong(tmp_path: Path, inputs: str) -> None:
+def test_the_task_id_is_printed_before_later_errors(tmp_path: Path, inputs: str) -> None:
     accepted = ok({"task_id": "t-1", "status": "queued", "total": 1})
     gone = problem(404, "TaskNotFound", "there is no such job", [])
     options = ("-m", "text", "--output-file", str(tmp_path / "results"))
@@ -63,7 +63,7 @@ def test_the_task_id_is_told_before_anything_can_go_wrong(tmp_path: Path, inputs
     assert done.stdout == ""
 
 
-def test_the_doctor_says_in_json_that_a_setting_is_wrong(
+def test_the_doctor_reports_an_invalid_setting_as_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_LOG_LEVEL", "loud")

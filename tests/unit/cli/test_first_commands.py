@@ -12,7 +12,7 @@ from slipway_cli.local.first_commands import first_commands
 URL = "http://127.0.0.1:8000"
 
 
-def test_a_text_model_gets_texts() -> None:
+def test_a_text_model_is_shown_commands_with_texts() -> None:
     first, second, third = first_commands(URL, ["text", "tabular"], [])
     assert f"{URL}/predict/text " in first
     assert f"{URL}/predict/text/batch " in second
@@ -20,7 +20,7 @@ def test_a_text_model_gets_texts() -> None:
 
 
 @pytest.mark.parametrize("columns", [["length", "it's wide"], []])
-def test_a_model_of_rows_gets_rows(columns: list[str]) -> None:
+def test_a_tabular_model_is_shown_commands_with_rows(columns: list[str]) -> None:
     for command, path in zip(
         first_commands(URL, ["tabular"], columns), ("tabular", "tabular/batch"), strict=False
     ):
@@ -30,5 +30,5 @@ def test_a_model_of_rows_gets_rows(columns: list[str]) -> None:
         assert list(row) == columns or not columns
 
 
-def test_a_model_of_pictures_gets_pictures() -> None:
+def test_an_image_model_is_shown_commands_with_images() -> None:
     assert f"{URL}/predict/image " in first_commands(URL, ["image"], [])[0]

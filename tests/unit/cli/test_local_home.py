@@ -14,7 +14,7 @@ from slipway_core.errors import InvalidSettings
 CALLER = ServerAccount(os.geteuid(), os.getegid(), switch=False)
 
 
-def test_prepared_twice_it_keeps_its_passwords(tmp_path: Path) -> None:
+def test_passwords_are_kept_when_a_home_is_prepared_again(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare(CALLER)
     first = home.password("postgres")
@@ -24,7 +24,7 @@ def test_prepared_twice_it_keeps_its_passwords(tmp_path: Path) -> None:
     assert len(first) >= 32
 
 
-def test_others_see_nothing(tmp_path: Path) -> None:
+def test_other_users_have_no_access(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     home.prepare(CALLER)
     home.password("postgres")
@@ -34,7 +34,7 @@ def test_others_see_nothing(tmp_path: Path) -> None:
         assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_the_second_owner_learns_who_the_first_is(tmp_path: Path) -> None:
+def test_a_second_user_is_rejected_with_the_address_of_the_first(tmp_path: Path) -> None:
     home = Home(tmp_path)
     message = rf"already runs on .* \(process {os.getpid()} at http://here:1\): stop it with `kill"
     with home.lock("http://here:1"), pytest.raises(InvalidSettings, match=message):  # noqa: SIM117
@@ -44,13 +44,15 @@ def test_the_second_owner_learns_who_the_first_is(tmp_path: Path) -> None:
         pass
 
 
-def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
+def test_a_home_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(InvalidSettings, match="cannot be used: Not a directory; choose another"):
         Home(tmp_path / "file" / "home").prepare(CALLER)
 
 
-def test_which_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_depends_on_option_environment_and_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("SLIPWAY_HOME", raising=False)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     assert Home.choose(None).folder == ROOT_HOME

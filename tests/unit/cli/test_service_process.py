@@ -27,14 +27,14 @@ def make_service(tmp_path: Path) -> Callable[[str], ServiceProcess]:
     return make
 
 
-def until(condition: Callable[[], object], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
 
-def test_a_dead_service_comes_back(
+def test_a_service_that_exits_is_restarted(
     make_service: Callable[[str], ServiceProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(service_process, "FIRST_BACKOFF_SECONDS", 0.01)
@@ -48,7 +48,7 @@ def test_a_dead_service_comes_back(
         return len(messages) >= 4
 
     service.start()
-    until(supervise_and_collect)
+    wait_until(supervise_and_collect)
     assert messages[0].startswith("trial ended (exit status 7): no luck [log: ")
     assert messages[0].endswith("starting it again in 0.01 s")
     assert messages[1] == "trial started again"
@@ -64,11 +64,11 @@ def test_a_killed_service_is_named_by_its_signal(
     assert service.supervise() is None
     assert service._process is not None
     service._process.send_signal(signal.SIGKILL)
-    until(lambda: service.exit_status is not None)
+    wait_until(lambda: service.exit_status is not None)
     assert "killed by SIGKILL" in (service.supervise() or "")
 
 
-def test_one_that_does_not_stop_is_killed(
+def test_a_service_that_does_not_stop_is_killed(
     make_service: Callable[[str], ServiceProcess], tmp_path: Path
 ) -> None:
     service = make_service(
@@ -79,13 +79,13 @@ def test_one_that_does_not_stop_is_killed(
     )
     service.start()
     log = tmp_path / "trial.log"
-    until(lambda: log.exists() and "deaf" in log.read_text())
+    wait_until(lambda: log.exists() and "deaf" in log.read_text())
     service.terminate()
     service.wait(0.1)
     assert service.exit_status == -signal.SIGKILL
 
 
-def test_the_log_is_bounded_and_knows_the_last_error(
+def test_the_log_is_bounded_and_the_last_error_is_read_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(log_file, "MAX_FILE_BYTES", 1000)
@@ -101,7 +101,7 @@ def test_the_log_is_bounded_and_knows_the_last_error(
     assert all(file.stat().st_size < 1200 for file in tmp_path.iterdir())
 
 
-def test_why_a_service_ends_stands_against_what_fails_meanwhile(tmp_path: Path) -> None:
+def test_the_error_that_ends_a_service_takes_precedence_over_other_errors(tmp_path: Path) -> None:
     refused = (
         'Traceback (most recent call last):\n  File "x.py", line 1, in y\n    ask()\n'
         "UndefinedTable: there is no z\nLINE 1: SELECT 1 FROM z\n                      ^"

@@ -1,4 +1,4 @@
-"""What callers of the batcher see: which requests are answered, in which order, or rejected."""
+"""Batching: which requests are computed together, in which order, and which are rejected."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway_core.inputs.items import Item, Outcome
 
 
 class Engines:
-    """A stand-in for the engines. Each batch is answered when the test opens its gate."""
+    """A stand-in for the engines. Each batch is completed when the test opens its gate."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []
@@ -32,9 +32,9 @@ class Engines:
         self.is_wanted.append(is_wanted)
         self.batches.append([item.value for item in items])
         self.gates.append(gate)
-        return asyncio.ensure_future(self._answer(gate, items))
+        return asyncio.ensure_future(self._compute(gate, items))
 
-    async def _answer(self, gate: asyncio.Event, items: Sequence[Item]) -> list[Outcome]:
+    async def _compute(self, gate: asyncio.Event, items: Sequence[Item]) -> list[Outcome]:
         await gate.wait()
         if self.error:
             raise self.error
@@ -46,13 +46,13 @@ class Engines:
 
 
 async def settle() -> None:
-    """Let every task that can run, run."""
+    """Run all tasks that are ready."""
     for _ in range(10):
         await asyncio.sleep(0)
 
 
-async def passed(seconds: float) -> None:
-    """Let `seconds` of a batch's computing time pass."""
+async def compute_for(seconds: float) -> None:
+    """Wait `seconds`, during which batches compute."""
     elapsed = asyncio.Event()
     asyncio.get_running_loop().call_later(seconds, elapsed.set)
     await elapsed.wait()
@@ -75,14 +75,14 @@ def batcher_of(computing: Engines, **changes: object) -> Batcher:
 def submit(
     batcher: Batcher, *values: str, tokens: int = 10, timeout_seconds: float = 60
 ) -> asyncio.Task[list[Outcome]]:
-    async def ask() -> list[Outcome]:
+    async def send_request() -> list[Outcome]:
         costs = [tokens] * len(values)
         return await batcher.submit(texts(*values), costs, timeout_seconds=timeout_seconds)
 
-    return asyncio.create_task(ask())
+    return asyncio.create_task(send_request())
 
 
-async def test_an_idle_engine_takes_a_request_at_once() -> None:
+async def test_an_idle_engine_computes_a_request_at_once() -> None:
     engines = Engines()
     request = submit(batcher_of(engines), "a")
     await settle()
@@ -91,7 +91,7 @@ async def test_an_idle_engine_takes_a_request_at_once() -> None:
     assert [outcome.prediction for outcome in await request] == [{"echo": "a"}]
 
 
-async def test_requests_that_wait_for_a_busy_engine_travel_together_in_order() -> None:
+async def test_requests_that_wait_for_a_busy_engine_form_one_batch_in_order() -> None:
     engines = Engines()
     batcher = batcher_of(engines)
     requests = [submit(batcher, name) for name in "abcd"]
@@ -102,24 +102,24 @@ async def test_requests_that_wait_for_a_busy_engine_travel_together_in_order() -
     assert [(await request)[0].prediction["echo"] for request in requests] == list("abcd")
 
 
-async def test_the_next_batch_is_under_way_before_anybody_works_on_answers() -> None:
+async def test_the_next_batch_starts_before_callers_process_their_results() -> None:
     engines = Engines()
     batcher = batcher_of(engines)
-    under_way: list[int] = []
+    batches_started: list[int] = []
 
-    async def ask(text: str) -> None:
+    async def send_request(text: str) -> None:
         await submit(batcher, text)
-        under_way.append(len(engines.batches))
+        batches_started.append(len(engines.batches))
 
-    first, second = asyncio.create_task(ask("a")), asyncio.create_task(ask("b"))
+    first, second = asyncio.create_task(send_request("a")), asyncio.create_task(send_request("b"))
     await settle()
     await engines.finish(0)
-    assert under_way == [2]
+    assert batches_started == [2]
     await engines.finish(1)
     await asyncio.gather(first, second)
 
 
-async def test_a_batch_keeps_the_token_budget_and_a_larger_item_still_runs_alone() -> None:
+async def test_a_batch_respects_the_token_budget_and_a_larger_item_runs_alone() -> None:
     engines = Engines()
     batcher = batcher_of(engines, max_batch_tokens=25)
     first = submit(batcher, "first")
@@ -131,7 +131,7 @@ async def test_a_batch_keeps_the_token_budget_and_a_larger_item_still_runs_alone
     await asyncio.gather(first, *requests)
 
 
-async def test_a_request_larger_than_a_batch_is_answered_whole_and_in_order() -> None:
+async def test_a_request_larger_than_a_batch_gets_all_results_in_order() -> None:
     engines = Engines()
     batcher = batcher_of(engines, max_batch_tokens=20)
     request = submit(batcher, *"abcde")
@@ -152,7 +152,7 @@ async def test_idle_engines_share_a_burst() -> None:
     assert [outcome.prediction["echo"] for outcome in await request] == list("abcd")
 
 
-async def test_what_arrives_alone_gets_all_cores_and_what_arrives_meanwhile_waits() -> None:
+async def test_a_single_request_gets_all_cores_and_later_requests_wait() -> None:
     engines = Engines()
     batcher = batcher_of(engines, lanes=2)
     alone = submit(batcher, "a")
@@ -172,17 +172,17 @@ async def test_lanes_share_a_burst_and_do_not_wait_for_each_other() -> None:
     burst = submit(batcher, *"abcd")
     await settle()
     assert engines.batches == [["a", "b"], ["c", "d"]]
-    next_one = submit(batcher, *"efg")
+    next_request = submit(batcher, *"efg")
     await settle()
     await engines.finish(1)
     assert engines.batches[2:] == [["e", "f", "g"]]
     assert not any(engines.all_cores)
     for batch in (0, 2):
         await engines.finish(batch)
-    await asyncio.gather(burst, next_one)
+    await asyncio.gather(burst, next_request)
 
 
-async def test_an_input_that_is_most_of_the_work_gets_all_cores() -> None:
+async def test_an_input_with_more_than_half_of_the_tokens_gets_all_cores() -> None:
     engines = Engines()
     batcher = batcher_of(engines, lanes=2)
     costs = [70, 5, 5]
@@ -193,7 +193,7 @@ async def test_an_input_that_is_most_of_the_work_gets_all_cores() -> None:
     await request
 
 
-async def test_a_lane_leaves_some_of_a_long_queue_to_the_others() -> None:
+async def test_a_lane_leaves_part_of_a_long_queue_to_other_lanes() -> None:
     engines = Engines()
     batcher = batcher_of(engines, lanes=2, max_batch_tokens=8000, max_queue_tokens=9000)
     request = submit(batcher, *"abcdefg", tokens=600)
@@ -213,7 +213,7 @@ async def two_busy_lanes(engines: Engines, seconds: float) -> tuple[Batcher, lis
     await settle()
     await engines.finish(0)
     assert engines.batches == [["a"], ["b", "c"], ["d", "e"]]
-    await passed(seconds)
+    await compute_for(seconds)
     return batcher, requests
 
 
@@ -223,7 +223,7 @@ async def finish_all(engines: Engines, requests: list[Any]) -> None:
     await asyncio.gather(*requests)
 
 
-async def test_a_lane_waits_a_moment_for_the_clients_that_it_answered() -> None:
+async def test_a_lane_waits_briefly_for_new_requests_of_the_clients_it_served() -> None:
     engines = Engines()
     batcher, requests = await two_busy_lanes(engines, 1)
     await engines.finish(1)
@@ -236,43 +236,43 @@ async def test_a_lane_waits_a_moment_for_the_clients_that_it_answered() -> None:
     await finish_all(engines, requests)
 
 
-async def test_a_lane_that_waits_for_clients_takes_what_came_when_they_stay_away() -> None:
+async def test_a_lane_stops_waiting_for_clients_that_do_not_return() -> None:
     engines = Engines()
     batcher, requests = await two_busy_lanes(engines, 0.2)
     await engines.finish(1)
     requests.append(submit(batcher, "f"))
     await settle()
     assert len(engines.batches) == 3
-    await passed(0.05)
+    await compute_for(0.05)
     assert engines.batches[3:] == [["f"]]
     await finish_all(engines, requests)
 
 
-async def test_an_idle_lane_beside_one_that_waits_takes_what_comes() -> None:
+async def test_an_idle_lane_computes_requests_while_another_waits_for_clients() -> None:
     engines = Engines()
     batcher = batcher_of(engines, lanes=3)
     requests = [submit(batcher, name) for name in "abcd"]
     await settle()
     await engines.finish(0)
     assert engines.batches[1:] == [["b"], ["c"], ["d"]]
-    await passed(0.5)
+    await compute_for(0.5)
     await engines.finish(1)
     await engines.finish(2)
     requests.append(submit(batcher, "e"))
     await settle()
-    assert len(engines.batches) == 4, "both lanes wait for the clients that they answered"
+    assert len(engines.batches) == 4, "both lanes wait for the clients that they served"
     requests.append(submit(batcher, "f"))
     await settle()
     assert sorted(engines.batches[4:]) == [["e"], ["f"]]
     await finish_all(engines, requests)
 
 
-async def test_nobody_waits_for_a_client_that_is_not_answered_yet() -> None:
+async def test_lanes_do_not_wait_for_clients_whose_requests_are_unfinished() -> None:
     engines = Engines()
     batcher = batcher_of(engines, lanes=2)
     requests = [submit(batcher, *"abcd")]
     await settle()
-    await passed(0.5)
+    await compute_for(0.5)
     await engines.finish(0)
     requests.append(submit(batcher, "e"))
     await settle()
@@ -294,7 +294,7 @@ async def test_closing_ends_a_lane_s_wait_for_clients() -> None:
     await drained
 
 
-async def test_cores_that_others_want_are_not_joined() -> None:
+async def test_batches_do_not_use_all_cores_while_other_processes_need_them() -> None:
     engines = Engines()
     batcher = batcher_of(engines, lanes=2, may_use_all_cores=lambda: False)
     request = submit(batcher, "a")
@@ -303,14 +303,14 @@ async def test_cores_that_others_want_are_not_joined() -> None:
     await finish_all(engines, [request])
 
 
-async def test_over_the_queue_limit_a_request_is_refused_and_told_when_to_come_back() -> None:
+async def test_a_request_beyond_the_queue_limit_is_rejected_with_a_time_to_retry() -> None:
     engines = Engines()
     batcher = batcher_of(engines, max_queue_tokens=30)
     accepted = [submit(batcher, name) for name in "abcd"]
     await settle()
-    with pytest.raises(QueueFull) as refusal:
+    with pytest.raises(QueueFull) as caught:
         await submit(batcher, "e")
-    assert refusal.value.retry_after_seconds == 1
+    assert caught.value.retry_after_seconds == 1
     await engines.finish(0)
     await engines.finish(1)
     await asyncio.gather(*accepted)
@@ -320,18 +320,18 @@ async def test_over_the_queue_limit_a_request_is_refused_and_told_when_to_come_b
     assert (await late)[0].prediction == {"echo": "e"}
 
 
-async def test_a_request_that_could_never_fit_says_so() -> None:
+async def test_a_request_larger_than_the_queue_limit_is_rejected_for_good() -> None:
     with pytest.raises(PayloadTooLarge, match="send fewer inputs"):
         await batcher_of(Engines(), max_queue_tokens=30).submit(
             texts(*"abcd"), [10] * 4, timeout_seconds=1
         )
 
 
-async def test_a_request_that_would_miss_its_deadline_is_refused_at_once() -> None:
+async def test_a_request_that_would_miss_its_deadline_is_rejected_at_once() -> None:
     engines = Engines()
     batcher = batcher_of(engines)
     measured = submit(batcher, "a")
-    await passed(0.02)  # the batch takes this long, so the rate is about 500 tokens a second
+    await compute_for(0.02)  # the batch takes this long, so the rate is about 500 tokens per second
     await engines.finish(0)
     await measured
     waiting = [submit(batcher, name) for name in "bcdefgh"]
@@ -343,11 +343,11 @@ async def test_a_request_that_would_miss_its_deadline_is_refused_at_once() -> No
     await engines.finish(1)
 
 
-async def test_a_batch_ends_before_it_is_late_for_its_first_request() -> None:
+async def test_a_batch_is_limited_so_that_its_first_request_meets_the_deadline() -> None:
     engines = Engines()
     batcher = batcher_of(engines)
     measured = submit(batcher, "a")
-    await passed(0.1)  # so the rate is about 100 tokens a second
+    await compute_for(0.1)  # so the rate is about 100 tokens per second
     await engines.finish(0)
     await measured
     busy = submit(batcher, "b")
@@ -377,7 +377,7 @@ async def test_a_request_past_its_deadline_is_not_computed() -> None:
     assert batcher.queued_tokens == 0
 
 
-async def test_a_batch_is_wanted_as_long_as_somebody_waits_for_it() -> None:
+async def test_a_batch_is_wanted_as_long_as_a_caller_waits_for_it() -> None:
     engines = Engines()
     batcher = batcher_of(engines)
     first, impatient, patient = (submit(batcher, name) for name in ("first", "a", "b"))
@@ -394,7 +394,7 @@ async def test_a_batch_is_wanted_as_long_as_somebody_waits_for_it() -> None:
     await engines.finish(1)
 
 
-async def test_what_a_client_no_longer_waits_for_is_dropped_and_its_room_given_back() -> None:
+async def test_cancelled_requests_leave_the_queue_and_free_their_tokens() -> None:
     engines = Engines()
     batcher = batcher_of(engines, max_queue_tokens=20)
     first = submit(batcher, "a")
@@ -403,30 +403,30 @@ async def test_what_a_client_no_longer_waits_for_is_dropped_and_its_room_given_b
     gone.cancel()
     await settle()
     assert batcher.queued_tokens == 0
-    next_one = submit(batcher, "b", tokens=20)
+    next_request = submit(batcher, "b", tokens=20)
     await settle()
     await engines.finish(0)
     await engines.finish(1)
     assert engines.batches == [["a"], ["b"]]
-    await asyncio.gather(first, next_one)
+    await asyncio.gather(first, next_request)
 
 
-async def test_an_error_of_the_engines_reaches_every_caller_of_the_batch_and_no_other() -> None:
+async def test_an_error_of_the_engines_reaches_all_callers_of_the_batch_only() -> None:
     engines = Engines()
     batcher = batcher_of(engines)
     engines.error = RuntimeError("no engine")
     failing = submit(batcher, "a")
     await settle()
-    next_one = submit(batcher, "b")
+    next_request = submit(batcher, "b")
     await engines.finish(0)
     engines.error = None
     await engines.finish(1)
     with pytest.raises(RuntimeError, match="no engine"):
         await failing
-    assert (await next_one)[0].prediction == {"echo": "b"}
+    assert (await next_request)[0].prediction == {"echo": "b"}
 
 
-async def test_what_still_waits_at_the_end_is_refused_and_not_computed() -> None:
+async def test_closing_rejects_waiting_requests_without_computing_them() -> None:
     engines = Engines()
     batcher = batcher_of(engines)
     computed, waiting = submit(batcher, "a"), submit(batcher, "b")
@@ -440,7 +440,7 @@ async def test_what_still_waits_at_the_end_is_refused_and_not_computed() -> None
     assert engines.batches == [["a"]]
 
 
-async def test_draining_answers_what_was_accepted_and_refuses_the_rest() -> None:
+async def test_draining_completes_accepted_requests_and_rejects_new_ones() -> None:
     engines = Engines()
     batcher = batcher_of(engines)
     accepted = [submit(batcher, name) for name in "abc"]
@@ -467,7 +467,7 @@ async def test_each_batch_is_reported_with_its_size() -> None:
     assert [(report.items, report.tokens) for report in reports] == [(2, 14)]
 
 
-async def test_while_no_engine_answers_requests_that_gave_up_take_no_room() -> None:
+async def test_cancelled_requests_do_not_accumulate_while_engines_are_stuck() -> None:
     engines = Engines()
     batcher = batcher_of(engines)
     stuck = submit(batcher, "stuck")

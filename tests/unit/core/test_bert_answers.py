@@ -37,20 +37,20 @@ def test_labels_turn_an_embedding_into_a_classification() -> None:
     assert classified.tokens == plain.tokens
 
 
-def test_the_manifests_labels_classify_when_the_request_has_none() -> None:
+def test_the_labels_of_the_manifest_are_the_default() -> None:
     model = load_bert(
         demo_model_folder(), name="topics", task="text-classification", labels=list(LABELS)
     )
-    own, given = model.run([Item("text", TEXT), Item("text", TEXT, labels=("warm", "cold"))])
-    assert own.prediction["label"] == "sports"
-    assert set(given.prediction["scores"]) == {"warm", "cold"}
+    default, explicit = model.run([Item("text", TEXT), Item("text", TEXT, labels=("warm", "cold"))])
+    assert default.prediction["label"] == "sports"
+    assert set(explicit.prediction["scores"]) == {"warm", "cold"}
     model = load_bert(demo_model_folder(), name="topics", task="text-classification")
     (without,) = model.run([Item("text", TEXT)])
     assert without.failure is not None
     assert "`labels` must be given" in without.failure.message
 
 
-def test_half_a_surrogate_pair_fails_its_item_alone() -> None:
+def test_only_an_item_with_half_a_surrogate_pair_fails() -> None:
     outcomes = demo_model("fp32").run(
         [Item("text", TEXT), Item("text", "a \ud800"), Item("text", TEXT, labels=("\udc00",))]
     )
@@ -59,27 +59,27 @@ def test_half_a_surrogate_pair_fails_its_item_alone() -> None:
     assert outcomes[0].vector().shape == (384,)
 
 
-def test_labels_that_are_kept_are_bounded_and_the_latest_stay() -> None:
-    kept = LabelVectorCache(max_labels=3)
+def test_the_label_cache_is_bounded_and_keeps_recently_used_labels() -> None:
+    cache = LabelVectorCache(max_labels=3)
     for label in "abc":
-        kept.put([label], [np.array([3, 4], dtype=np.float32)])
-    assert list(kept.get("abc")) == list("abc")
-    kept.get("a")
-    units = kept.put(["e"], [np.zeros(2, dtype=np.float32)])
+        cache.put([label], [np.array([3, 4], dtype=np.float32)])
+    assert list(cache.get("abc")) == list("abc")
+    cache.get("a")
+    units = cache.put(["e"], [np.zeros(2, dtype=np.float32)])
     assert units["e"].tolist() == [0, 0]
-    found = kept.get("abce")
-    assert list(found) == ["a", "c", "e"]
-    assert found["a"].tolist() == pytest.approx([0.6, 0.8])
+    vectors = cache.get("abce")
+    assert list(vectors) == ["a", "c", "e"]
+    assert vectors["a"].tolist() == pytest.approx([0.6, 0.8])
 
 
-def test_many_new_labels_at_once_are_all_answered() -> None:
+def test_more_labels_than_the_cache_holds_are_all_scored() -> None:
     items = [Item("text", "hello", labels=tuple(f"{i} {j}" for j in range(9))) for i in range(9)]
     outcomes = demo_model("fp32").run(items)
     assert all(list(o.prediction["scores"]) == list(i.labels) for o, i in zip(outcomes, items))  # noqa: B905
 
 
 @pytest.mark.parametrize("word", ["river ", "北京", "x,", "é", "a\u0301b "])
-def test_a_text_of_a_megabyte_is_cut_at_once_and_to_the_same_tokens(word: str) -> None:
+def test_a_text_of_a_megabyte_is_truncated_quickly_and_to_the_same_tokens(word: str) -> None:
     model = demo_model("fp32")
     text = word * (1_000_000 // len(word))
     started = time.perf_counter()
@@ -90,7 +90,7 @@ def test_a_text_of_a_megabyte_is_cut_at_once_and_to_the_same_tokens(word: str) -
     assert outcome.tokens == head.tokens
 
 
-def test_words_longer_than_the_head_of_a_text_do_not_hide_what_follows() -> None:
+def test_words_after_a_very_long_word_are_read() -> None:
     long_word = "x" * 5_000
     (outcome,) = demo_model("fp32").run([Item("text", f"{long_word} river {long_word} market")])
     assert outcome.tokens == 6

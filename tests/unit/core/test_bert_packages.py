@@ -58,7 +58,7 @@ def token_ids(model: BertModel) -> list[list[int]]:
     return [ids.tolist() for ids in model._tokenizer.encode(TEXTS)]
 
 
-def answers(model: BertModel) -> npt.NDArray[np.float32]:
+def embeddings(model: BertModel) -> npt.NDArray[np.float32]:
     return np.stack([outcome.vector() for outcome in model.run([Item("text", t) for t in TEXTS])])
 
 
@@ -69,7 +69,7 @@ def test_activations_and_mean_pooling(tmp_path: Path, activation: str) -> None:
     model = load_bert(write_bert_package(tmp_path, tensors, config))
     means = [plain_hidden(tensors, config, ids).mean(0) for ids in token_ids(model)]
     expected = functional.normalize(torch.stack(means), dim=1)
-    assert np.abs(answers(model) - expected.numpy()).max() < 1e-5
+    assert np.abs(embeddings(model) - expected.numpy()).max() < 1e-5
 
 
 @pytest.mark.parametrize(
@@ -83,26 +83,26 @@ def test_cls_pooling_without_normalisation(tmp_path: Path, pooling: dict[str, An
     )
     model = load_bert(folder)
     expected = torch.stack([plain_hidden(tensors, CONFIG, ids)[0] for ids in token_ids(model)])
-    assert np.abs(answers(model) - expected.numpy()).max() < 1e-4
+    assert np.abs(embeddings(model) - expected.numpy()).max() < 1e-4
 
 
-def test_prefixes_old_names_and_half_precision_are_understood(tmp_path: Path) -> None:
+def test_prefixes_old_names_and_half_precision_are_supported(tmp_path: Path) -> None:
     tensors = make_tensors()
-    expected = answers(load_bert(write_bert_package(tmp_path / "plain", tensors)))
+    expected = embeddings(load_bert(write_bert_package(tmp_path / "plain", tensors)))
     renamed = {
         "bert." + name.replace("Norm.weight", "Norm.gamma").replace("Norm.bias", "Norm.beta"): value
         for name, value in tensors.items()
     }
     renamed["bert.pooler.dense.weight"] = torch.zeros(32, 32)
     renamed["cls.predictions.bias"] = torch.zeros(56)
-    given = answers(load_bert(write_bert_package(tmp_path / "renamed", renamed)))
-    assert np.array_equal(given, expected)
+    actual = embeddings(load_bert(write_bert_package(tmp_path / "renamed", renamed)))
+    assert np.array_equal(actual, expected)
     halves = {name: value.half() for name, value in tensors.items()}
-    given = answers(load_bert(write_bert_package(tmp_path / "halves", halves)))
-    assert np.abs(given - expected).max() < 0.01
+    actual = embeddings(load_bert(write_bert_package(tmp_path / "halves", halves)))
+    assert np.abs(actual - expected).max() < 0.01
 
 
-def test_texts_are_cut_at_the_manifests_limit_and_at_the_models(tmp_path: Path) -> None:
+def test_texts_are_truncated_at_the_limits_of_manifest_and_model(tmp_path: Path) -> None:
     folder = write_bert_package(tmp_path, make_tensors())
     long = Item("text", "word " * 100)
     model = load_bert(folder)
@@ -115,7 +115,7 @@ def test_texts_are_cut_at_the_manifests_limit_and_at_the_models(tmp_path: Path) 
     assert load_bert(folder).run([long])[0].tokens == 12
 
 
-def test_a_classifier_gives_the_probabilities_of_its_classes(tmp_path: Path) -> None:
+def test_a_classifier_returns_the_probabilities_of_its_classes(tmp_path: Path) -> None:
     tensors = make_tensors(classes=3)
     config = {**CONFIG, "id2label": {"0": "bad", "1": "fair", "2": "good"}}
     folder = write_bert_package(tmp_path, tensors, config)
@@ -132,12 +132,12 @@ def test_a_classifier_gives_the_probabilities_of_its_classes(tmp_path: Path) -> 
         assert outcome.tokens == len(ids)
     named = load_bert(folder, task="text-classification", labels=["x", "y", "z"])
     assert set(named.run([Item("text", "a")])[0].prediction["scores"]) == {"x", "y", "z"}
-    (refused,) = model.run([Item("text", "a", labels=("one", "two"))])
-    assert refused.failure is not None
-    assert refused.failure.code == "InvalidInput"
+    (rejected,) = model.run([Item("text", "a", labels=("one", "two"))])
+    assert rejected.failure is not None
+    assert rejected.failure.code == "InvalidInput"
 
 
-def test_a_classifier_of_several_labels_gives_each_a_probability_of_its_own(tmp_path: Path) -> None:
+def test_a_multi_label_classifier_returns_independent_probabilities(tmp_path: Path) -> None:
     config = {**CONFIG, "problem_type": "multi_label_classification"}
     folder = write_bert_package(tmp_path, make_tensors(classes=2), config)
     model = load_bert(folder, task="text-classification", labels=["x", "y"])
@@ -157,12 +157,14 @@ def test_a_classifier_needs_a_label_for_each_class(tmp_path: Path) -> None:
     "name",
     ["encoder.layer.1.attention.self.key.weight", "embeddings.LayerNorm.bias"],
 )
-def test_missing_and_misshapen_tensors_are_named(tmp_path: Path, name: str) -> None:
+def test_missing_tensors_and_wrong_shapes_are_reported_with_the_name(
+    tmp_path: Path, name: str
+) -> None:
     tensors = make_tensors()
-    whole = tensors.pop(name)
+    tensor = tensors.pop(name)
     with pytest.raises(ModelInvalid, match=f"no tensor {name}"):
         load_bert(write_bert_package(tmp_path / "missing", tensors))
-    tensors[name] = whole[:-1].clone()
+    tensors[name] = tensor[:-1].clone()
     with pytest.raises(ModelInvalid, match=rf"{name} must have the shape \[32"):
         load_bert(write_bert_package(tmp_path / "misshapen", tensors))
 
@@ -180,7 +182,7 @@ def test_missing_and_misshapen_tensors_are_named(tmp_path: Path, name: str) -> N
         ({"max_position_embeddings": 2}, "at least 3"),
     ],
 )
-def test_encoders_that_would_be_computed_wrongly_are_refused(
+def test_unsupported_encoders_are_rejected(
     tmp_path: Path, change: dict[str, Any], match: str
 ) -> None:
     tensors = make_tensors()
@@ -189,7 +191,7 @@ def test_encoders_that_would_be_computed_wrongly_are_refused(
         load_bert(folder)
 
 
-def test_modules_and_poolings_that_are_not_computed_are_refused(tmp_path: Path) -> None:
+def test_unsupported_modules_and_poolings_are_rejected(tmp_path: Path) -> None:
     tensors = make_tensors()
     dense = ("Transformer", "Pooling", "Dense")
     with pytest.raises(ModelInvalid, match="Dense"):
@@ -200,7 +202,7 @@ def test_modules_and_poolings_that_are_not_computed_are_refused(tmp_path: Path) 
 
 
 @pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "model.safetensors"])
-def test_broken_files_are_named(tmp_path: Path, name: str) -> None:
+def test_broken_files_are_reported_with_their_name(tmp_path: Path, name: str) -> None:
     folder = write_bert_package(tmp_path, make_tensors())
     (folder / name).write_bytes(b"\xff\x00 not what it should be")
     with pytest.raises(ModelInvalid, match=name):
@@ -210,6 +212,6 @@ def test_broken_files_are_named(tmp_path: Path, name: str) -> None:
         load_bert(folder)
 
 
-def test_a_precision_that_cannot_be_had_is_refused(tmp_path: Path) -> None:
+def test_an_unavailable_precision_is_rejected(tmp_path: Path) -> None:
     with pytest.raises(ModelLoadFailed, match="auto, fp32 or bf16"):
         load_bert(write_bert_package(tmp_path, make_tensors()), precision="int8")

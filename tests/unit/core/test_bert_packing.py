@@ -20,7 +20,7 @@ lengths = st.lists(st.integers(1, 1200), max_size=80)
 
 
 @given(lengths)
-def test_each_text_is_in_one_row_and_rows_are_long_enough(lengths: list[int]) -> None:
+def test_each_text_is_in_one_row_and_fits_it(lengths: list[int]) -> None:
     pieces = pack(lengths)
     members = [index for piece in pieces for row in piece.rows for index in row]
     assert sorted(members) == list(range(len(lengths)))
@@ -30,14 +30,14 @@ def test_each_text_is_in_one_row_and_rows_are_long_enough(lengths: list[int]) ->
 
 
 @given(lengths)
-def test_a_piece_is_small_or_a_single_row(lengths: list[int]) -> None:
+def test_a_piece_has_a_maximum_size_or_a_single_row(lengths: list[int]) -> None:
     for piece in pack(lengths):
         assert piece.length % SINGLE_ROW_STEP == 0
         assert piece.tokens <= MAX_PIECE_TOKENS or len(piece.rows) == 1
 
 
 @given(st.lists(st.integers(1, 40_000), max_size=40))
-def test_end_to_end_means_one_row_without_padding(lengths: list[int]) -> None:
+def test_unpadded_pieces_have_one_row_without_padding(lengths: list[int]) -> None:
     pieces = pack_unpadded(lengths)
     assert [index for piece in pieces for index in piece.texts] == list(range(len(lengths)))
     for piece in pieces:
@@ -46,7 +46,7 @@ def test_end_to_end_means_one_row_without_padding(lengths: list[int]) -> None:
         assert piece.tokens <= MAX_UNPADDED_TOKENS or len(piece.texts) == 1
 
 
-def test_little_is_padding_when_many_texts_wait() -> None:
+def test_many_texts_are_packed_with_little_padding() -> None:
     rng = random.Random(3)
     lengths = [min(256, max(3, round(rng.lognormvariate(3.13, 0.67)))) for _ in range(640)]
     for window in (32, 64, 640):

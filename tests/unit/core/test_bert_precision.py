@@ -49,11 +49,13 @@ def choose(
     return precision.choose_precision("auto", device, candidates.__getitem__, TOKENS)
 
 
-def test_auto_takes_bf16_when_it_is_close_and_faster(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_chooses_bf16_if_it_is_accurate_and_faster(monkeypatch: pytest.MonkeyPatch) -> None:
     choice = choose(monkeypatch, [1, 0.01], 0.5)
     assert choice.precision == "bf16"
     phrase, _, figures = choice.reason.partition(":")
-    assert phrase == "bf16 passed on the check texts", "a label of a metric: it must not vary"
+    assert phrase == "bf16 passed on the check texts", (
+        "the phrase is a label of a metric, so it must not contain figures"
+    )
     assert "2.0 times" in figures
     assert "0.99995" in figures
 
@@ -66,7 +68,7 @@ def test_auto_takes_bf16_when_it_is_close_and_faster(monkeypatch: pytest.MonkeyP
         ([1, 0], 1.1, "no faster"),
     ],
 )
-def test_auto_stays_with_fp32_otherwise_and_says_why(
+def test_auto_chooses_fp32_otherwise_with_a_reason(
     monkeypatch: pytest.MonkeyPatch, vector: Sequence[float], seconds: float, reason: str
 ) -> None:
     choice = choose(monkeypatch, vector, seconds)
@@ -80,7 +82,7 @@ def test_on_a_gpu_speed_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None
     assert choose(monkeypatch, [1, 0.1], 0.5, device=torch.device("cuda")).precision == "fp32"
 
 
-def test_without_bf16_instructions_auto_is_fp32_and_bf16_is_refused(
+def test_without_bf16_instructions_auto_chooses_fp32_and_bf16_is_rejected(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
@@ -115,7 +117,9 @@ def test_onednn_and_plain_products_agree(dtype: torch.dtype) -> None:
             assert torch.allclose(*activated, atol=tolerance, rtol=tolerance)
 
 
-def test_the_plain_form_is_used_where_onednn_does_not_work(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plain_products_are_used_where_onednn_does_not_work(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def broken(self: object, affine: Affine, dtype: torch.dtype, activation: str) -> None:
         raise NotImplementedError("no such operator")
 

@@ -32,7 +32,7 @@ def test_bf16_is_close() -> None:
     assert cosines_to_reference(demo_model("bf16")).min() >= 0.9995
 
 
-def test_auto_is_close_and_says_what_it_chose() -> None:
+def test_auto_is_close_and_reports_its_choice() -> None:
     model = demo_model("auto")
     info = model.describe()
     assert info.precision in ("fp32", "bf16")
@@ -40,12 +40,12 @@ def test_auto_is_close_and_says_what_it_chose() -> None:
     assert cosines_to_reference(model).min() >= (0.999999 if info.precision == "fp32" else 0.9995)
 
 
-def test_the_reference_covers_what_texts_can_be() -> None:
+def test_the_reference_covers_all_kinds_of_texts() -> None:
     texts, _ = reference()
     tokens = [
         outcome.tokens for outcome in demo_model("fp32").run([Item("text", t) for t in texts])
     ]
     assert len(texts) >= 40
     assert min(tokens) == 3
-    assert tokens.count(256) >= 3  # cut at the model's limit
+    assert tokens.count(256) >= 3  # truncated at the limit of the model
     assert demo_model("fp32").describe().max_input_tokens == 256

@@ -10,37 +10,37 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 from slipway_core.observability import (
     collectors,
-    metrics,  # noqa: F401 - it leaves out times of creation
+    metrics,  # noqa: F401 - it disables creation timestamps
 )
 
 BUCKETS = (0.5, 1, 2.5)
 
 
-def test_counters_and_histograms_are_exposed_like_the_client_library_s() -> None:
-    ours, theirs = CollectorRegistry(), CollectorRegistry()
+def test_counters_and_histograms_are_exposed_like_those_of_the_client_library() -> None:
+    own, reference = CollectorRegistry(), CollectorRegistry()
     counters: tuple[Any, ...] = (
-        collectors.Counter("requests", "Help.", ["a", "b"], registry=ours),
-        prometheus_client.Counter("requests", "Help.", ["a", "b"], registry=theirs),
+        collectors.Counter("requests", "Help.", ["a", "b"], registry=own),
+        prometheus_client.Counter("requests", "Help.", ["a", "b"], registry=reference),
     )
     histograms: tuple[Any, ...] = (
-        collectors.Histogram("took", "Help.", ["a"], buckets=BUCKETS, registry=ours),
-        prometheus_client.Histogram("took", "Help.", ["a"], buckets=BUCKETS, registry=theirs),
+        collectors.Histogram("took", "Help.", ["a"], buckets=BUCKETS, registry=own),
+        prometheus_client.Histogram("took", "Help.", ["a"], buckets=BUCKETS, registry=reference),
     )
     alone: tuple[Any, ...] = (
-        collectors.Histogram("alone", "Help.", buckets=BUCKETS, registry=ours).labels(),
-        prometheus_client.Histogram("alone", "Help.", buckets=BUCKETS, registry=theirs),
+        collectors.Histogram("alone", "Help.", buckets=BUCKETS, registry=own).labels(),
+        prometheus_client.Histogram("alone", "Help.", buckets=BUCKETS, registry=reference),
     )
-    assert generate_latest(ours) == generate_latest(theirs), "before the first observation"
+    assert generate_latest(own) == generate_latest(reference), "before the first observation"
     for counter, histogram, single in zip(counters, histograms, alone, strict=True):
         for status in ("ok", 'quoted "\n', "ok"):
             counter.labels("text", status).inc()
         for amount in (0.1, 0.5, 0.50001, 1, 2.5, 99):
             histogram.labels("text").observe(amount)
             single.observe(amount)
-    assert generate_latest(ours) == generate_latest(theirs)
+    assert generate_latest(own) == generate_latest(reference)
 
 
-def test_labels_that_are_not_the_metric_s_are_refused() -> None:
+def test_unknown_labels_are_rejected() -> None:
     counter = collectors.Counter("x", "Help.", ["a"], registry=CollectorRegistry())
     with pytest.raises(ValueError, match="has the labels"):
         counter.labels("one", "two")

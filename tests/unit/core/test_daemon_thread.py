@@ -30,11 +30,11 @@ print("ended")
 """
 
 
-async def test_it_gives_the_result() -> None:
+async def test_the_result_of_the_work_is_returned() -> None:
     assert await run_in_daemon_thread(lambda: 42) == 42
 
 
-async def test_it_raises_what_the_work_raises() -> None:
+async def test_an_exception_of_the_work_is_raised() -> None:
     def work() -> None:
         raise OSError("no such disk")
 
@@ -42,7 +42,7 @@ async def test_it_raises_what_the_work_raises() -> None:
         await run_in_daemon_thread(work)
 
 
-def test_a_process_ends_although_the_work_does_not() -> None:
+def test_a_process_exits_before_the_work_ends() -> None:
     ended = subprocess.run(
         [sys.executable, "-c", ENDS_WHILE_WORKING],
         capture_output=True,

@@ -41,10 +41,14 @@ def check_iris(model: Model) -> None:
         field="inputs",
     )
     predictions = [outcome.prediction for outcome in model.run(rows)]
-    assert [one["label"] for one in predictions] == ["setosa", "versicolor", "virginica"]
-    for one in predictions:
-        assert one["score"] > 0.8
-        assert sum(one["species"]) == pytest.approx(1, abs=1e-5)
+    assert [prediction["label"] for prediction in predictions] == [
+        "setosa",
+        "versicolor",
+        "virginica",
+    ]
+    for prediction in predictions:
+        assert prediction["score"] > 0.8
+        assert sum(prediction["species"]) == pytest.approx(1, abs=1e-5)
 
 
 def check_sentiment(model: Model) -> None:
@@ -58,12 +62,15 @@ def test_iris_mlp() -> None:
     check_iris(load(EXAMPLES / "iris-mlp"))
 
 
-def test_iris_mlp_knows_its_own_flowers() -> None:
+def test_iris_mlp_classifies_its_own_data() -> None:
     model = load(EXAMPLES / "iris-mlp")
     _, *lines = (EXAMPLES / "iris-mlp" / "iris.csv").read_text().splitlines()
     flowers = [line.split(",") for line in lines]
-    answers = predict(model, "tabular", *([float(n) for n in flower[:4]] for flower in flowers))
-    right = sum(one["label"] == flower[4] for one, flower in zip(answers, flowers, strict=True))
+    predictions = predict(model, "tabular", *([float(n) for n in flower[:4]] for flower in flowers))
+    right = sum(
+        prediction["label"] == flower[4]
+        for prediction, flower in zip(predictions, flowers, strict=True)
+    )
     assert right >= 145
 
 
@@ -101,7 +108,7 @@ def test_the_script_builds_the_package(tmp_path: Path, name: str, check: Any) ->
     check(load(built))
 
 
-def test_examples_are_small_and_say_how_they_are_served() -> None:
+def test_examples_are_small_and_describe_how_to_serve_them() -> None:
     folders = [folder for folder in EXAMPLES.iterdir() if folder.is_dir()]
     assert {folder.name for folder in folders} >= {"iris-mlp", "tiny-sentiment", "word-count"}
     for folder in folders:

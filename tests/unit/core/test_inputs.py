@@ -32,7 +32,7 @@ TWO_INPUTS = Manifest(
         TensorSpec(name="seen", shape=[-1, -1, 3]),
     ],
 )
-PICTURE = Manifest(
+IMAGE = Manifest(
     name="i",
     task="tensor",
     runtime="torchscript",
@@ -48,13 +48,13 @@ def field_of(error: pytest.ExceptionInfo[InvalidInput]) -> str:
 # Texts
 
 
-def test_a_text_is_taken_as_it_is() -> None:
+def test_a_text_is_not_changed() -> None:
     item = parse_input(EMBEDDER, "text", " Hello, 世界! ", field="input_text", labels=["a", "b"])
     assert (item.value, item.labels) == (" Hello, 世界! ", ("a", "b"))
 
 
 @pytest.mark.parametrize(
-    ("raw", "says"),
+    ("raw", "message"),
     [
         (None, "must be a text, not null"),
         (True, "must be a text, not a boolean"),
@@ -68,8 +68,8 @@ def test_a_text_is_taken_as_it_is() -> None:
         ("a\ud800b", "surrogate"),
     ],
 )
-def test_what_is_no_text_is_refused(raw: Any, says: str) -> None:
-    with pytest.raises(InvalidInput, match=says) as error:
+def test_invalid_texts_are_rejected(raw: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as error:
         parse_input(EMBEDDER, "text", raw, field="inputs.3.input_text")
     assert field_of(error) == "inputs.3.input_text"
 
@@ -84,13 +84,13 @@ def test_what_is_no_text_is_refused(raw: Any, says: str) -> None:
         ("ab", "labels"),
     ],
 )
-def test_labels_are_checked(labels: Any, field: str) -> None:
+def test_invalid_labels_are_rejected(labels: Any, field: str) -> None:
     with pytest.raises(InvalidInput) as error:
         parse_input(EMBEDDER, "text", "x", field="input_text", labels=labels)
     assert field_of(error) == field
 
 
-def test_only_an_embedding_model_takes_labels() -> None:
+def test_only_embedding_models_accept_labels() -> None:
     fixed = Manifest(name="c", task="text-classification", runtime="torchscript", labels=["a", "b"])
     for manifest in (fixed, OPEN):
         with pytest.raises(InvalidInput, match="`labels` are not taken by this model"):
@@ -109,30 +109,30 @@ def test_only_an_embedding_model_takes_labels() -> None:
         (json.loads('{"a":' * 50 + "1" + "}" * 50), "parameters"),
     ],
 )
-def test_parameters_that_cannot_be_stored_are_refused(parameters: Any, field: str) -> None:
+def test_parameters_that_cannot_be_stored_are_rejected(parameters: Any, field: str) -> None:
     with pytest.raises(InvalidInput) as error:
         parse_input(EMBEDDER, "text", "x", field="input_text", parameters=parameters)
     assert field_of(error) == field
 
 
-def test_an_unserved_modality_says_what_is_served() -> None:
+def test_an_unknown_modality_is_rejected_with_the_served_ones() -> None:
     with pytest.raises(UnknownModality, match="serves text, not 'image'"):
         parse_input(EMBEDDER, "image", b"x", field="input")
     with pytest.raises(UnknownModality, match="serves text, not 'tabular'"):
         parse_rows(EMBEDDER, [[1]], field="inputs")
 
 
-# Pictures
+# Images
 
 
-def test_a_picture_comes_as_bytes_or_base64() -> None:
+def test_an_image_is_accepted_as_bytes_or_base64() -> None:
     encoded = base64.b64encode(b"\x89PNG").decode()
     for raw in (b"\x89PNG", encoded, f"data:image/png;base64,{encoded}"):
-        assert parse_input(PICTURE, "image", raw, field="input_image").value == b"\x89PNG"
+        assert parse_input(IMAGE, "image", raw, field="input_image").value == b"\x89PNG"
 
 
 @pytest.mark.parametrize(
-    ("raw", "says"),
+    ("raw", "message"),
     [
         ("", "must not be empty"),
         (b"", "must not be empty"),
@@ -144,9 +144,9 @@ def test_a_picture_comes_as_bytes_or_base64() -> None:
         ("A" * (MAX_IMAGE_BYTES * 2), "at most"),
     ],
 )
-def test_what_is_no_picture_is_refused(raw: Any, says: str) -> None:
-    with pytest.raises(InvalidInput, match=says) as error:
-        parse_input(PICTURE, "image", raw, field="input_image")
+def test_invalid_images_are_rejected(raw: Any, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as error:
+        parse_input(IMAGE, "image", raw, field="input_image")
     assert field_of(error) == "input_image"
 
 
@@ -159,16 +159,16 @@ def test_what_is_no_picture_is_refused(raw: Any, says: str) -> None:
         (EMBEDDER, "text", "hello"),
         (PEOPLE, "tabular", [1, 2]),
         (TWO_INPUTS, "tabular", {"user": [1, 2], "seen": [[1, 2, 3]]}),
-        (PICTURE, "image", b"\xff\xd8\xff"),
+        (IMAGE, "image", b"\xff\xd8\xff"),
     ],
 )
-def test_what_is_stored_comes_back(manifest: Manifest, modality: str, raw: Any) -> None:
+def test_a_stored_input_is_restored(manifest: Manifest, modality: str, raw: Any) -> None:
     item = parse_input(manifest, modality, raw, field="input", parameters={"a": 1})
     stored = json.loads(json.dumps(to_stored(item)))
     assert from_stored(modality, stored, item.labels, item.parameters) == item
 
 
-def test_the_estimate_grows_with_the_text_up_to_what_the_model_reads() -> None:
+def test_the_estimated_cost_grows_up_to_the_limit_of_the_model() -> None:
     def cost(text: str, *labels: str) -> int:
         item = parse_input(EMBEDDER, "text", text, field="input", labels=labels)
         return estimate_tokens(EMBEDDER, item)

@@ -46,7 +46,7 @@ def test_each_input_gets_its_own_outcome(values: list[int]) -> None:
     assert [o.failure.code if o.failure else o.prediction["output"] for o in outcomes] == expected
 
 
-def test_one_bad_input_among_many_costs_few_calls() -> None:
+def test_one_failing_input_among_many_needs_few_calls() -> None:
     model = Squares()
     values = [*range(1, 512), -1, *range(512, 1024)]
     outcomes = run_isolated(model, items(values))
@@ -63,20 +63,20 @@ class Returns(Model):
 
 
 @pytest.mark.parametrize(
-    ("output", "carried"),
+    ("output", "encoded"),
     [
         ({"n": np.float32(0.5), "v": np.array([1, 2])}, {"n": 0.5, "v": [1, 2]}),
         ({"bad": float("nan"), "far": np.float64("inf")}, {"bad": None, "far": None}),
         ({"pair": (1, 2)}, {"pair": [1, 2]}),
     ],
 )
-def test_predictions_are_carried_as_plain_json(output: Any, carried: Any) -> None:
+def test_predictions_are_converted_to_plain_json(output: Any, encoded: Any) -> None:
     (outcome,) = run_isolated(Returns(output), items([1]))
     assert outcome.failure is None
-    assert outcome.prediction == carried
+    assert outcome.prediction == encoded
 
 
-def test_a_prediction_that_is_no_json_fails_its_own_input() -> None:
+def test_only_the_input_of_a_prediction_that_is_not_json_fails() -> None:
     (outcome,) = run_isolated(Returns({"what": object()}), items([1]))
     assert outcome.failure is not None
     assert outcome.failure.code == "PredictionFailed"
@@ -88,7 +88,7 @@ class Forgets(Model):
         return []
 
 
-def test_a_model_that_gives_too_few_outputs_is_said_so() -> None:
+def test_too_few_outputs_are_reported() -> None:
     outcomes = run_isolated(Forgets(), items([1, 2]))
     assert [outcome.failure.code for outcome in outcomes if outcome.failure] == [
         "PredictionFailed"

@@ -27,7 +27,7 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 
 @pytest.fixture(autouse=True)
 def _configured() -> Iterator[None]:
-    flush_request_lines()  # those of applications that other tests ran in this process
+    flush_request_lines()  # lines of applications that earlier tests ran in this process
     configure_logging("info")
     yield
     structlog.contextvars.clear_contextvars()
@@ -52,8 +52,8 @@ def test_a_line_has_the_request_and_the_trace(capsys: pytest.CaptureFixture[str]
     }
 
 
-def test_libraries_lines_look_the_same(capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logging("info")  # takes the captured standard error
+def test_lines_of_libraries_have_the_same_form(capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logging("info")  # uses the captured standard error
     bind_request(request_fields("r-2"))
     logging.getLogger("uvicorn.error").info("Started %d", 3)
     logging.getLogger("some.library").debug("not wanted")
@@ -62,7 +62,7 @@ def test_libraries_lines_look_the_same(capsys: pytest.CaptureFixture[str]) -> No
     assert line["request_id"] == "r-2"
 
 
-def test_an_exception_stays_on_its_line(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_exception_is_part_of_its_line(capsys: pytest.CaptureFixture[str]) -> None:
     try:
         raise ValueError("wrong")
     except ValueError:
@@ -89,11 +89,11 @@ def test_no_value_makes_logging_fail(capsys: pytest.CaptureFixture[str]) -> None
 @pytest.mark.parametrize(
     "header", [None, "", "garbage", f"00-{'0' * 32}-00f067aa0ba902b7-01", f"00-{TRACE}"]
 )
-def test_what_is_no_traceparent_gives_no_trace(header: str | None) -> None:
+def test_an_invalid_traceparent_is_ignored(header: str | None) -> None:
     assert read_trace_id(header) is None
 
 
-def test_a_log_that_nobody_reads_stops_nobody() -> None:
+def test_a_closed_log_does_not_stop_the_process() -> None:
     code = (
         "import structlog; from slipway_core.observability.logging import configure_logging\n"
         "configure_logging('info')\n"
@@ -109,7 +109,9 @@ def test_a_log_that_nobody_reads_stops_nobody() -> None:
     assert done.stdout == b"drained\n"
 
 
-async def test_request_lines_come_together_and_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_request_lines_are_written_together_and_complete(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     written: list[str] = []
     begun = asyncio.Event()
 
@@ -126,7 +128,9 @@ async def test_request_lines_come_together_and_whole(monkeypatch: pytest.MonkeyP
     lines = "".join(written).splitlines()
     assert [json.loads(line)["request_id"] for line in lines] == [f"r-{n}" for n in range(100)]
     assert len(written) < 20
-    assert max(len(text.encode()) for text in written) <= 4096, "what a pipe takes in one piece"
+    assert max(len(text.encode()) for text in written) <= 4096, (
+        "longer writes to a pipe are not atomic"
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,7 +140,7 @@ async def test_request_lines_come_together_and_whole(monkeypatch: pytest.MonkeyP
         ("flush_request_lines()", ["request"]),
     ],
 )
-def test_a_request_line_comes_before_what_follows_it_and_before_the_end(
+def test_a_request_line_is_written_before_later_lines_and_before_the_exit(
     then: str, expected: list[str]
 ) -> None:
     code = (

@@ -19,7 +19,7 @@ TENSOR: dict[str, Any] = {
     "inputs": [{"name": "x", "shape": [-1, 2], "columns": ["age", "height"]}],
     "outputs": [{"name": "y", "shape": [-1, 1]}],
 }
-PICTURE: dict[str, Any] = {
+IMAGE: dict[str, Any] = {
     "name": "mine",
     "task": "tensor",
     "runtime": "torchscript",
@@ -61,7 +61,7 @@ def edited(manifest: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("manifest", "modality"),
-    [(TENSOR, "tabular"), (PICTURE, "image"), (TEXT, "text"), (PYTHON, "text")],
+    [(TENSOR, "tabular"), (IMAGE, "image"), (TEXT, "text"), (PYTHON, "text")],
 )
 def test_each_kind_of_model_has_its_modality(
     folder: Path, manifest: dict[str, Any], modality: str
@@ -81,12 +81,12 @@ def test_a_python_model_may_serve_several_modalities(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("manifest", "path", "value", "says"),
+    ("manifest", "path", "value", "message"),
     [
         (TENSOR, "names", "x", "`names` is not a key; the keys are name, version, task"),
         (TENSOR, "inputs.0.shapes", [1], "`inputs.0.shapes` is not a key; the keys are name, dat"),
         (
-            PICTURE,
+            IMAGE,
             "inputs.0.image.men",
             [1],
             "`inputs.0.image.men` is not a key; the keys are mean",
@@ -121,10 +121,10 @@ def test_a_python_model_may_serve_several_modalities(folder: Path) -> None:
         ),
         (TENSOR, "files.weights", "../model.pt", "`files.weights` must be a path inside"),
         (TENSOR, "files.weights", "/model.pt", "`files.weights` must be a path inside"),
-        (PICTURE, "inputs.0.shape", [-1, 2, 8, 8], "must be \\[-1, 1 or 3, height, width\\]"),
-        (PICTURE, "inputs.0.datatype", "INT64", "of a picture must be"),
-        (PICTURE, "inputs.0.image.std", [1, 0, 1], "must be greater than 0"),
-        (PICTURE, "inputs.0.image.mean", [0.5], "must have 3 numbers"),
+        (IMAGE, "inputs.0.shape", [-1, 2, 8, 8], "must be \\[-1, 1 or 3, height, width\\]"),
+        (IMAGE, "inputs.0.datatype", "INT64", "of a picture must be"),
+        (IMAGE, "inputs.0.image.std", [1, 0, 1], "must be greater than 0"),
+        (IMAGE, "inputs.0.image.mean", [0.5], "must have 3 numbers"),
         (TEXT, "labels", ["one"], "`labels` must name at least two classes"),
         (TEXT, "inputs", [{"name": "ids"}], "`inputs.0.name` must be one of input_ids"),
         (TEXT, "files.tokenizer", "none.json", "`files.tokenizer` names none.json"),
@@ -132,16 +132,16 @@ def test_a_python_model_may_serve_several_modalities(folder: Path) -> None:
         (PYTHON, "runtime", "bert", "`task` is python, which the runtime bert does not support"),
     ],
 )
-def test_a_mistake_is_named_with_its_key(
-    folder: Path, manifest: dict[str, Any], path: str, value: Any, says: str
+def test_an_error_is_reported_with_its_key(
+    folder: Path, manifest: dict[str, Any], path: str, value: Any, message: str
 ) -> None:
     write(folder, edited(manifest, path, value))
-    with pytest.raises(ModelInvalid, match=says):
+    with pytest.raises(ModelInvalid, match=message):
         read_manifest(folder)
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         ("", "must be a mapping"),
         ("- a\n- b\n", "must be a mapping"),
@@ -155,13 +155,13 @@ def test_a_mistake_is_named_with_its_key(
         ("a: !!python/object/apply:os.system ['true']\n", "is not YAML"),
     ],
 )
-def test_text_that_is_no_manifest_is_explained(folder: Path, text: str, says: str) -> None:
+def test_text_that_is_not_a_manifest_is_reported(folder: Path, text: str, message: str) -> None:
     write(folder, text)
-    with pytest.raises(ModelInvalid, match=says):
+    with pytest.raises(ModelInvalid, match=message):
         read_manifest(folder)
 
 
-def test_a_huge_manifest_is_not_read(folder: Path) -> None:
+def test_a_manifest_that_is_too_large_is_not_read(folder: Path) -> None:
     write(folder, "#" * (2 * 1024 * 1024))
     with pytest.raises(ModelInvalid, match="is larger than"):
         read_manifest(folder)

@@ -64,7 +64,7 @@ def files_below(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("make", [tar_of, zip_of])
-def test_files_come_out_as_they_went_in(tmp_path: Path, make: Callable[..., Path]) -> None:
+def test_files_are_unpacked_unchanged(tmp_path: Path, make: Callable[..., Path]) -> None:
     content = {"slipway.yaml": b"name: a", "deep/er/weights": os.urandom(50_000), "empty": b""}
     archive = make(tmp_path / "archive", *content.items())
 
@@ -77,7 +77,7 @@ def test_files_come_out_as_they_went_in(tmp_path: Path, make: Callable[..., Path
 
 @pytest.mark.parametrize("name", ESCAPES)
 @pytest.mark.parametrize("make", [tar_of, zip_of])
-def test_a_name_that_may_lead_outside_is_refused(
+def test_a_path_that_may_lead_outside_is_rejected(
     tmp_path: Path, make: Callable[..., Path], name: str
 ) -> None:
     archive = make(tmp_path / "archive", (name, b"evil"))
@@ -91,7 +91,7 @@ def test_a_name_that_may_lead_outside_is_refused(
 @pytest.mark.parametrize(
     "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.CHRTYPE, tarfile.BLKTYPE, tarfile.FIFOTYPE]
 )
-def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> None:
+def test_links_and_devices_in_a_tar_are_rejected(tmp_path: Path, kind: bytes) -> None:
     member = tarfile.TarInfo("innocent")
     member.type = kind
     member.linkname = "/etc/passwd"
@@ -99,7 +99,7 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes) -> 
         unpack(tar_of(tmp_path / "a", member), tmp_path / "out", LIMITS)
 
 
-def test_links_in_a_zip_are_refused(tmp_path: Path) -> None:
+def test_links_in_a_zip_are_rejected(tmp_path: Path) -> None:
     link = zipfile.ZipInfo("innocent")
     link.external_attr = (stat.S_IFLNK | 0o777) << 16
     with zipfile.ZipFile(tmp_path / "a", "w") as bundle:
@@ -127,7 +127,9 @@ def test_a_member_cannot_replace_another(
 
 
 @pytest.mark.parametrize("make", [tar_of, zip_of])
-def test_size_and_count_are_bounded(tmp_path: Path, make: Callable[..., Path]) -> None:
+def test_the_size_and_number_of_files_are_limited(
+    tmp_path: Path, make: Callable[..., Path]
+) -> None:
     bomb = make(tmp_path / "bomb", ("a", bytes(60_000)), ("b", bytes(60_000)))
     assert bomb.stat().st_size < 2_000
     with pytest.raises(ModelInvalid, match="larger, unpacked"):
@@ -138,7 +140,7 @@ def test_size_and_count_are_bounded(tmp_path: Path, make: Callable[..., Path]) -
         unpack(swarm, tmp_path / "out2", LIMITS)
 
 
-def test_a_tar_header_that_asks_for_gigabytes_is_refused(tmp_path: Path) -> None:
+def test_a_tar_header_of_gigabytes_is_rejected(tmp_path: Path) -> None:
     header = tarfile.TarInfo("pax")
     header.type = tarfile.XHDTYPE
     header.size = 2**33
@@ -148,7 +150,7 @@ def test_a_tar_header_that_asks_for_gigabytes_is_refused(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("make", [tar_of, zip_of])
-def test_a_cut_archive_is_refused(tmp_path: Path, make: Callable[..., Path]) -> None:
+def test_a_truncated_archive_is_rejected(tmp_path: Path, make: Callable[..., Path]) -> None:
     archive = make(tmp_path / "whole", ("weights", os.urandom(50_000)))
     content = archive.read_bytes()
     for index, size in enumerate((5, 100, len(content) // 2, len(content) - 20)):
@@ -158,23 +160,23 @@ def test_a_cut_archive_is_refused(tmp_path: Path, make: Callable[..., Path]) -> 
 
 
 @pytest.mark.parametrize("content", [b"", b"hello, I am a web page", b"BZh91AY", b"\xfd7zXZ"])
-def test_what_is_no_archive_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_other_files_are_rejected(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a").write_bytes(content)
     with pytest.raises(ModelInvalid, match=r"must be a \.tar\.gz or a \.zip"):
         unpack(tmp_path / "a", tmp_path / "out", LIMITS)
 
 
-def test_an_encrypted_zip_is_refused(tmp_path: Path) -> None:
+def test_an_encrypted_zip_is_rejected(tmp_path: Path) -> None:
     content = bytearray(zip_of(tmp_path / "a", ("x", b"secret")).read_bytes())
-    content[6] |= 1  # the flag in the local header
-    content[content.index(b"PK\x01\x02") + 8] |= 1  # and in the directory
+    content[6] |= 1  # the encryption flag in the local header
+    content[content.index(b"PK\x01\x02") + 8] |= 1  # and in the central directory
     (tmp_path / "a").write_bytes(bytes(content))
     with pytest.raises(ModelInvalid, match="encrypted"):
         unpack(tmp_path / "a", tmp_path / "out", LIMITS)
 
 
 @given(st.text(alphabet="ab./\\:\0\n \ud800é", max_size=12) | st.text(max_size=30))
-def test_no_name_leads_out_of_the_target(name: str) -> None:
+def test_no_path_leads_out_of_the_target(name: str) -> None:
     target = "/packages/target"
     try:
         path = member_path(name)
@@ -185,7 +187,7 @@ def test_no_name_leads_out_of_the_target(name: str) -> None:
 
 
 @given(st.binary(max_size=400), st.sampled_from([b"\x1f\x8b\x08\x00", b"PK\x03\x04", b""]))
-def test_noise_is_refused_cleanly(
+def test_random_bytes_are_rejected_cleanly(
     tmp_path_factory: pytest.TempPathFactory, noise: bytes, start: bytes
 ) -> None:
     folder = tmp_path_factory.mktemp("noise")

@@ -64,27 +64,27 @@ def last_line(done: subprocess.CompletedProcess[str]) -> dict[str, str]:
     return line
 
 
-def test_the_package_is_in_the_cache_afterwards(address: str, tmp_path: Path) -> None:
+def test_the_package_is_stored_in_the_cache(address: str, tmp_path: Path) -> None:
     done = fetch(tmp_path / "cache", model_uri=address)
     assert done.returncode == 0, done.stdout + done.stderr
     assert Path(last_line(done)["folder"], "slipway.yaml").exists()
     assert tmp_path / "cache" in Path(last_line(done)["folder"]).parents
 
 
-def test_another_content_is_refused_with_its_code(address: str, tmp_path: Path) -> None:
+def test_other_contents_are_rejected_with_an_error_code(address: str, tmp_path: Path) -> None:
     done = fetch(tmp_path / "cache", model_uri=address, model_sha256="0" * 64)
     assert done.returncode == 1
     assert last_line(done)["code"] == "ModelIntegrityError"
 
 
-def test_a_missing_package_is_said_in_words(address: str, tmp_path: Path) -> None:
+def test_a_missing_package_is_reported(address: str, tmp_path: Path) -> None:
     done = fetch(tmp_path / "cache", model_uri=address.replace("sample", "gone"))
     assert done.returncode == 1
     assert last_line(done)["code"] == "ModelNotFound"
     assert "gone" in last_line(done)["cause"]
 
 
-def test_a_wrong_setting_has_a_status_of_its_own(tmp_path: Path) -> None:
+def test_an_invalid_setting_has_its_own_exit_status(tmp_path: Path) -> None:
     done = fetch(tmp_path / "cache", model_sha256="abc")
     assert done.returncode == 2
     assert "SLIPWAY_MODEL_SHA256" in done.stderr

@@ -61,7 +61,7 @@ def bert_folder(folder: Path) -> Path:
 # Folders and archives
 
 
-def test_a_folder_is_used_where_it_is(folder: Path, cache: Path) -> None:
+def test_a_folder_is_used_in_place(folder: Path, cache: Path) -> None:
     for uri in (f"file://{folder}", f"file://localhost{folder}", str(folder)):
         package = resolve_package(uri, cache=cache)
         assert package.folder == folder
@@ -70,7 +70,7 @@ def test_a_folder_is_used_where_it_is(folder: Path, cache: Path) -> None:
     assert not cache.exists()
 
 
-def test_a_relative_path_and_percent_signs_are_understood(
+def test_relative_paths_and_percent_encoding_are_supported(
     folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(folder.parent)
@@ -96,17 +96,17 @@ def test_an_archive_is_unpacked_once(folder: Path, cache: Path, inner: str) -> N
     assert list((cache / "packages").iterdir()) == [cache / "packages" / digest]
 
 
-def test_the_same_archive_from_two_places_is_kept_once(folder: Path, cache: Path) -> None:
+def test_the_same_archive_from_two_places_is_cached_once(folder: Path, cache: Path) -> None:
     first = Path(shutil.make_archive(str(folder.parent / "a"), "zip", folder))
     second = Path(shutil.copy(first, folder.parent / "b.zip"))
-    kept = resolve_package(str(first), cache=cache).folder
-    inode = kept.stat().st_ino
+    cached = resolve_package(str(first), cache=cache).folder
+    inode = cached.stat().st_ino
 
-    assert resolve_package(str(second), cache=cache).folder == kept
-    assert kept.stat().st_ino == inode
+    assert resolve_package(str(second), cache=cache).folder == cached
+    assert cached.stat().st_ino == inode
 
 
-def test_a_damaged_cache_is_made_again(folder: Path, cache: Path) -> None:
+def test_a_damaged_cache_is_rebuilt(folder: Path, cache: Path) -> None:
     archive = shutil.make_archive(str(folder.parent / "a"), "zip", folder)
     before = resolve_package(archive, cache=cache)
     (before.folder / "slipway.yaml").write_text(MANIFEST.replace("mine", "evil"))
@@ -125,7 +125,7 @@ def test_a_pvc_uri_is_below_the_mount(
     assert resolve_package(uri, cache=cache).folder == folder
 
 
-def test_name_and_version_may_be_set(folder: Path, cache: Path) -> None:
+def test_name_and_version_may_be_overridden(folder: Path, cache: Path) -> None:
     manifest = resolve_package(str(folder), cache=cache, name="other", version="v9").manifest
     assert (manifest.name, manifest.version) == ("other", "v9")
     with pytest.raises(ModelInvalid, match="SLIPWAY_MODEL_NAME is 'No Way'"):
@@ -133,7 +133,7 @@ def test_name_and_version_may_be_set(folder: Path, cache: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("uri", "error", "says"),
+    ("uri", "error", "message"),
     [
         ("", ModelAddressInvalid, "is empty"),
         (
@@ -153,8 +153,10 @@ def test_name_and_version_may_be_set(folder: Path, cache: Path) -> None:
         ("package://pytest/none", ModelNotFound, "has no folder none"),
     ],
 )
-def test_a_wrong_uri_is_explained(cache: Path, uri: str, error: type[Exception], says: str) -> None:
-    with pytest.raises(error, match=says):
+def test_an_invalid_uri_is_rejected_with_the_reason(
+    cache: Path, uri: str, error: type[Exception], message: str
+) -> None:
+    with pytest.raises(error, match=message):
         resolve_package(uri, cache=cache)
 
 
@@ -167,16 +169,16 @@ def test_secrets_of_a_url_are_not_shown() -> None:
 # Digests
 
 
-def test_the_digest_is_what_the_shell_says(folder: Path) -> None:
+def test_the_digest_equals_that_of_the_documented_command(folder: Path) -> None:
     (folder / "Ünïcode name").write_bytes(b"x")
     (folder / "a").mkdir()
     (folder / "a" / "b").write_bytes(b"y")
     (folder / "a-b").symlink_to(folder / "model.py")
-    said = subprocess.run(["sh", "-c", SHELL_DIGEST], cwd=folder, capture_output=True, check=True)
-    assert folder_digest(folder) == said.stdout.decode().split()[0]
+    shell = subprocess.run(["sh", "-c", SHELL_DIGEST], cwd=folder, capture_output=True, check=True)
+    assert folder_digest(folder) == shell.stdout.decode().split()[0]
 
 
-def test_the_digest_follows_names_and_contents_alone(folder: Path) -> None:
+def test_the_digest_depends_only_on_names_and_contents(folder: Path) -> None:
     before = folder_digest(folder)
     (folder / "__pycache__").mkdir()
     (folder / "__pycache__" / "model.cpython-311.pyc").write_bytes(b"x")
@@ -190,7 +192,7 @@ def test_the_digest_follows_names_and_contents_alone(folder: Path) -> None:
     assert len({before, renamed, folder_digest(folder)}) == 3
 
 
-def test_what_has_no_content_is_refused(folder: Path) -> None:
+def test_special_files_and_invalid_links_are_rejected(folder: Path) -> None:
     os.mkfifo(folder / "pipe")
     with pytest.raises(ModelInvalid, match="neither a file nor a folder"):
         folder_digest(folder)
@@ -204,7 +206,7 @@ def test_what_has_no_content_is_refused(folder: Path) -> None:
         folder_digest(folder)
 
 
-def test_another_sha256_is_refused_with_both(folder: Path, cache: Path) -> None:
+def test_another_sha256_is_rejected_and_both_are_reported(folder: Path, cache: Path) -> None:
     digest, other = folder_digest(folder), "0" * 64
     assert resolve_package(str(folder), cache=cache, sha256=digest).manifest.digest == digest
     with pytest.raises(ModelIntegrityError) as error:
@@ -226,7 +228,7 @@ def test_a_bert_layout_needs_no_manifest(tmp_path: Path, cache: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "says"),
+    ("name", "content", "message"),
     [
         ("config.json", None, "nor a config.json"),
         ("config.json", "{", "config.json of the package cannot be read"),
@@ -241,18 +243,18 @@ def test_a_bert_layout_needs_no_manifest(tmp_path: Path, cache: Path) -> None:
         ("model.safetensors", None, r"no \*.safetensors"),
     ],
 )
-def test_what_is_missing_from_the_layout_is_said(
-    tmp_path: Path, cache: Path, name: str, content: str | None, says: str
+def test_missing_or_invalid_files_of_a_bert_layout_are_reported(
+    tmp_path: Path, cache: Path, name: str, content: str | None, message: str
 ) -> None:
     path = bert_folder(tmp_path / "m") / name
     path.unlink()
     if content is not None:
         path.write_text(content)
-    with pytest.raises(ModelInvalid, match=says):
+    with pytest.raises(ModelInvalid, match=message):
         resolve_package(str(tmp_path / "m"), cache=cache)
 
 
-def test_pickled_weights_are_refused(folder: Path, tmp_path: Path, cache: Path) -> None:
+def test_pickled_weights_are_rejected(folder: Path, tmp_path: Path, cache: Path) -> None:
     (folder / "weights.bin").write_bytes(b"")
     (folder / "slipway.yaml").write_text(MANIFEST + "files: {weights: weights.bin}\n")
     with pytest.raises(PickleRefused, match="SLIPWAY_ALLOW_PICKLE=true"):

@@ -1,4 +1,4 @@
-"""When a thread of an engine is pinned to a core, and when it leaves it."""
+"""Pinning of engine threads to cores, and its suspension."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ T = TypeVar("T")
 pytestmark = needs_two_cores
 
 
-def test_threads_have_cores_of_their_own_where_there_are_just_as_many() -> None:
+def test_threads_are_pinned_if_there_is_exactly_one_core_for_each() -> None:
     allowed = sorted(os.sched_getaffinity(0))
     assert cores_for_threads(len(allowed)) == allowed
     assert cores_for_threads(len(allowed) - 1) == [], "the scheduler finds an idle one"
     assert cores_for_threads(len(allowed) + 1) == []
 
 
-def test_one_thread_may_go_anywhere() -> None:
+def test_a_single_thread_is_not_pinned() -> None:
     def alone() -> list[int]:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
         return cores_for_threads(1)
@@ -32,19 +32,19 @@ def test_one_thread_may_go_anywhere() -> None:
     assert in_a_thread(alone) == []
 
 
-def test_a_thread_leaves_its_core_for_a_while_when_others_want_it() -> None:
+def test_a_thread_leaves_its_core_for_a_while_if_others_use_it() -> None:
     everywhere = os.sched_getaffinity(0)
     own = {max(everywhere)}
 
     def compute(count: int, share: float) -> list[set[int]]:
-        seen = []
+        affinities = []
         for _ in range(count):
             core.pin()
-            seen.append(os.sched_getaffinity(0))
+            affinities.append(os.sched_getaffinity(0))
             core.observe(0.01, 0.01 * share)
-        return seen
+        return affinities
 
-    def all_its_life() -> tuple[list[set[int]], ...]:
+    def run_all_phases() -> tuple[list[set[int]], ...]:
         return (
             compute(YIELD_AFTER_SLOW_BATCHES, 0.5),
             compute(FIRST_PAUSE, 1.0),
@@ -54,13 +54,13 @@ def test_a_thread_leaves_its_core_for_a_while_when_others_want_it() -> None:
         )
 
     core = PinnedCore(max(everywhere))
-    disturbed, away, tried, longer_away, back = in_a_thread(all_its_life)
+    disturbed, away, tried, longer_away, back = in_a_thread(run_all_phases)
     assert disturbed == [own] * YIELD_AFTER_SLOW_BATCHES
     assert away == [everywhere] * FIRST_PAUSE
     assert tried == [own]
     assert longer_away == [everywhere] * FIRST_PAUSE * 2
     assert back == [own]
-    assert os.sched_getaffinity(0) == everywhere, "the other threads stay where they were"
+    assert os.sched_getaffinity(0) == everywhere, "other threads are not affected"
 
 
 def in_a_thread(function: Callable[[], T]) -> T:

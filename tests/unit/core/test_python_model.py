@@ -50,7 +50,7 @@ class Mine(Model):
 """
 
 
-def answer(folder: Path, module: str, *texts: str, sample: str = "") -> str:
+def serve(folder: Path, module: str, *texts: str, sample: str = "") -> str:
     """Return the output of a fresh process, as loading a model changes sys.path."""
     (folder / "model.py").write_text(module)
     (folder / "slipway.yaml").write_text(
@@ -63,14 +63,14 @@ def answer(folder: Path, module: str, *texts: str, sample: str = "") -> str:
     return done.stdout.strip()
 
 
-def test_a_handler_answers_each_text(tmp_path: Path) -> None:
+def test_a_model_predicts_each_text(tmp_path: Path) -> None:
     helper = tmp_path / "helper"
     helper.mkdir()
     (helper / "__init__.py").write_text("from helper.voice import shout\n")
     (helper / "voice.py").write_text("def shout(text):\n    return text.upper()\n")
     (tmp_path / "tail.txt").write_text("!")
 
-    lines = answer(tmp_path, WORKS, "hi", "silence", "ho").splitlines()
+    lines = serve(tmp_path, WORKS, "hi", "silence", "ho").splitlines()
 
     assert lines == ["{'shouted': 'HI!'}", "there is nothing to shout", "{'shouted': 'HO!'}"]
     assert not list(tmp_path.rglob("__pycache__"))
@@ -83,17 +83,17 @@ def test_compiled_files_of_a_package_are_not_trusted(tmp_path: Path) -> None:
     py_compile.compile(str(helper))
     assert list(tmp_path.rglob("*.pyc"))
     helper.write_text("def shout(text):\n    return 'good'\n")
-    os.utime(helper, (0, 0))  # same size, same date: the compiled file looks as if it were fresh
+    os.utime(helper, (0, 0))  # with the same size and time, the compiled file looks up to date
     (tmp_path / "tail.txt").write_text("")
 
-    assert answer(tmp_path, WORKS, "hi") == "{'shouted': 'good'}"
+    assert serve(tmp_path, WORKS, "hi") == "{'shouted': 'good'}"
 
 
 HEAD = "from slipway_core.runtime import Model\n"
 
 
 @pytest.mark.parametrize(
-    ("module", "says"),
+    ("module", "message"),
     [
         ("import nothing_of_this_name\n", "model.py:1: ModuleNotFoundError"),
         (HEAD + "x = [1, 2\n", "model.py:2: SyntaxError"),
@@ -110,21 +110,21 @@ HEAD = "from slipway_core.runtime import Model\n"
         ),
     ],
 )
-def test_a_mistake_is_named_by_file_and_line(tmp_path: Path, module: str, says: str) -> None:
-    said = answer(tmp_path, module)
-    assert said.startswith(("ModelLoadFailed: ", "ModelInvalid: "))
-    assert says in said
+def test_errors_are_reported_with_file_and_line(tmp_path: Path, module: str, message: str) -> None:
+    output = serve(tmp_path, module)
+    assert output.startswith(("ModelLoadFailed: ", "ModelInvalid: "))
+    assert message in output
 
 
 @pytest.mark.parametrize("outputs", ["[]", "[1, 2]", "batch * 2"])
-def test_more_or_fewer_outputs_than_inputs_are_noticed(tmp_path: Path, outputs: str) -> None:
+def test_more_or_fewer_outputs_than_inputs_are_reported(tmp_path: Path, outputs: str) -> None:
     module = HEAD + f"class Mine(Model):\n    def predict(self, batch):\n        return {outputs}\n"
-    assert "outputs for 1 inputs" in answer(tmp_path, module, sample="hello")
+    assert "outputs for 1 inputs" in serve(tmp_path, module, sample="hello")
 
 
-def test_a_sample_is_tried_at_load(tmp_path: Path) -> None:
+def test_the_sample_is_predicted_when_the_model_is_loaded(tmp_path: Path) -> None:
     module = HEAD + "class Mine(Model):\n    def predict(self, batch):\n        return [1 / 0]\n"
-    assert answer(tmp_path, module) == ""
-    said = answer(tmp_path, module, sample="hello")
-    assert "fails on a batch of 1 of the sample" in said
-    assert "model.py:4: ZeroDivisionError" in said
+    assert serve(tmp_path, module) == ""
+    output = serve(tmp_path, module, sample="hello")
+    assert "fails on a batch of 1 of the sample" in output
+    assert "model.py:4: ZeroDivisionError" in output

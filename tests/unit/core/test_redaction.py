@@ -19,7 +19,7 @@ from slipway_core.observability.redaction import redact_passwords, redact_url
         ("http://[", "http://["),
     ],
 )
-def test_a_url_is_shown_without_what_may_be_secret(url: str, expected: str) -> None:
+def test_secrets_are_removed_from_a_url(url: str, expected: str) -> None:
     assert redact_url(url) == expected
 
 

@@ -59,7 +59,7 @@ def test_rows_may_be_lists_records_or_columns(raw: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("raw", "field", "says"),
+    ("raw", "field", "message"),
     [
         ([[1, 2], [1]], "inputs.1", "must have 2 values, not 1"),
         ([[1, 2, 3]], "inputs.0", "must have 2 values, not 3"),
@@ -95,8 +95,8 @@ def test_rows_may_be_lists_records_or_columns(raw: Any) -> None:
         ([[1, 2], 3], "inputs.1", "must be a list of 2 values, not a number"),
     ],
 )
-def test_a_wrong_number_is_named(raw: Any, field: str, says: str) -> None:
-    with pytest.raises(InvalidInput, match=says) as error:
+def test_an_invalid_number_is_reported_with_its_field(raw: Any, field: str, message: str) -> None:
+    with pytest.raises(InvalidInput, match=message) as error:
         parse_rows(PEOPLE, raw, field="inputs")
     assert field_of(error) == field
 
@@ -112,7 +112,7 @@ def test_a_wrong_number_is_named(raw: Any, field: str, says: str) -> None:
         ("BOOL", [True, False, 0, 1], [2, 0.5, "true", None]),
     ],
 )
-def test_numbers_fit_their_datatype(datatype: str, good: list[Any], bad: list[Any]) -> None:
+def test_numbers_must_fit_their_datatype(datatype: str, good: list[Any], bad: list[Any]) -> None:
     manifest = one_input(datatype, [-1, 1])
     for value in good:
         assert parse_input(manifest, "tabular", [value], field="input").value == [value]
@@ -121,7 +121,7 @@ def test_numbers_fit_their_datatype(datatype: str, good: list[Any], bad: list[An
             parse_input(manifest, "tabular", [value], field="input")
 
 
-def test_several_inputs_are_given_by_name() -> None:
+def test_several_inputs_are_matched_by_name() -> None:
     row = {"user": [1, 2], "seen": [[1, 2, 3], [4, 5, 6]]}
     assert parse_input(TWO_INPUTS, "tabular", row, field="input").value == row
     for wrong, field in [
@@ -141,13 +141,13 @@ def test_a_row_of_one_number_needs_no_list() -> None:
     assert [item.value for item in items] == [1.0, 2.5]
 
 
-def test_ragged_values_within_a_row_are_refused() -> None:
+def test_ragged_values_within_a_row_are_rejected() -> None:
     with pytest.raises(InvalidInput, match="the same shape as the first list") as error:
         parse_input(one_input("FP32", [-1, 2, -1]), "tabular", [[1], [1, 2]], field="input")
     assert field_of(error) == "input.1"
 
 
-def test_a_python_model_without_inputs_takes_any_list_or_object() -> None:
+def test_a_python_model_without_inputs_accepts_any_list_or_object() -> None:
     row = {"name": "Ada", "tags": ["x"], "age": None}
     assert parse_rows(OPEN, [row, [1, "a"]], field="inputs")[0].value == row
     for wrong in ([3], ["text"], [{"a": math.nan}], [{"a": "\0"}]):
@@ -165,7 +165,7 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_any_json_is_either_rows_or_refused(raw: Any) -> None:
+def test_any_json_is_parsed_as_rows_or_rejected(raw: Any) -> None:
     for manifest in (PEOPLE, TWO_INPUTS, OPEN, one_input("INT8", [-1, 2, -1])):
         try:
             items = parse_rows(manifest, raw, field="inputs")

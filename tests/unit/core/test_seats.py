@@ -42,7 +42,7 @@ async def test_each_lane_is_taken_once() -> None:
     assert (await late).lane == taken[1].lane
 
 
-async def test_a_whole_engine_waits_for_its_lanes_and_is_not_overtaken() -> None:
+async def test_a_request_for_all_cores_waits_for_all_lanes_and_is_not_overtaken() -> None:
     seats = seats_of(2)
     lane = await acquire(seats)
     all_cores = waiting(seats, all_cores=True)
@@ -54,31 +54,31 @@ async def test_a_whole_engine_waits_for_its_lanes_and_is_not_overtaken() -> None
     await later
 
 
-async def test_lanes_are_taken_where_most_others_are() -> None:
+async def test_lanes_of_the_engine_with_fewest_free_lanes_are_taken_first() -> None:
     seats = seats_of(2, 2)
     first, second = await acquire(seats), await acquire(seats)
     assert first.engine is second.engine
     assert (await acquire(seats, all_cores=True)).engine is not first.engine
 
 
-async def test_an_engine_without_lanes_is_taken_whole() -> None:
+async def test_an_engine_with_one_lane_is_always_taken_with_all_cores() -> None:
     assert (await acquire(seats_of(1))).lane is None
 
 
-async def test_a_free_seat_is_had_at_once() -> None:
+async def test_a_free_seat_is_acquired_at_once() -> None:
     assert seats_of(2).acquire(all_cores=False).done()
 
 
-async def test_who_gives_up_holds_nothing() -> None:
+async def test_a_cancelled_caller_gets_no_seat() -> None:
     seats = seats_of(1)
     seat = await acquire(seats)
-    gone, next_one = waiting(seats), waiting(seats)
-    gone.cancel()
+    cancelled, next_caller = waiting(seats), waiting(seats)
+    cancelled.cancel()
     seats.release(seat)
-    assert (await next_one).engine is seat.engine
+    assert (await next_caller).engine is seat.engine
 
 
-async def test_nobody_gets_a_seat_at_the_end() -> None:
+async def test_closing_cancels_waiting_and_later_callers() -> None:
     seats = seats_of(1)
     await acquire(seats)
     late = waiting(seats)
@@ -87,7 +87,7 @@ async def test_nobody_gets_a_seat_at_the_end() -> None:
     assert seats.acquire(all_cores=False).cancelled()
 
 
-async def test_a_dead_engine_is_not_given_out() -> None:
+async def test_seats_of_a_removed_engine_are_not_handed_out() -> None:
     seats = seats_of(2)
     seat = await acquire(seats)
     seats.remove(seat.engine)

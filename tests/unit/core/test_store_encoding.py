@@ -24,50 +24,50 @@ JSON_VALUES = st.recursive(
 
 
 @given(st.lists(st.floats(width=32, allow_nan=False), max_size=400))
-def test_vectors_survive_the_way_to_postgres_and_back(values: list[float]) -> None:
+def test_vectors_are_encoded_and_decoded_without_loss(values: list[float]) -> None:
     vector = np.array(values, dtype="<f4").tobytes()
     assert decode_float_array(encode_float_array(vector)) == vector
 
 
 @given(JSON_VALUES)
-def test_storable_json_is_what_jsonb_takes(value: object) -> None:
+def test_storable_json_is_valid_jsonb(value: object) -> None:
     encoded = storable_json(value)
     assert not has_nul(encoded.decode())
     assert "\0" not in json.dumps(json.loads(encoded), ensure_ascii=False)
 
 
 @given(JSON_VALUES.filter(lambda value: "\\u0000" not in json.dumps(value)))
-def test_what_can_be_stored_is_not_changed(value: object) -> None:
+def test_json_that_can_be_stored_is_not_changed(value: object) -> None:
     assert json.loads(storable_json(value)) == value
 
 
 @pytest.mark.parametrize(
-    ("text", "found"),
+    ("text", "expected"),
     [(r'"\u0000"', True), (r'"\\u0000"', False), (r'"\\\u0000"', True), ('"plain"', False)],
 )
-def test_only_an_escaped_nul_is_one(text: str, found: bool) -> None:
-    assert has_nul(text) is found
+def test_only_an_escaped_nul_is_detected(text: str, expected: bool) -> None:
+    assert has_nul(text) is expected
 
 
-def test_text_without_nul_and_surrogates() -> None:
+def test_nul_and_surrogates_in_texts_are_replaced() -> None:
     assert storable_text("a\0b\ud800") == "a\ufffdb?"
 
 
 @given(st.lists(st.integers(1, 30_000), min_size=1, max_size=300))
-def test_chunks_hold_every_input_and_keep_to_both_limits(tokens: list[int]) -> None:
+def test_chunks_contain_all_inputs_and_respect_both_limits(tokens: list[int]) -> None:
     sizes = ChunkSizes(SubmissionLimits(chunk_tokens=16_384, chunk_items=20, max_items=1_000))
     for cost in tokens:
         sizes.add(cost, 1)
     assert sum(sizes.counts) == len(tokens)
     first = 0
     for count in sizes.counts:
-        part = tokens[first : first + count]
+        chunk = tokens[first : first + count]
         assert 1 <= count <= 20
-        assert count == 1 or sum(part) <= 16_384
+        assert count == 1 or sum(chunk) <= 16_384
         first += count
 
 
-def test_chunks_of_large_inputs_are_cut_by_their_size() -> None:
+def test_chunks_of_large_inputs_are_limited_in_bytes() -> None:
     sizes = ChunkSizes(SubmissionLimits(chunk_tokens=16_384, chunk_items=20, max_items=1_000))
     for megabytes in (20, 12, 1, 40, 1, 1):
         sizes.add(1, megabytes * 1024 * 1024)
@@ -75,18 +75,18 @@ def test_chunks_of_large_inputs_are_cut_by_their_size() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 50, 1_000])
-def test_the_guilty_input_is_alone_before_the_last_attempt(count: int) -> None:
+def test_an_input_that_crashes_engines_is_isolated_before_the_last_attempt(count: int) -> None:
     size, attempts = count, 0
     while attempts < MAX_ATTEMPTS:
-        parts = plan_split(size, attempts)
-        assert sum(parts) == size
-        assert min(parts) >= 1
-        size = max(parts)
+        sizes = plan_split(size, attempts)
+        assert sum(sizes) == size
+        assert min(sizes) >= 1
+        size = max(sizes)
         attempts += 1
     assert size == 1
 
 
-def test_a_chunk_is_not_split_for_one_death() -> None:
+def test_a_chunk_is_not_split_after_one_crash() -> None:
     assert plan_split(1_000, 0) == plan_split(1_000, 1) == [1_000]
 
 
@@ -95,17 +95,17 @@ def test_a_chunk_is_not_split_for_one_death() -> None:
     [(Month(2026, 11), 1, Month(2026, 12)), (Month(2026, 12), 1, Month(2027, 1)),
      (Month(2026, 1), -1, Month(2025, 12)), (Month(2026, 11), 14, Month(2028, 1))],
 )  # fmt: skip
-def test_months(month: Month, added: int, expected: Month) -> None:
+def test_months_are_added(month: Month, added: int, expected: Month) -> None:
     assert month.plus(added) == expected
 
 
-def test_a_month_is_one_of_utc() -> None:
+def test_months_are_in_utc() -> None:
     moment = datetime.fromisoformat("2026-12-31T23:30:00-02:00")
     assert Month.of(moment) == Month(2027, 1)
     assert Month.of(moment).start == datetime(2027, 1, 1, tzinfo=UTC)
 
 
-def test_only_missing_partitions_are_made() -> None:
+def test_only_missing_partitions_are_created() -> None:
     now = datetime(2026, 11, 30, tzinfo=UTC)
     everything = {
         table + Month.of(now).plus(ahead).suffix

@@ -1,4 +1,4 @@
-"""The revision that the migration compares with, and what it imports."""
+"""The latest revision of the schema, and the imports of the store."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from slipway_core.maintenance import sweeper
 from slipway_core.settings import ServiceSettings
 
 
-async def test_a_sweep_that_is_cancelled_says_nothing(
+async def test_a_cancelled_sweep_logs_nothing(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     began = asyncio.Event()

@@ -11,48 +11,50 @@ from slipway_core.errors import StoreUnavailable
 from slipway_core.maintenance import sweeper
 from slipway_core.settings import ServiceSettings
 
-PARTS = ("_repair_rings", "_expire_jobs", "_deliver", "_check_partitions")
+STEPS = ("_repair_rings", "_expire_jobs", "_deliver", "_check_partitions")
 
 
-@pytest.mark.parametrize("failing", PARTS)
-async def test_a_part_that_fails_keeps_no_other_from_its_turn(
+@pytest.mark.parametrize("failing", STEPS)
+async def test_the_other_steps_run_when_a_step_fails(
     monkeypatch: pytest.MonkeyPatch, failing: str
 ) -> None:
     for failure in (ZeroDivisionError, StoreUnavailable("too slow")):
-        done: list[str] = []
-        for part in PARTS:
-            doing = _doing(part, done, failure if part == failing else None)
-            monkeypatch.setattr(sweeper.Sweeper, part, doing)
-        sweeping = _sweeper().sweep()
+        completed: list[str] = []
+        for step in STEPS:
+            stand_in = _make_step(step, completed, failure if step == failing else None)
+            monkeypatch.setattr(sweeper.Sweeper, step, stand_in)
+        sweep_call = _sweeper().sweep()
         if failure is ZeroDivisionError:
-            await sweeping
+            await sweep_call
         else:
             with pytest.raises(StoreUnavailable, match="too slow"):
-                await sweeping
-        assert done == [part for part in PARTS if part != failing]
+                await sweep_call
+        assert completed == [step for step in STEPS if step != failing]
 
 
-async def test_partitions_that_were_not_maintained_are_looked_at_again_soon(
+async def test_failed_maintenance_of_partitions_is_retried_soon(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    done: list[str] = []
-    for part in PARTS[:-1]:
-        monkeypatch.setattr(sweeper.Sweeper, part, _doing(part, [], None))
+    completed: list[str] = []
+    for step in STEPS[:-1]:
+        monkeypatch.setattr(sweeper.Sweeper, step, _make_step(step, [], None))
     monkeypatch.setattr(sweeper, "PARTITIONS_RETRY_SECONDS", 0)
-    looking = _sweeper()
+    repeated = _sweeper()
     for failure in (StoreUnavailable("in use"), None, None):
-        monkeypatch.setattr(sweeper, "maintain_partitions", _doing("partitions", done, failure))
-        await looking.sweep()
-    assert done == ["partitions"]
+        monkeypatch.setattr(
+            sweeper, "maintain_partitions", _make_step("partitions", completed, failure)
+        )
+        await repeated.sweep()
+    assert completed == ["partitions"]
 
 
-def _doing(part: str, done: list[str], failure: Any) -> Callable[..., Awaitable[None]]:
+def _make_step(step: str, completed: list[str], failure: Any) -> Callable[..., Awaitable[None]]:
     async def do(*_: object) -> None:
         if failure is not None:
             raise failure
-        done.append(part)
+        completed.append(step)
 
-    do.__name__ = part
+    do.__name__ = step
     return do
 
 

@@ -55,14 +55,14 @@ class Channels(torch.nn.Module):
 # Rows
 
 
-def test_rows_are_answered_in_order(script_package: PackageMaker) -> None:
+def test_predictions_of_rows_are_in_order(script_package: PackageMaker) -> None:
     model = load_package(script_package(Doubler(), tensors([-1, 2])))
     rows = [[n, n + 0.5] for n in range(7)]
     assert predictions(model, rows) == [{"y": [2.0 * n, 2.0 * n + 1]} for n in range(7)]
 
 
 @pytest.mark.parametrize(
-    ("datatype", "row", "answer"),
+    ("datatype", "row", "expected"),
     [
         ("INT64", [2**40, -3], [2**41, -6]),
         ("INT8", [3, -4], [6, -8]),
@@ -70,12 +70,14 @@ def test_rows_are_answered_in_order(script_package: PackageMaker) -> None:
         ("FP16", [1.5, 2], [3.0, 4.0]),
     ],
 )
-def test_datatypes_are_those_declared(
-    script_package: PackageMaker, datatype: str, row: list[float], answer: list[float]
+def test_outputs_have_the_declared_datatypes(
+    script_package: PackageMaker, datatype: str, row: list[float], expected: list[float]
 ) -> None:
     manifest = tensors([-1, 2], datatype=datatype)
     manifest["outputs"][0]["datatype"] = datatype
-    assert predictions(load_package(script_package(Doubler(), manifest)), [row]) == [{"y": answer}]
+    assert predictions(load_package(script_package(Doubler(), manifest)), [row]) == [
+        {"y": expected}
+    ]
 
 
 def test_outputs_are_cast_as_declared(script_package: PackageMaker) -> None:
@@ -93,31 +95,31 @@ def test_rows_of_different_lengths_share_a_batch(script_package: PackageMaker) -
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 9])
-def test_a_fixed_batch_size_is_kept(export_package: PackageMaker, count: int) -> None:
+def test_a_fixed_batch_size_is_respected(export_package: PackageMaker, count: int) -> None:
     model = load_package(export_package(Doubler(), torch.zeros(4, 2), None, tensors([4, 2])))
     rows = [[float(n), 0.0] for n in range(count)]
     assert predictions(model, rows) == [{"y": [2.0 * n, 0.0]} for n in range(count)]
 
 
-def test_the_largest_batch_of_an_export_is_kept(export_package: PackageMaker) -> None:
+def test_the_maximum_batch_size_of_an_export_is_respected(export_package: PackageMaker) -> None:
     shapes = {0: torch.export.Dim("batch", min=1, max=5)}
     model = load_package(export_package(Doubler(), torch.zeros(2, 2), shapes, tensors([-1, 2])))
     rows = [[float(n), 1.0] for n in range(12)]
     assert predictions(model, rows) == [{"y": [2.0 * n, 2.0]} for n in range(12)]
 
 
-def test_several_inputs_and_outputs_go_by_name(script_package: PackageMaker) -> None:
+def test_several_inputs_and_outputs_are_matched_by_name(script_package: PackageMaker) -> None:
     manifest = {
         "task": "tensor",
         "inputs": [{"name": "a", "shape": [-1, 2]}, {"name": "b", "shape": [-1]}],
         "outputs": [{"name": "positive", "datatype": "BOOL"}, {"name": "sum"}],
     }
     model = load_package(script_package(Two(), manifest))
-    answer = {"sum": 13.0, "positive": True}
-    assert predictions(model, [{"a": [1, 2], "b": 10}]) == [answer]
+    expected = {"sum": 13.0, "positive": True}
+    assert predictions(model, [{"a": [1, 2], "b": 10}]) == [expected]
 
 
-def test_an_input_without_a_finite_answer_fails_alone(script_package: PackageMaker) -> None:
+def test_only_an_input_without_a_finite_output_fails(script_package: PackageMaker) -> None:
     model = load_package(script_package(Logarithm(), tensors([-1, 1])))
     good, bad = run(model, [[1], [0]])
     assert good.prediction == {"y": [0.0]}
@@ -145,7 +147,7 @@ def test_labels_name_the_best_score(
 # Texts
 
 
-def word_tokenizer(folder: Path) -> None:
+def write_word_tokenizer(folder: Path) -> None:
     vocabulary = {
         word: number for number, word in enumerate(["pad", "one", "two", "three", "four"])
     }
@@ -158,10 +160,10 @@ def word_tokenizer(folder: Path) -> None:
     ("module", "inputs"),
     [(MeanOfIds(), ["input_ids"]), (MaskedMeanOfIds(), ["input_ids", "attention_mask"])],
 )
-def test_a_text_is_answered_alike_alone_and_in_a_batch(
+def test_a_text_has_the_same_prediction_alone_and_in_a_batch(
     script_package: PackageMaker, tmp_path: Path, module: torch.nn.Module, inputs: list[str]
 ) -> None:
-    word_tokenizer(tmp_path)
+    write_word_tokenizer(tmp_path)
     model = load_package(
         script_package(
             module,
@@ -177,21 +179,21 @@ def test_a_text_is_answered_alike_alone_and_in_a_batch(
         )
     )
     texts = ["four", "one two three", "one", "two four", "one two three four four"]
-    expected = [4.0, 2.0, 1.0, 3.0, 2.0]  # the last is cut to three tokens
+    expected = [4.0, 2.0, 1.0, 3.0, 2.0]  # the last is truncated to three tokens
 
     together = predictions(model, texts, "text")
     alone = [predictions(model, [text], "text")[0] for text in texts]
 
-    assert [one["scores"]["high"] for one in together] == expected
+    assert [prediction["scores"]["high"] for prediction in together] == expected
     assert together == alone
-    assert {one["label"] for one in together} == {"high"}
+    assert {prediction["label"] for prediction in together} == {"high"}
     assert model.describe().max_input_tokens == 3
 
 
-# Pictures
+# Images
 
 
-def picture(
+def image_bytes(
     color: Any, size: tuple[int, int] = (20, 10), mode: str = "RGB", kind: str = "PNG"
 ) -> bytes:
     content = io.BytesIO()
@@ -208,29 +210,29 @@ def channels(script_package: PackageMaker) -> Model:
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF"])
-def test_pictures_are_scaled_and_normalised(channels: Model, kind: str) -> None:
-    content = picture((255, 0, 255), kind=kind)
+def test_images_are_scaled_and_normalised(channels: Model, kind: str) -> None:
+    content = image_bytes((255, 0, 255), kind=kind)
     (prediction,) = predictions(channels, [content], "image")
     assert prediction["y"] == pytest.approx([1.0, -1.0, 1.0], abs=0.02)
 
 
-def test_a_grey_or_transparent_picture_is_made_red_green_blue(channels: Model) -> None:
-    for content in (picture(255, mode="L"), picture((255, 255, 255, 9), mode="RGBA")):
+def test_grey_and_transparent_images_are_converted_to_rgb(channels: Model) -> None:
+    for content in (image_bytes(255, mode="L"), image_bytes((255, 255, 255, 9), mode="RGBA")):
         (prediction,) = predictions(channels, [content], "image")
         assert prediction["y"] == pytest.approx([1.0, 1.0, 1.0], abs=0.02)
 
 
-def test_a_bad_picture_fails_alone(channels: Model) -> None:
-    cut = picture((1, 2, 3), size=(200, 200))[:-40]
-    huge = picture(0, size=(10_000, 5_000), mode="1")
-    outcomes = run(channels, [b"no picture", picture((255, 0, 0)), cut, huge], "image")
+def test_only_invalid_images_fail(channels: Model) -> None:
+    cut = image_bytes((1, 2, 3), size=(200, 200))[:-40]
+    huge = image_bytes(0, size=(10_000, 5_000), mode="1")
+    outcomes = run(channels, [b"not an image", image_bytes((255, 0, 0)), cut, huge], "image")
     codes = [outcome.failure.code if outcome.failure else "ok" for outcome in outcomes]
     assert codes == ["InvalidInput", "ok", "InvalidInput", "InvalidInput"]
     assert outcomes[3].failure is not None
     assert "10000 x 5000 pixels" in outcomes[3].failure.message
 
 
-def test_bytes_of_pixels_come_as_they_are(script_package: PackageMaker) -> None:
+def test_uint8_pixels_are_not_normalised(script_package: PackageMaker) -> None:
     manifest = tensors([-1, 1, 2, 2], image={}, datatype="UINT8")
     manifest["outputs"][0]["shape"] = [-1, 1]
     model = load_package(script_package(Channels(), manifest))

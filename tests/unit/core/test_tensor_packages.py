@@ -29,7 +29,7 @@ class Logarithm(torch.nn.Module):
         return torch.log(x)
 
 
-def test_an_output_without_a_row_for_each_input_stops_the_load(
+def test_an_output_without_a_row_per_input_stops_the_load(
     script_package: PackageMaker,
 ) -> None:
     with pytest.raises(ModelLoadFailed, match=r"batch of 2 .* one row for each input"):
@@ -37,7 +37,7 @@ def test_an_output_without_a_row_for_each_input_stops_the_load(
 
 
 @pytest.mark.parametrize(
-    ("outputs", "says"),
+    ("outputs", "message"),
     [
         ([{"name": "y"}, {"name": "z"}], "gave 1 outputs, but `outputs` of slipway.yaml has 2"),
         ([{"name": "y", "shape": [-1, 3]}], r"has shape \[1, 2\], but `outputs` .* \[-1, 3\]"),
@@ -45,9 +45,9 @@ def test_an_output_without_a_row_for_each_input_stops_the_load(
     ],
 )
 def test_outputs_that_differ_from_the_manifest_stop_the_load(
-    script_package: PackageMaker, outputs: list[dict[str, Any]], says: str
+    script_package: PackageMaker, outputs: list[dict[str, Any]], message: str
 ) -> None:
-    with pytest.raises(ModelLoadFailed, match=says):
+    with pytest.raises(ModelLoadFailed, match=message):
         load_package(script_package(Doubler(), tensors([-1, 2]) | {"outputs": outputs}))
 
 
@@ -59,22 +59,22 @@ def test_a_sample_that_fails_stops_the_load(script_package: PackageMaker) -> Non
 
 
 @pytest.mark.parametrize(
-    ("shape", "more", "says"),
+    ("shape", "more", "message"),
     [
         ([-1, 2], {}, r"`inputs.0.shape` is \[-1, 2\], but the program was exported for \[4, 2\]"),
         ([4, 3], {}, r"`inputs.0.shape` is \[4, 3\], but"),
         ([4, 2], {"datatype": "INT64"}, "`inputs.0.datatype` is INT64, but .* torch.float32"),
     ],
 )
-def test_inputs_that_differ_from_the_export_are_explained(
-    export_package: PackageMaker, shape: list[int], more: dict[str, Any], says: str
+def test_inputs_that_differ_from_the_export_stop_the_load(
+    export_package: PackageMaker, shape: list[int], more: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ModelInvalid, match=says):
+    with pytest.raises(ModelInvalid, match=message):
         load_package(export_package(Doubler(), torch.zeros(4, 2), None, tensors(shape, **more)))
 
 
 @pytest.mark.parametrize("runtime", ["torchscript", "torch-export"])
-def test_weights_that_are_something_else_stop_the_load(tmp_path: Path, runtime: str) -> None:
+def test_weights_of_another_format_stop_the_load(tmp_path: Path, runtime: str) -> None:
     for name in ("model.pt", "model.pt2"):
         (tmp_path / name).write_bytes(b"these are no weights")
     folder = written(tmp_path, {"runtime": runtime, **tensors([-1, 2])})
@@ -82,7 +82,7 @@ def test_weights_that_are_something_else_stop_the_load(tmp_path: Path, runtime: 
         load_package(folder)
 
 
-def test_an_export_with_pickled_objects_is_refused(export_package: PackageMaker) -> None:
+def test_an_export_with_pickled_objects_is_rejected(export_package: PackageMaker) -> None:
     shapes = {0: torch.export.Dim("batch", min=1)}
     folder = export_package(Doubler(), torch.zeros(2, 2), shapes, tensors([-1, 2]))
     with zipfile.ZipFile(folder / "model.pt2", "a") as archive:
@@ -122,7 +122,7 @@ class Trap:
         return Path.touch, (Path(self._path),)
 
 
-def test_options_that_cannot_be_met_are_refused(script_package: PackageMaker) -> None:
+def test_unsupported_options_are_rejected(script_package: PackageMaker) -> None:
     folder = script_package(torch.nn.Linear(2, 2), tensors([-1, 2]))
     assert load_package(folder, precision="fp32").describe().precision == "fp32"
     with pytest.raises(ModelInvalid, match=r"computes in fp32.*SLIPWAY_PRECISION to auto"):

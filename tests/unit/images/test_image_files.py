@@ -1,4 +1,4 @@
-"""What the images are made from, without building them."""
+"""The Dockerfile, the requirements and the scripts of the images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FINAL = ("inference", "batch", "operator")
 
 
 def stage(name: str) -> str:
-    """The instructions of a stage of the Dockerfile."""
+    """Return the instructions of a stage of the Dockerfile."""
     match = re.search(
         rf"^FROM \S+ AS {name}\n(.*?)(?=^FROM |\Z)", DOCKERFILE, re.MULTILINE | re.DOTALL
     )
@@ -38,7 +38,7 @@ def requirements(member: str) -> list[str]:
     return [line for line in done.stdout.splitlines() if line]
 
 
-def test_each_member_that_brings_dependencies_is_listed() -> None:
+def test_all_members_with_dependencies_are_installed() -> None:
     assert {member.partition("[")[0] for member in MEMBERS} == {
         "services/core",
         "services/inference",
@@ -47,14 +47,14 @@ def test_each_member_that_brings_dependencies_is_listed() -> None:
 
 
 @pytest.mark.parametrize("member", MEMBERS)
-def test_requirements_name_nothing_of_this_repository(member: str) -> None:
-    found = requirements(member)
-    assert found
-    assert not [text for text in found if text.startswith("slipway")]
+def test_requirements_contain_no_members(member: str) -> None:
+    lines = requirements(member)
+    assert lines
+    assert not [line for line in lines if line.startswith("slipway")]
 
 
-def test_the_batch_worker_needs_nothing_beyond_the_core() -> None:
-    """Its image has no dependencies of its own: a new one would have to be installed there."""
+def test_the_batch_worker_has_no_dependencies_besides_the_core() -> None:
+    """Its image does not install dependencies: a new one would need a stage."""
     assert requirements("services/batch") == []
 
 
@@ -67,7 +67,7 @@ def test_the_operator_needs_neither_torch_nor_sql() -> None:
 def test_images_start_their_own_module_without_a_shell(name: str) -> None:
     assert f'ENTRYPOINT ["python", "-m", "slipway_{name}"]' in stage(name)
     assert "org.opencontainers.image.version" in stage(name)
-    assert "RUN" not in stage(name), "a final stage is copied together, it builds nothing"
+    assert "RUN" not in stage(name), "final stages must only copy files"
 
 
 def test_images_run_as_an_unprivileged_user() -> None:
@@ -75,7 +75,7 @@ def test_images_run_as_an_unprivileged_user() -> None:
     assert "pip uninstall" in stage("runtime")
 
 
-def test_skaffold_builds_and_sets_what_there_is() -> None:
+def test_skaffold_refers_to_existing_stages_files_and_values() -> None:
     skaffold = yaml.safe_load((REPOSITORY / "skaffold.yaml").read_text())
     values = yaml.safe_load((REPOSITORY / "charts/slipway/values.yaml").read_text())
     services = set()
@@ -87,25 +87,25 @@ def test_skaffold_builds_and_sets_what_there_is() -> None:
             assert rule["src"].startswith(rule["strip"])
     assert services == set(FINAL)
     for key in skaffold["deploy"]["helm"]["releases"][0]["setValueTemplates"]:
-        found: Any = values
+        value: Any = values
         for part in key.split("."):
-            found = found[part]
+            value = value[part]
 
 
-def test_the_development_entry_point_restarts_what_changed(tmp_path: Path) -> None:
-    """The real thing in a folder of its own: a module that says which version of it runs."""
-    said = tmp_path / "said"
+def test_the_development_entry_point_restarts_a_changed_service(tmp_path: Path) -> None:
+    """It runs a module that logs its own version, in a folder of the test."""
+    log = tmp_path / "log"
     module = tmp_path / "slipway_sample.py"
 
     def write(version: str) -> None:
         module.write_text(
-            f"import time\nopen({str(said)!r}, 'a').write('{version} ')\ntime.sleep(60)\n"
+            f"import time\nopen({str(log)!r}, 'a').write('{version} ')\ntime.sleep(60)\n"
         )
 
     def wait_for(text: str) -> None:
         deadline = time.monotonic() + 30
-        while not (said.exists() and said.read_text() == text):
-            assert time.monotonic() < deadline, said.read_text() if said.exists() else "nothing"
+        while not (log.exists() and log.read_text() == text):
+            assert time.monotonic() < deadline, log.read_text() if log.exists() else "nothing"
             time.sleep(0.05)
 
     write("one")
@@ -123,7 +123,7 @@ def test_the_development_entry_point_restarts_what_changed(tmp_path: Path) -> No
         write("two")
         wait_for("one two ")
         process.terminate()
-        assert process.wait(30) != 0, "the service's own end is passed on"
+        assert process.wait(30) != 0, "the exit status of the service is returned"
     finally:
         process.kill()
         process.wait()

@@ -1,4 +1,4 @@
-"""The committed API document is what the code says, and the API page needs no internet."""
+"""The committed API document is up to date, and the API page needs no internet access."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from slipway_core import errors
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_committed_document_is_current() -> None:
+def test_the_committed_document_is_up_to_date() -> None:
     written = subprocess.run(
         [sys.executable, "-m", "slipway_inference", "--openapi"],
         capture_output=True,
@@ -35,7 +35,7 @@ def test_every_reference_has_a_schema() -> None:
     assert used <= set(schemas)
 
 
-def test_every_code_in_the_document_is_explained() -> None:
+def test_every_error_code_in_the_document_is_explained() -> None:
     document = (ROOT / "docs" / "openapi.json").read_text()
     explained = (ROOT / "docs" / "api.md").read_text()
     codes = set(re.findall(r'"urn:slipway:error:(\w+)"', document))
@@ -45,7 +45,7 @@ def test_every_code_in_the_document_is_explained() -> None:
         assert re.search(rf"\| {kind.http_status} \| `{code}` \|", explained), code
 
 
-async def test_the_page_loads_nothing_from_elsewhere(text_app: httpx2.AsyncClient) -> None:
+async def test_the_page_loads_nothing_from_other_hosts(text_app: httpx2.AsyncClient) -> None:
     page = await text_app.get("/models/mini/docs")
     assert page.status_code == 200
     loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)

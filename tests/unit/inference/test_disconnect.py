@@ -1,4 +1,4 @@
-"""Clients that go away, as the connection tells it."""
+"""Disconnects of clients, and the batching of writes to a connection."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def scope_of_request() -> Scope:
 
 
 class Work:
-    """Goes on until it is stopped."""
+    """Work that runs until it is cancelled."""
 
     def __init__(self) -> None:
         self.began = asyncio.Event()
@@ -41,45 +41,45 @@ async def run_while_connected(scope: Scope, work: Work) -> None:
         await work.run()
 
 
-async def test_work_ends_when_the_client_goes_away() -> None:
+async def test_work_stops_when_the_client_disconnects() -> None:
     scope, work = scope_of_request(), Work()
     open_context(scope, "")
-    asked = asyncio.create_task(run_while_connected(scope, work))
+    request = asyncio.create_task(run_while_connected(scope, work))
     await work.began.wait()
     mark_disconnected(scope)
     with pytest.raises(ClientDisconnect):
-        await asked
+        await request
     assert work.stopped
 
 
-@pytest.mark.parametrize("before_the_request_was_looked_at", [True, False])
-async def test_work_for_a_client_that_has_gone_does_not_begin(
-    before_the_request_was_looked_at: bool,
+@pytest.mark.parametrize("before_the_context_is_opened", [True, False])
+async def test_work_for_a_disconnected_client_does_not_begin(
+    before_the_context_is_opened: bool,
 ) -> None:
     scope, work = scope_of_request(), Work()
-    if before_the_request_was_looked_at:
+    if before_the_context_is_opened:
         mark_disconnected(scope)
     open_context(scope, "")
-    if not before_the_request_was_looked_at:
+    if not before_the_context_is_opened:
         mark_disconnected(scope)
     with pytest.raises(ClientDisconnect):
         await run_while_connected(scope, work)
     assert not work.began.is_set()
 
 
-async def test_a_cancelled_request_is_not_taken_for_a_client_that_went_away() -> None:
+async def test_a_cancelled_request_is_not_reported_as_a_disconnect() -> None:
     scope, work = scope_of_request(), Work()
     open_context(scope, "")
-    asked = asyncio.create_task(run_while_connected(scope, work))
+    request = asyncio.create_task(run_while_connected(scope, work))
     await work.began.wait()
-    asked.cancel()
+    request.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await asked
+        await request
 
 
-async def test_a_stream_whose_client_goes_away_ends_quietly_and_gives_its_room_back() -> None:
+async def test_a_stream_to_a_disconnected_client_ends_and_releases_its_resources() -> None:
     scope, sent = scope_of_request(), asyncio.Event()
-    left: list[bool] = []
+    released: list[bool] = []
     context = open_context(scope, "")
 
     async def chunks() -> AsyncIterator[bytes]:
@@ -87,24 +87,24 @@ async def test_a_stream_whose_client_goes_away_ends_quietly_and_gives_its_room_b
         await asyncio.Event().wait()
 
     async def receive() -> Message:
-        raise AssertionError("nothing is asked for")
+        raise AssertionError("a stream must not receive")
 
     async def send(message: Message) -> None:
         if message.get("body") == b"first":
             sent.set()
 
     resources = ExitStack()
-    resources.callback(left.append, True)
+    resources.callback(released.append, True)
     stream = BoundedStream(chunks(), media_type="text/plain", idle_seconds=5, resources=resources)
-    answering = asyncio.create_task(stream(scope, receive, send))
+    streaming = asyncio.create_task(stream(scope, receive, send))
     await sent.wait()
     mark_disconnected(scope)
-    await answering
-    assert (left, context.code) == ([True], "ClientDisconnected")
+    await streaming
+    assert (released, context.code) == ([True], "ClientDisconnected")
 
 
 class Wire:
-    """A transport that keeps what is written, and refuses it when it is closed."""
+    """A stand-in for a transport, which records writes and fails when it is closed."""
 
     def __init__(self) -> None:
         self.packets: list[bytes] = []
@@ -129,30 +129,30 @@ class Wire:
         return self.unread
 
 
-def on(wire: Wire) -> BatchingTransport:
+def transport_of(wire: Wire) -> BatchingTransport:
     return BatchingTransport(cast(Any, wire), stall_seconds=0.01)
 
 
-async def test_the_head_of_an_answer_travels_with_its_body() -> None:
+async def test_head_and_body_of_a_response_are_sent_together() -> None:
     wire = Wire()
-    transport = on(wire)
+    transport = transport_of(wire)
     transport.write(b"head ")
     transport.write(b"body")
     await asyncio.sleep(0)
     assert wire.packets == [b"head body"]
 
 
-async def test_much_is_sent_before_the_turn_ends() -> None:
+async def test_large_data_is_sent_at_once() -> None:
     wire = Wire()
-    transport = on(wire)
+    transport = transport_of(wire)
     transport.write(b"head ")
     transport.write(b"x" * MAX_HELD_BYTES)
     assert wire.packets == [b"head " + b"x" * MAX_HELD_BYTES]
 
 
-async def test_what_is_not_followed_by_more_is_sent_at_once_or_before_the_end() -> None:
+async def test_held_data_is_sent_in_the_next_turn_or_before_closing() -> None:
     wire = Wire()
-    transport = on(wire)
+    transport = transport_of(wire)
     transport.write(b"event")
     await asyncio.sleep(0)
     assert wire.packets == [b"event"]
@@ -162,26 +162,26 @@ async def test_what_is_not_followed_by_more_is_sent_at_once_or_before_the_end() 
     assert wire.closed
 
 
-async def test_answers_of_one_turn_go_out_one_right_after_the_other() -> None:
+async def test_responses_of_one_turn_are_sent_together() -> None:
     wires = [Wire(), Wire()]
     for wire in wires:
-        on(wire).write(b"answer")
-        assert [one.packets for one in wires] == [[], []]
+        transport_of(wire).write(b"response")
+        assert [each.packets for each in wires] == [[], []]
     await asyncio.sleep(0)
-    assert [wire.packets for wire in wires] == [[b"answer"], [b"answer"]]
+    assert [wire.packets for wire in wires] == [[b"response"], [b"response"]]
 
 
-async def test_nothing_is_written_to_a_connection_that_was_lost() -> None:
+async def test_nothing_is_written_to_a_lost_connection() -> None:
     wire = Wire()
-    on(wire).write(b"event")
+    transport_of(wire).write(b"event")
     wire.closed = True
     await asyncio.sleep(0)
     assert wire.packets == []
 
 
-async def test_who_reads_nothing_of_what_waits_for_him_is_cut_off() -> None:
+async def test_a_client_that_does_not_read_is_disconnected() -> None:
     wire = Wire()
-    transport = on(wire)
+    transport = transport_of(wire)
     transport.write(b"12345")
     wire.unread = 5
     transport.close()
@@ -189,9 +189,9 @@ async def test_who_reads_nothing_of_what_waits_for_him_is_cut_off() -> None:
         await wire.aborted.wait()
 
 
-async def test_who_reads_slowly_is_not_cut_off() -> None:
+async def test_a_client_that_reads_slowly_is_not_disconnected() -> None:
     wire = Wire()
-    transport = on(wire)
+    transport = transport_of(wire)
     transport.write(b"x" * 1000)
     await asyncio.sleep(0)
     wire.unread = 1000

@@ -1,4 +1,4 @@
-"""http_requests_total: every request is counted once, under its route and never under its path."""
+"""http_requests_total counts every request once, by its route and never by its path."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 
 async def count(client: httpx2.AsyncClient, labels: str) -> float:
     lines = (await client.get("/metrics")).text.splitlines()
-    found = [line for line in lines if line.startswith(f"http_requests_total{{{labels}}}")]
-    return float(found[0].split()[-1]) if found else 0.0
+    samples = [line for line in lines if line.startswith(f"http_requests_total{{{labels}}}")]
+    return float(samples[0].split()[-1]) if samples else 0.0
 
 
 @pytest.mark.parametrize(

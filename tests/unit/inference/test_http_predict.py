@@ -1,4 +1,4 @@
-"""POST /predict/{modality}: what comes back."""
+"""Responses of POST /predict/{modality}."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def test_a_text_is_embedded(text_app: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("texts", [["four"], ["four", "three"]])
-async def test_several_texts_are_answered_in_order(
+async def test_predictions_of_several_texts_are_in_order(
     text_app: httpx2.AsyncClient, texts: list[str]
 ) -> None:
     response = await text_app.post("/predict/text", json={"inputs": texts})
@@ -36,9 +36,9 @@ async def test_several_texts_are_answered_in_order(
     assert response.json()["prediction"] == {"rows": expected}
 
 
-async def test_labels_make_it_a_classification(text_app: httpx2.AsyncClient) -> None:
-    asked = {"input_text": "goal", "labels": ["sports", "politics"]}
-    prediction = (await text_app.post("/predict/text", json=asked)).json()["prediction"]
+async def test_labels_turn_an_embedding_into_a_classification(text_app: httpx2.AsyncClient) -> None:
+    body = {"input_text": "goal", "labels": ["sports", "politics"]}
+    prediction = (await text_app.post("/predict/text", json=body)).json()["prediction"]
     assert prediction == {
         "label": "sports",
         "score": 0.5,
@@ -55,25 +55,27 @@ async def test_labels_make_it_a_classification(text_app: httpx2.AsyncClient) -> 
     ],
     ids=["lists", "records", "columns"],
 )
-async def test_rows_are_answered_in_order(table_app: httpx2.AsyncClient, inputs: object) -> None:
+async def test_predictions_of_rows_are_in_order(
+    table_app: httpx2.AsyncClient, inputs: object
+) -> None:
     response = await table_app.post("/predict/tabular", json={"inputs": inputs})
     assert response.json()["prediction"] == {"rows": [{"sum": 3}, {"sum": 7}]}
 
 
-async def test_a_picture_comes_as_base64_or_as_a_form(table_app: httpx2.AsyncClient) -> None:
-    picture = b"\x89PNG not decoded here"
-    encoded = base64.b64encode(picture).decode()
+async def test_an_image_is_accepted_as_base64_or_as_a_form(table_app: httpx2.AsyncClient) -> None:
+    image = b"\x89PNG not decoded here"
+    encoded = base64.b64encode(image).decode()
     as_json = await table_app.post("/predict/image", json={"image": encoded})
     as_form = await table_app.post(
         "/predict/image",
-        files={"file": ("a.png", picture, "image/png")},
+        files={"file": ("a.png", image, "image/png")},
         data={"parameters": "{}"},
     )
-    assert as_json.json()["prediction"] == {"bytes": len(picture)}
-    assert as_form.json()["prediction"] == {"bytes": len(picture)}
+    assert as_json.json()["prediction"] == {"bytes": len(image)}
+    assert as_form.json()["prediction"] == {"bytes": len(image)}
 
 
-async def test_everything_also_answers_below_the_models_name(
+async def test_all_routes_exist_below_the_name_of_the_model(
     text_app: httpx2.AsyncClient,
 ) -> None:
     response = await text_app.post("/models/mini/predict/text", json={"input_text": "four"})
@@ -85,7 +87,7 @@ async def test_everything_also_answers_below_the_models_name(
     assert "'mini'" in other.json()["detail"]
 
 
-async def test_the_callers_request_id_comes_back(text_app: httpx2.AsyncClient) -> None:
+async def test_the_request_id_of_the_client_is_returned(text_app: httpx2.AsyncClient) -> None:
     response = await text_app.get("/livez", headers={"X-Request-ID": "abc-1"})
     assert response.headers["X-Request-ID"] == "abc-1"
     made = (await text_app.get("/livez", headers={"X-Request-ID": "two words"})).headers
@@ -94,18 +96,18 @@ async def test_the_callers_request_id_comes_back(text_app: httpx2.AsyncClient) -
     assert "server" not in made
 
 
-async def test_what_the_model_says_of_an_input_names_the_field(
+async def test_an_input_that_the_model_rejects_is_reported_with_its_field(
     text_app: httpx2.AsyncClient,
 ) -> None:
-    refused = await text_app.post("/predict/text", json={"input_text": "refused"})
-    assert refused.status_code == 422
-    assert refused.json()["errors"] == [{"field": "input_text", "message": "this text is refused"}]
+    rejected = await text_app.post("/predict/text", json={"input_text": "refused"})
+    assert rejected.status_code == 422
+    assert rejected.json()["errors"] == [{"field": "input_text", "message": "this text is refused"}]
     broken = await text_app.post("/predict/text", json={"input_text": "broken"})
     assert broken.status_code == 500
     assert broken.json()["code"] == "PredictionFailed"
 
 
-async def test_every_request_is_counted_by_how_it_ended(text_app: httpx2.AsyncClient) -> None:
+async def test_predictions_are_counted_by_error_code(text_app: httpx2.AsyncClient) -> None:
     async def count(code: str) -> float:
         status = "error" if code else "ok"
         series = f'prediction_requests_total{{code="{code}",modality="text",status="{status}"}} '
@@ -120,7 +122,7 @@ async def test_every_request_is_counted_by_how_it_ended(text_app: httpx2.AsyncCl
     assert [new - old for old, new in zip(before, after, strict=True)] == [1, 1, 1]
 
 
-async def test_health_says_what_the_model_takes(
+async def test_health_reports_the_modalities_and_columns_of_the_model(
     text_app: httpx2.AsyncClient, table_app: httpx2.AsyncClient
 ) -> None:
     text, table = [(await app.get("/health")).json() for app in (text_app, table_app)]
@@ -129,7 +131,7 @@ async def test_health_says_what_the_model_takes(
     assert table["columns"] == ["height", "width"]
 
 
-async def test_without_a_database_predictions_work_and_the_rest_says_why() -> None:
+async def test_without_a_database_only_predictions_work() -> None:
     async with open_app() as (client, _):
         assert (await client.post("/predict/text", json={"input_text": "a"})).status_code == 200
         health = (await client.get("/health")).json()
@@ -144,7 +146,7 @@ async def test_without_a_database_predictions_work_and_the_rest_says_why() -> No
             assert "SLIPWAY_DATABASE_URL" in response.json()["detail"]
 
 
-async def test_an_unexpected_error_tells_no_internals() -> None:
+async def test_an_unexpected_error_reveals_no_internals() -> None:
     class Failing:
         size = 1
         alive = 1
@@ -163,7 +165,7 @@ async def test_an_unexpected_error_tells_no_internals() -> None:
             return True
 
         async def close(self) -> None:
-            """Nothing is held."""
+            """Do nothing."""
 
     from tests.fixtures.inference_app import TEXT_MODEL, InstantEngines
 
@@ -184,7 +186,7 @@ async def test_an_unexpected_error_tells_no_internals() -> None:
         ("/health", "GET"),
     ],
 )
-async def test_the_methods_of_a_path_are_named(
+async def test_a_wrong_method_is_rejected_with_the_allowed_ones(
     text_app: httpx2.AsyncClient, path: str, allowed: str
 ) -> None:
     response = await text_app.put(path)

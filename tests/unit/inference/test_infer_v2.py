@@ -1,4 +1,4 @@
-"""The Open Inference Protocol below /v2, as its clients speak it."""
+"""The Open Inference Protocol below /v2, as its clients use it."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ async def _infer(
 
 def _outputs(response: httpx2.Response) -> dict[str, Any]:
     assert response.status_code == 200, response.text
-    return {one["name"]: one for one in response.json()["outputs"]}
+    return {output["name"]: output for output in response.json()["outputs"]}
 
 
 async def test_texts_become_one_tensor() -> None:
@@ -76,14 +76,14 @@ async def test_texts_become_one_tensor() -> None:
     assert LENGTH not in response.headers
 
 
-async def test_texts_may_have_a_dimension_of_their_own() -> None:
+async def test_texts_may_have_an_additional_dimension() -> None:
     async with open_app() as (app, _):
         response = await _infer(app, _text(shape=[2, 1], data=[["four"], ["seven"]]))
     assert _outputs(response)["embedding"]["shape"] == [2, 2]
 
 
-async def test_any_content_type_will_do() -> None:
-    """Examples for other servers are commands of curl, which says that it sends a form."""
+async def test_any_content_type_is_accepted() -> None:
+    """Examples of other servers use curl, whose default content type is that of a form."""
     form = {"Content-Type": "application/x-www-form-urlencoded"}
     body = json.dumps(_text("four"))
     async with open_app() as (app, _):
@@ -91,13 +91,13 @@ async def test_any_content_type_will_do() -> None:
     assert response.status_code == 200
 
 
-async def test_an_answer_has_an_id_when_the_request_has_none() -> None:
+async def test_a_response_has_an_id_even_if_the_request_has_none() -> None:
     async with open_app() as (app, _):
         response = await _infer(app, _text("four"))
     assert len(response.json()["id"]) == 36
 
 
-async def test_tensors_go_and_come_as_raw_bytes() -> None:
+async def test_tensors_are_accepted_and_returned_as_raw_bytes() -> None:
     raw = _strings(b"four", "größer".encode())
     body = _text(shape=[2], parameters={"binary_data_size": len(raw)})
     del body["inputs"][0]["data"]
@@ -114,21 +114,21 @@ async def test_tensors_go_and_come_as_raw_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "binary"),
+    ("parameters", "binary"),
     [({}, True), ({"binary_data": False}, False), ({"binary_data": True}, True)],
 )
-async def test_an_output_may_say_its_own_form(asked: dict[str, Any], binary: bool) -> None:
+async def test_an_output_may_override_binary_data(parameters: dict[str, Any], binary: bool) -> None:
     body = {
         **_text("four"),
         "parameters": {"binary_data_output": True},
-        "outputs": [{"name": "embedding", "parameters": asked}],
+        "outputs": [{"name": "embedding", "parameters": parameters}],
     }
     async with open_app() as (app, _):
         response = await _infer(app, body)
     assert (LENGTH in response.headers) == binary
 
 
-async def test_labels_classify() -> None:
+async def test_labels_turn_an_embedding_into_a_classification() -> None:
     labels = {"name": "labels", "shape": [2], "datatype": "BYTES", "data": ["sports", "politics"]}
     body = {"inputs": [*_text("goal", "vote")["inputs"], labels]}
     async with open_app() as (app, _):
@@ -141,13 +141,13 @@ async def test_labels_classify() -> None:
 
 
 @pytest.mark.parametrize("data", [[1, 2, 3, 4], [[1, 2], [3, 4]]], ids=["flat", "nested"])
-async def test_rows_come_flat_or_nested(data: list[Any]) -> None:
+async def test_rows_may_be_flat_or_nested(data: list[Any]) -> None:
     async with open_app(ROWS_MODEL) as (app, _):
         outputs = _outputs(await _infer(app, _rows(data, [2, 2]), model="rows"))
     assert outputs["sum"] == {"name": "sum", "datatype": "FP32", "shape": [2], "data": [3, 7]}
 
 
-async def test_rows_come_as_raw_bytes() -> None:
+async def test_rows_may_be_raw_bytes() -> None:
     raw = np.array([[1, 2], [3, 4]], "<f4").tobytes()
     body = _rows(None, [2, 2], parameters={"binary_data_size": len(raw)})
     async with open_app(ROWS_MODEL) as (app, _):
@@ -155,19 +155,19 @@ async def test_rows_come_as_raw_bytes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("numbers", "named"),
+    ("numbers", "expected"),
     [(np.array([1, 2, 3], "<f4"), "binary_data_size"), (np.array([1, np.nan], "<f4"), "finite")],
 )
-async def test_raw_rows_must_be_whole_and_finite(numbers: Any, named: str) -> None:
+async def test_raw_rows_must_be_complete_and_finite(numbers: Any, expected: str) -> None:
     raw = numbers.tobytes()
     body = _rows(None, [1, 2], parameters={"binary_data_size": len(raw)})
     async with open_app(ROWS_MODEL) as (app, _):
         response = await _infer(app, body, raw, "rows")
     assert response.status_code == 400
-    assert named in response.json()["error"]
+    assert expected in response.json()["error"]
 
 
-async def test_a_model_of_a_fixed_batch_takes_any_number_of_rows() -> None:
+async def test_a_model_with_a_fixed_batch_accepts_any_number_of_rows() -> None:
     fixed = Manifest(
         name="rows",
         task="tensor",
@@ -184,7 +184,7 @@ async def test_a_model_of_a_fixed_batch_takes_any_number_of_rows() -> None:
 
 
 async def test_members_may_be_null() -> None:
-    """So they come from clients that send all members of their own classes."""
+    """Some clients send all fields of their classes."""
     body = {
         **_text("four", parameters=None),
         "id": None,
@@ -196,7 +196,7 @@ async def test_members_may_be_null() -> None:
         assert _outputs(await _infer(app, body))["embedding"]["data"] == [4, 0.1]
 
 
-async def test_an_output_that_there_is_not_costs_no_prediction() -> None:
+async def test_an_unknown_output_is_rejected_before_the_prediction() -> None:
     class Counting(InstantEngines):
         runs = 0
 
@@ -211,30 +211,30 @@ async def test_an_output_that_there_is_not_costs_no_prediction() -> None:
     assert engines.runs == 0
 
 
-async def test_a_row_of_an_open_model_is_json_in_and_out() -> None:
+async def test_rows_of_a_model_without_declared_inputs_are_json() -> None:
     body = _text("[1, 2]", "[3, 4.5]", name="row")
     async with open_app(OPEN_MODEL) as (app, _):
         outputs = _outputs(await _infer(app, body, model="open"))
         broken = await _infer(app, _text("[1", name="row"), model="open")
-    assert [json.loads(one) for one in outputs["prediction"]["data"]] == [{"sum": 3}, {"sum": 7.5}]
+    assert [json.loads(row) for row in outputs["prediction"]["data"]] == [{"sum": 3}, {"sum": 7.5}]
     assert broken.status_code == 400
     assert "inputs.0.data.0" in broken.json()["error"]
 
 
-async def test_a_picture_is_bytes_or_base64() -> None:
-    picture = b"\x89PNG not decoded here"
-    raw = _strings(picture)
+async def test_an_image_is_accepted_as_bytes() -> None:
+    image = b"\x89PNG not decoded here"
+    raw = _strings(image)
     manifest = Manifest(name="eye", task="python", runtime="python", modalities=["image"])
     tensor = {"name": "image", "shape": [1], "datatype": "BYTES"}
     async with open_app(manifest) as (app, _):
         body = {"inputs": [{**tensor, "parameters": {"binary_data_size": len(raw)}}]}
         outputs = _outputs(await _infer(app, body, raw, "eye"))
-    assert json.loads(outputs["prediction"]["data"][0]) == {"bytes": len(picture)}
+    assert json.loads(outputs["prediction"]["data"][0]) == {"bytes": len(image)}
 
 
-@pytest.mark.parametrize("pack", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
-async def test_a_body_may_be_packed(pack: Any) -> None:
-    encoding = "gzip" if pack is gzip.compress else "deflate"
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress], ids=["gzip", "deflate"])
+async def test_a_body_may_be_compressed(compress: Any) -> None:
+    encoding = "gzip" if compress is gzip.compress else "deflate"
     body = json.dumps(_text("four")).encode()
     async with open_app() as (app, _):
 
@@ -245,15 +245,15 @@ async def test_a_body_may_be_packed(pack: Any) -> None:
                 headers={"Content-Encoding": encoding, **headers},
             )
 
-        assert _outputs(await send(pack(body)))["embedding"]["data"] == [4, 0.1]
+        assert _outputs(await send(compress(body)))["embedding"]["data"] == [4, 0.1]
         assert (await send(body)).status_code == 400
-        assert (await send(pack(body)[:-3])).status_code == 400
-        assert (await send(pack(b" " * 20_000_000))).status_code == 413
+        assert (await send(compress(body)[:-3])).status_code == 400
+        assert (await send(compress(b" " * 20_000_000))).status_code == 413
         assert (await send(body, **{"Content-Encoding": "br"})).status_code == 415
 
 
 @pytest.mark.parametrize(
-    ("body", "named"),
+    ("body", "expected"),
     [
         ({}, "inputs"),
         ({"inputs": []}, "inputs"),
@@ -300,17 +300,19 @@ async def test_a_body_may_be_packed(pack: Any) -> None:
         (_text("four", parameters={"binary_data_size": 4}), "inputs.0.data"),
     ],
 )
-async def test_what_is_wrong_is_named(body: dict[str, Any], named: str) -> None:
+async def test_invalid_requests_are_rejected_with_the_field(
+    body: dict[str, Any], expected: str
+) -> None:
     async with open_app() as (app, _):
         response = await _infer(app, body)
     assert response.status_code == 400, response.text
     assert response.headers["Content-Type"] == "application/json"
     assert list(response.json()) == ["error"]
-    assert f"`{named}`" in response.json()["error"]
+    assert f"`{expected}`" in response.json()["error"]
 
 
 @pytest.mark.parametrize(
-    ("size", "raw", "named"),
+    ("size", "raw", "expected"),
     [
         (9, _strings(b"four"), "binary_data_size"),
         (8, _strings(b"four") + b"more", "follow"),
@@ -323,18 +325,18 @@ async def test_what_is_wrong_is_named(body: dict[str, Any], named: str) -> None:
         (6, struct.pack("<I", 2) + b"\xff\xfe", "UTF-8"),
     ],
 )
-async def test_raw_bytes_must_be_whole(size: Any, raw: bytes, named: str) -> None:
+async def test_raw_bytes_must_be_complete(size: Any, raw: bytes, expected: str) -> None:
     shape = [2] if (size, raw) == (5, _strings(b"f")) else [1]
     body = _text(shape=shape, parameters={"binary_data_size": size})
     del body["inputs"][0]["data"]
     async with open_app() as (app, _):
         response = await _infer(app, body, raw)
     assert response.status_code == 400, response.text
-    assert named in response.json()["error"]
+    assert expected in response.json()["error"]
 
 
 @pytest.mark.parametrize("length", ["1e3", "-1", "99999", "1"])
-async def test_the_length_of_the_json_must_be_true(length: str) -> None:
+async def test_the_length_of_the_json_must_be_correct(length: str) -> None:
     async with open_app() as (app, _):
         response = await app.post(
             "/v2/models/mini/infer",
@@ -345,7 +347,7 @@ async def test_the_length_of_the_json_must_be_true(length: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "named"),
+    ("body", "expected"),
     [
         (_rows([1, 2, 3], [1, 3]), "inputs.0.shape"),
         (_rows([1, 2], [2]), "inputs.0.shape"),
@@ -357,14 +359,16 @@ async def test_the_length_of_the_json_must_be_true(length: str) -> None:
         (_rows([1] * 4000, [2000, 2]), "inputs.0.shape"),
     ],
 )
-async def test_wrong_rows_are_named(body: dict[str, Any], named: str) -> None:
+async def test_invalid_rows_are_rejected_with_the_field(
+    body: dict[str, Any], expected: str
+) -> None:
     async with open_app(ROWS_MODEL) as (app, _):
         response = await _infer(app, body, model="rows")
     assert response.status_code in (400, 413), response.text
-    assert f"`{named}" in response.json()["error"]
+    assert f"`{expected}" in response.json()["error"]
 
 
-async def test_inputs_must_have_as_many_rows() -> None:
+async def test_inputs_must_have_equal_numbers_of_rows() -> None:
     body = {
         "inputs": [
             {"name": "a", "shape": [2, 2], "datatype": "FP32", "data": [1, 2, 3, 4]},
@@ -383,7 +387,7 @@ async def test_the_model_is_described(path: str) -> None:
     async with open_app(TEXT_MODEL) as (app, _):
         described = (await app.get(f"/models/mini/v2/models/mini{path}")).json()
         ready = (await app.get(f"/v2/models/mini{path}/ready")).json()
-        answered = await app.post(f"/v2/models/mini{path}/infer", json=_text("four"))
+        inferred = await app.post(f"/v2/models/mini{path}/infer", json=_text("four"))
     assert described == {
         "name": "mini",
         "versions": ["1.2"],
@@ -392,7 +396,7 @@ async def test_the_model_is_described(path: str) -> None:
         "outputs": [{"name": "embedding", "datatype": "FP32", "shape": [-1, 2]}],
     }
     assert ready == {"name": "mini", "ready": True}
-    assert answered.status_code == 200
+    assert inferred.status_code == 200
 
 
 async def test_another_model_or_version_is_unknown() -> None:
@@ -405,7 +409,7 @@ async def test_another_model_or_version_is_unknown() -> None:
         assert response.json()["error"].startswith("UnknownModel: ")
 
 
-async def test_the_server_says_what_it_is_and_that_it_is_ready() -> None:
+async def test_the_server_reports_its_metadata_and_readiness() -> None:
     async with open_app() as (app, components):
         for path in ("/v2", "/v2/"):
             server = (await app.get(path)).json()

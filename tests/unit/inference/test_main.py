@@ -1,4 +1,4 @@
-"""`python -m slipway_inference`: its options, and what it says of wrong settings."""
+"""`python -m slipway_inference`: its options, and errors in settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str
     )
 
 
-def test_every_setting_is_printed_and_secrets_are_not() -> None:
+def test_all_settings_are_printed_without_secrets() -> None:
     shown = _run("--print-settings", SLIPWAY_DATABASE_URL="postgresql://u:secret@h/d")
     assert shown.returncode == 0
     assert "secret" not in shown.stdout
@@ -34,7 +34,7 @@ def test_every_setting_is_printed_and_secrets_are_not() -> None:
 
 
 @pytest.mark.parametrize("scheme", ["https", "wrong"])
-def test_what_is_secret_in_the_models_address_is_not_printed(scheme: str) -> None:
+def test_secrets_in_the_model_uri_are_not_printed(scheme: str) -> None:
     address = f"{scheme}://me:hush@models.example.com/mine.zip?Signature=hush"
     shown = InferenceSettings(model_uri=address).describe()
     assert "hush" not in shown
@@ -43,12 +43,12 @@ def test_what_is_secret_in_the_models_address_is_not_printed(scheme: str) -> Non
     )
 
 
-def test_a_wrong_setting_is_named() -> None:
-    refused = _run(SLIPWAY_PORT="high", SLIPWAY_ENGINES="0")
-    assert refused.returncode == 2
-    assert "SLIPWAY_PORT" in refused.stderr
-    assert "SLIPWAY_ENGINES" in refused.stderr
-    assert "Traceback" not in refused.stderr
+def test_invalid_settings_are_named_in_the_error() -> None:
+    failed = _run(SLIPWAY_PORT="high", SLIPWAY_ENGINES="0")
+    assert failed.returncode == 2
+    assert "SLIPWAY_PORT" in failed.stderr
+    assert "SLIPWAY_ENGINES" in failed.stderr
+    assert "Traceback" not in failed.stderr
 
 
 def test_the_server_starts_without_torch_and_drivers() -> None:

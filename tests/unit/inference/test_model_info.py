@@ -1,4 +1,4 @@
-"""What the server says of the model that it loaded, to people and to Prometheus."""
+"""The information that the server reports on its model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from slipway_core.models.model import ModelInfo
 MEASURED = "bf16 was no faster on the check texts: its speed is 0.9 times fp32's"
 
 
-async def test_the_precision_comes_with_its_reason_and_figures_stay_out_of_labels() -> None:
+async def test_the_precision_has_a_reason_whose_figures_are_not_in_labels() -> None:
     engines: Any = InstantEngines(TEXT_MODEL)
     engines.info = msgspec.structs.replace(engines.info, precision_reason=MEASURED)
     async with open_app(engines=engines) as (client, _):

@@ -1,4 +1,4 @@
-"""Lines out of chunks: wherever the chunks are cut, the lines are the same."""
+"""The lines of a body do not depend on its chunks."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ async def _lines(parts: list[bytes], max_bytes: int = 1000) -> list[bytes]:
 
 @given(st.lists(st.binary(max_size=20), max_size=20))
 async def test_lines_do_not_depend_on_chunks(parts: list[bytes]) -> None:
-    whole = b"".join(parts)
-    expected = whole.split(b"\n")
+    body = b"".join(parts)
+    expected = body.split(b"\n")
     if not expected[-1]:
         expected.pop()
     assert await _lines(parts) == expected
@@ -34,6 +34,6 @@ async def test_lines_do_not_depend_on_chunks(parts: list[bytes]) -> None:
     "parts",
     [[b"ok\n", b"1234", b"56\n"], [b"ok\n123456\n"], [b"ok\n", b"123456"]],
 )
-async def test_a_line_that_is_too_long_is_named(parts: list[bytes]) -> None:
+async def test_a_line_that_is_too_long_is_rejected_with_its_number(parts: list[bytes]) -> None:
     with pytest.raises(PayloadTooLarge, match="line 2"):
         await _lines(parts, max_bytes=5)

@@ -1,4 +1,4 @@
-"""What a model's predictions are as tensors, and that its metadata says the same."""
+"""Predictions become tensors, which agree with the metadata of the model."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def _manifest(task: Any = "tensor", runtime: Any = "torch-export", **more: Any) 
 
 
 def _tensors(manifest: Manifest, *predictions: dict[str, Any]) -> dict[str, OutputTensor]:
-    found = to_tensors(manifest, [Outcome(prediction=one) for one in predictions])
-    return {tensor.name: tensor for tensor in found}
+    tensors = to_tensors(manifest, [Outcome(prediction=each) for each in predictions])
+    return {tensor.name: tensor for tensor in tensors}
 
 
 CASES = [
@@ -52,7 +52,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("manifest", "prediction"), CASES)
-def test_the_tensors_are_those_of_the_metadata(
+def test_output_tensors_agree_with_the_metadata(
     manifest: Manifest, prediction: dict[str, Any]
 ) -> None:
     tensors = _tensors(manifest, prediction, prediction)
@@ -61,11 +61,11 @@ def test_the_tensors_are_those_of_the_metadata(
     for spec, tensor in zip(specs, tensors.values(), strict=True):
         assert tensor.datatype == spec.datatype
         assert tensor.elements.ndim == len(spec.shape)
-        for want, size in zip(spec.shape, tensor.elements.shape, strict=True):
-            assert want in (-1, size)
+        for expected, size in zip(spec.shape, tensor.elements.shape, strict=True):
+            assert expected in (-1, size)
 
 
-def test_two_labelled_outputs_are_told_apart() -> None:
+def test_tensors_of_several_labelled_outputs_have_distinct_names() -> None:
     tensors = _tensors(_manifest(outputs=[KIND, COLOUR]), {"kind": CAT, "colour": BLUE})
     assert tensors["kind.label"].elements.tolist() == [b"cat"]
     assert tensors["colour.labels"].elements.tolist() == [b"red", b"blue"]
@@ -78,13 +78,13 @@ def test_integers_keep_their_type() -> None:
     assert np.asarray(_tensors(manifest, {"n": big})["n"].elements).tolist() == [big]
 
 
-def test_rows_of_different_shapes_are_refused() -> None:
+def test_rows_of_different_shapes_are_rejected() -> None:
     manifest = _manifest(outputs=[TensorSpec(name="y", shape=[-1, -1])])
     with pytest.raises(InvalidInput, match="one by one"):
         _tensors(manifest, {"y": [1]}, {"y": [1, 2]})
 
 
-def test_texts_stay_texts_and_the_rest_becomes_json() -> None:
+def test_texts_are_kept_and_other_values_become_json() -> None:
     words = _tensors(_manifest("python", "python", outputs=[WORDS]), {"words": ["a", {"b": 1}]})
     assert words["words"].elements.tolist() == [[b"a", b'{"b":1}']]
 
@@ -102,6 +102,6 @@ def test_texts_stay_texts_and_the_rest_becomes_json() -> None:
         {"y": None},
     ],
 )
-def test_a_python_model_must_give_what_its_package_declares(prediction: dict[str, Any]) -> None:
+def test_a_python_model_must_return_the_declared_outputs(prediction: dict[str, Any]) -> None:
     with pytest.raises(PredictionFailed, match=r"slipway\.yaml declares"):
         _tensors(_manifest("python", "python", outputs=[Y]), prediction)

@@ -1,4 +1,4 @@
-"""OpenAI's protocol below /v1, as its clients speak it."""
+"""OpenAI's protocol below /v1, as its clients use it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pytest
 from tests.fixtures.inference_app import TABLE_MODEL, open_app
 
 
-async def _ask(app: httpx2.AsyncClient, **body: Any) -> httpx2.Response:
+async def _embed(app: httpx2.AsyncClient, **body: Any) -> httpx2.Response:
     return await app.post("/v1/embeddings", json={"model": "mini", "input": "four", **body})
 
 
-async def _refusal(app: httpx2.AsyncClient, status: int, **body: Any) -> dict[str, Any]:
-    response = await _ask(app, **body)
+async def _embed_rejected(app: httpx2.AsyncClient, status: int, **body: Any) -> dict[str, Any]:
+    response = await _embed(app, **body)
     assert response.status_code == status, response.text
     assert response.headers["Content-Type"] == "application/json"
     assert set(response.json()) == {"error"}
@@ -26,7 +26,7 @@ async def _refusal(app: httpx2.AsyncClient, status: int, **body: Any) -> dict[st
 
 
 async def test_a_text_is_embedded(text_app: httpx2.AsyncClient) -> None:
-    response = await _ask(text_app, encoding_format=None, user=None)  # as some clients send them
+    response = await _embed(text_app, encoding_format=None, user=None)  # as some clients send them
     assert response.status_code == 200
     assert response.json() == {
         "object": "list",
@@ -39,19 +39,19 @@ async def test_a_text_is_embedded(text_app: httpx2.AsyncClient) -> None:
 async def test_several_texts_are_embedded_in_order_and_as_base64(
     text_app: httpx2.AsyncClient,
 ) -> None:
-    response = await _ask(text_app, input=["four", "seven"], encoding_format="base64", user="me")
+    response = await _embed(text_app, input=["four", "seven"], encoding_format="base64", user="me")
     body = response.json()
     vectors = [
-        np.frombuffer(base64.b64decode(one["embedding"]), "<f4").round(3) for one in body["data"]
+        np.frombuffer(base64.b64decode(item["embedding"]), "<f4").round(3) for item in body["data"]
     ]
     assert np.allclose(vectors, [[4, 0.1], [5, 0.1]])
-    assert [one["index"] for one in body["data"]] == [0, 1]
+    assert [item["index"] for item in body["data"]] == [0, 1]
     assert body["usage"]["total_tokens"] == 6
 
 
-async def test_the_models_own_size_is_the_only_one(text_app: httpx2.AsyncClient) -> None:
-    assert (await _ask(text_app, dimensions=2)).status_code == 200
-    error = await _refusal(text_app, 400, dimensions=1)
+async def test_only_the_dimensions_of_the_model_are_accepted(text_app: httpx2.AsyncClient) -> None:
+    assert (await _embed(text_app, dimensions=2)).status_code == 200
+    error = await _embed_rejected(text_app, 400, dimensions=1)
     assert error["param"] == "dimensions"
     assert "must be 2" in error["message"]
 
@@ -73,10 +73,10 @@ async def test_the_models_own_size_is_the_only_one(text_app: httpx2.AsyncClient)
         ({"input": ["a", "refused"]}, "input.1"),
     ],
 )
-async def test_what_is_wrong_is_named(
+async def test_invalid_requests_are_rejected_with_the_parameter(
     text_app: httpx2.AsyncClient, body: dict[str, Any], param: str
 ) -> None:
-    error = await _refusal(text_app, 400, **body)
+    error = await _embed_rejected(text_app, 400, **body)
     assert (error["type"], error["code"], error["param"]) == (
         "invalid_request_error",
         "InvalidInput",
@@ -84,13 +84,13 @@ async def test_what_is_wrong_is_named(
     )
 
 
-async def test_token_ids_are_refused_with_the_remedy(text_app: httpx2.AsyncClient) -> None:
-    error = await _refusal(text_app, 400, input=[[101, 2054, 102]])
+async def test_token_ids_are_rejected_with_a_remedy(text_app: httpx2.AsyncClient) -> None:
+    error = await _embed_rejected(text_app, 400, input=[[101, 2054, 102]])
     assert "check_embedding_ctx_length=False" in error["message"]
 
 
 async def test_another_model_is_unknown(text_app: httpx2.AsyncClient) -> None:
-    error = await _refusal(text_app, 404, model="text-embedding-3-small")
+    error = await _embed_rejected(text_app, 404, model="text-embedding-3-small")
     under_its_name = await text_app.get("/models/other/v1/models")
     assert error["code"] == "UnknownModel"
     assert "'mini'" in error["message"]
@@ -98,18 +98,18 @@ async def test_another_model_is_unknown(text_app: httpx2.AsyncClient) -> None:
     assert under_its_name.json()["error"]["code"] == "UnknownModel"
 
 
-async def test_a_model_without_vectors_says_so() -> None:
+async def test_a_model_without_embeddings_is_rejected() -> None:
     async with open_app(TABLE_MODEL) as (app, _):
-        error = await _refusal(app, 404, model="table")
+        error = await _embed_rejected(app, 404, model="table")
     assert error["code"] == "UnknownModality"
 
 
-async def test_clients_are_told_whether_to_try_again() -> None:
-    """They try each 5xx again, unless the answer tells them not to."""
+async def test_responses_tell_clients_whether_to_retry() -> None:
+    """They retry after every 5xx unless the response says otherwise."""
     async with open_app() as (app, components):
-        broken = await _ask(app, input="broken")
+        broken = await _embed(app, input="broken")
         components.admission.body_memory.take(components.settings.max_buffered_bytes)
-        busy = await _ask(app)
+        busy = await _embed(app)
     assert (broken.status_code, broken.headers["x-should-retry"]) == (500, "false")
     assert (busy.status_code, busy.headers["x-should-retry"]) == (429, "true")
     assert int(busy.headers["Retry-After"]) >= 1
@@ -118,13 +118,13 @@ async def test_clients_are_told_whether_to_try_again() -> None:
 
 async def test_the_model_is_listed(text_app: httpx2.AsyncClient) -> None:
     listed = (await text_app.get("/models/mini/v1/models")).json()
-    found = await text_app.get("/v1/models/mini")
+    model_response = await text_app.get("/v1/models/mini")
     missing = await text_app.get("/v1/models/gpt-5")
     (model,) = listed["data"]
     assert listed["object"] == "list"
     assert model.pop("created") > 1_700_000_000
     assert model == {"id": "mini", "object": "model", "owned_by": "slipway"}
-    assert found.json()["id"] == "mini"
+    assert model_response.json()["id"] == "mini"
     assert missing.status_code == 404
 
 
@@ -138,7 +138,7 @@ async def test_errors_of_the_framework_have_the_same_form(text_app: httpx2.Async
     assert wrong_method.json()["error"]["code"] == "MethodNotAllowed"
 
 
-async def test_the_service_counts_and_times_them_like_any_prediction(
+async def test_embeddings_are_counted_as_predictions(
     text_app: httpx2.AsyncClient,
 ) -> None:
     counted = 'prediction_requests_total{code="",modality="text",status="ok"}'
@@ -148,5 +148,5 @@ async def test_the_service_counts_and_times_them_like_any_prediction(
         return sum(float(line.split()[-1]) for line in lines if line.startswith(counted))
 
     before = await count()
-    await _ask(text_app)
+    await _embed(text_app)
     assert await count() == before + 1

@@ -1,4 +1,4 @@
-"""The background writer of the prediction log, with a store that fails as told."""
+"""The background writer of the prediction log, with a store that fails on request."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ def _row(text: str) -> PredictionRecord:
 
 
 class Store:
-    """Keeps rows; refuses `poison`, and everything while `away`."""
+    """A store that rejects `poison`, and everything while it is `down`."""
 
     def __init__(self) -> None:
         self.rows: list[object] = []
-        self.away = False
-        self.asked = asyncio.Event()
+        self.down = False
+        self.called = asyncio.Event()
         self.stored: asyncio.Queue[object] = asyncio.Queue()
 
     async def insert(self, records: list[PredictionRecord]) -> None:
-        self.asked.set()
-        if self.away:
-            raise StoreUnavailable("away")
+        self.called.set()
+        if self.down:
+            raise StoreUnavailable("down")
         if any(record.input == "poison" for record in records):
-            raise ValueError("this row is refused")
+            raise ValueError("this row is rejected")
         self.rows += [record.input for record in records]
         for record in records:
             self.stored.put_nowait(record.input)
 
 
-async def test_a_row_that_is_refused_is_dropped_alone() -> None:
+async def test_only_a_rejected_row_is_dropped() -> None:
     store = Store()
     log = PredictionLog(max_rows=100)
     log.start(store.insert)
@@ -61,7 +61,7 @@ async def test_a_row_that_is_refused_is_dropped_alone() -> None:
     assert (log.written, log.dropped, log.waiting) == (4, 1, 0)
 
 
-async def test_rows_beyond_the_bounds_are_dropped_and_counted() -> None:
+async def test_rows_beyond_the_limits_are_dropped_and_counted() -> None:
     store = Store()
     log = PredictionLog(max_rows=2, max_bytes=100)
     for size in (50, 60, 40, 1):
@@ -72,23 +72,23 @@ async def test_rows_beyond_the_bounds_are_dropped_and_counted() -> None:
     assert store.rows == ["50", "40"]
 
 
-async def test_rows_wait_while_the_store_is_away() -> None:
+async def test_rows_wait_while_the_store_is_down() -> None:
     store = Store()
-    store.away = True
+    store.down = True
     log = PredictionLog(max_rows=100)
     log.start(store.insert)
     log.offer(_row("a"), 10)
-    await store.asked.wait()
-    store.away = False
+    await store.called.wait()
+    store.down = False
     log.offer(_row("b"), 10)
     async with asyncio.timeout(10):
         assert [await store.stored.get() for _ in range(2)] == ["a", "b"]
     await log.close()
 
 
-async def test_closing_does_not_wait_for_a_store_that_stays_away() -> None:
+async def test_closing_does_not_wait_for_a_store_that_stays_down() -> None:
     store = Store()
-    store.away = True
+    store.down = True
     log = PredictionLog(max_rows=100)
     log.start(store.insert)
     log.offer(_row("a"), 10)
@@ -100,7 +100,7 @@ async def test_closing_does_not_hang_when_a_cancellation_is_lost() -> None:
     writing = asyncio.Event()
 
     async def insert(_: list[PredictionRecord]) -> None:
-        with contextlib.suppress(asyncio.CancelledError):  # as a driver does once in a while
+        with contextlib.suppress(asyncio.CancelledError):  # as database drivers sometimes do
             writing.set()
             await asyncio.Event().wait()
         await asyncio.Event().wait()

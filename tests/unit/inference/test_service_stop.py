@@ -1,4 +1,4 @@
-"""The service ends whatever its background tasks are at."""
+"""The service stops even if a background task swallows its cancellation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ async def test_stopping_does_not_hang_when_a_cancellation_is_lost() -> None:
     loading = asyncio.Event()
 
     async def start(_: InferenceSettings) -> Any:
-        with contextlib.suppress(asyncio.CancelledError):  # as a driver does once in a while
+        with contextlib.suppress(asyncio.CancelledError):  # as database drivers sometimes do
             loading.set()
             await asyncio.Event().wait()
         await asyncio.Event().wait()

@@ -39,14 +39,14 @@ CASES = pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.fo
 
 
 @given(NAMES)
-def test_names_and_labels_fit_whatever_the_name(name: str) -> None:
+def test_names_and_labels_are_valid_for_any_name(name: str) -> None:
     for each in build_objects(model_deployment(name, batch={}), platform(), EVERYTHING):
         assert len(each["metadata"]["name"]) <= 63
         assert all(len(value) <= 63 for value in each["metadata"]["labels"].values())
 
 
 @given(NAMES)
-def test_building_is_deterministic_and_changes_no_input(name: str) -> None:
+def test_building_is_deterministic_and_does_not_change_its_input(name: str) -> None:
     md = model_deployment(
         name, batch={}, podTemplate={"spec": {"containers": [{"name": "server"}]}}
     )
@@ -77,7 +77,7 @@ def test_pods_meet_the_restricted_standard(case: GoldenCase) -> None:
         assert spec["automountServiceAccountToken"] is False
         for container in [*spec["containers"], *spec.get("initContainers", [])]:
             if container["name"] == "sidecar":
-                continue  # the user's own
+                continue  # a container of the user
             security = container["securityContext"]
             assert security["allowPrivilegeEscalation"] is False
             assert security["capabilities"] == {"drop": ["ALL"]}
@@ -97,7 +97,7 @@ def test_no_secret_is_in_the_environment(case: GoldenCase) -> None:
                 )
 
 
-def test_no_pod_keeps_a_deleted_namespace_for_half_a_minute() -> None:
+def test_grace_periods_do_not_delay_the_deletion_of_a_namespace() -> None:
     """Kubernetes checks the namespace again after half the grace period of a remaining pod."""
     objects = _objects(batch={}, runtime={"requestTimeoutSeconds": 10})
     deployments = [each for (kind, _), each in objects.items() if kind == "Deployment"]
@@ -115,7 +115,7 @@ def test_replicas_are_left_to_the_autoscaler() -> None:
     assert "replicas" not in workers["spec"]
 
 
-def test_user_labels_do_not_change_what_selects_the_pods() -> None:
+def test_user_labels_do_not_change_selectors() -> None:
     labels = {"serving.slipway.dev/model": "other", "team": "search"}
     deployment = _objects(podTemplate={"metadata": {"labels": labels}})["Deployment", "minilm"]
     selector = deployment["spec"]["selector"]["matchLabels"]
@@ -156,7 +156,7 @@ def test_only_the_download_sees_its_credentials() -> None:
     assert "secrets" not in {mount["name"] for mount in fetch["volumeMounts"]}
 
 
-def test_public_routes_lead_to_no_probe_metric_or_log() -> None:
+def test_probes_metrics_and_prediction_log_are_not_public() -> None:
     ingress = _objects(route={"default": True})["Ingress", "minilm"]
     paths = {each["path"] for each in ingress["spec"]["rules"][0]["http"]["paths"]}
     assert {"/predict", "/models/minilm/predict"} <= paths
@@ -180,7 +180,7 @@ def test_public_routes_lead_to_no_probe_metric_or_log() -> None:
         ),
     ],
 )
-def test_the_url_is_that_of_the_route_or_the_service(
+def test_the_url_is_that_of_the_route_or_of_the_service(
     route: dict[str, Any], settings: dict[str, Any], url: str
 ) -> None:
     plan = Plan.of(model_deployment(route=route), platform(**settings), Capabilities())
@@ -199,10 +199,10 @@ def test_without_a_database_there_are_no_workers() -> None:
 
 
 @pytest.mark.parametrize("routing", ["nginx", "gateway"])
-def test_there_is_no_route_beside_an_older_claimant(routing: str) -> None:
+def test_there_is_no_route_if_an_older_modeldeployment_claims_it(routing: str) -> None:
     md, settings = model_deployment(), platform(routing=routing)
     routes = {"Ingress", "HTTPRoute"}
     alone = build_objects(md, settings, EVERYTHING)
     assert routes & {each["kind"] for each in alone}
-    beside = build_objects(md, settings, EVERYTHING, older_claimant="models/older")
-    assert not routes & {each["kind"] for each in beside}
+    without_route = build_objects(md, settings, EVERYTHING, older_claimant="models/older")
+    assert not routes & {each["kind"] for each in without_route}

@@ -39,10 +39,10 @@ def test_objects_are_found_by_their_modeldeployment() -> None:
     objects = OwnedObjects()
     objects.put(DEPLOYMENT, child())
     objects.put(POD, child("minilm-1"))
-    found = objects.get(KEY, DEPLOYMENT, "minilm")
-    assert found is not None
-    assert "managedFields" not in found["metadata"]
-    assert (found["kind"], found["apiVersion"]) == ("Deployment", "apps/v1")
+    cached = objects.get(KEY, DEPLOYMENT, "minilm")
+    assert cached is not None
+    assert "managedFields" not in cached["metadata"]
+    assert (cached["kind"], cached["apiVersion"]) == ("Deployment", "apps/v1")
     assert [pod["metadata"]["name"] for pod in objects.of_kind(KEY, POD)] == ["minilm-1"]
     assert objects.pod_owner(Key("models", "minilm-1")) == KEY
     assert objects.count_by_kind() == {DEPLOYMENT: 1, POD: 1}
@@ -97,7 +97,7 @@ def test_an_older_state_is_ignored() -> None:
     assert "replicas" not in body["spec"]
 
 
-def test_the_older_of_two_claimants_keeps_the_place() -> None:
+def test_the_older_of_two_claimants_has_the_route() -> None:
     deployments = ModelDeployments(platform(default_host="h.example"))
     claims = deployments.route_claims
     deployments.put(known("first", route={"default": True}))

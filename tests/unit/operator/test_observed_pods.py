@@ -146,12 +146,12 @@ FAULTS = [
 def test_a_fault_has_its_reason_the_fact_and_the_remedy(
     status: Object, reason: Reason, words: str
 ) -> None:
-    found = find_fault([pod(status)], {})
-    assert found is not None
-    assert found.status == "False"
-    assert found.reason is reason
-    assert words in found.message
-    assert found.message.endswith(EXPLANATIONS[reason].remedy)
+    fault = find_fault([pod(status)], {})
+    assert fault is not None
+    assert fault.status == "False"
+    assert fault.reason is reason
+    assert words in fault.message
+    assert fault.message.endswith(EXPLANATIONS[reason].remedy)
 
 
 @pytest.mark.parametrize(
@@ -172,10 +172,10 @@ def test_a_fault_has_its_reason_the_fact_and_the_remedy(
 )
 def test_a_volume_that_cannot_be_mounted(message: str, reason: Reason, words: str) -> None:
     broken = pod(server(waits("ContainerCreating")))
-    found = find_fault([broken], {"minilm-1": message})
-    assert found is not None
-    assert found.reason is reason
-    assert words in found.message
+    fault = find_fault([broken], {"minilm-1": message})
+    assert fault is not None
+    assert fault.reason is reason
+    assert words in fault.message
 
 
 @pytest.mark.parametrize(
@@ -206,9 +206,9 @@ def test_a_terminating_pod_is_ignored() -> None:
 def test_the_newest_pod_is_examined_first() -> None:
     old, new = pod(server(BACK_OFF, ended(1)), "old"), pod(unschedulable("no node"), "new")
     new["metadata"]["creationTimestamp"] = "2026-02-01T00:00:00Z"
-    found = find_fault([old, new], {})
-    assert found is not None
-    assert found.reason is Reason.UNSCHEDULABLE
+    fault = find_fault([old, new], {})
+    assert fault is not None
+    assert fault.reason is Reason.UNSCHEDULABLE
 
 
 @pytest.mark.parametrize(
@@ -225,9 +225,9 @@ def test_progress_is_that_of_the_most_advanced_pod(statuses: list[Object], reaso
 
 
 def test_long_messages_are_truncated() -> None:
-    found = find_fault([pod(server(ended(1, "x" * 5000)))], {})
-    assert found is not None
-    assert len(found.message) < 1000
+    fault = find_fault([pod(server(ended(1, "x" * 5000)))], {})
+    assert fault is not None
+    assert len(fault.message) < 1000
 
 
 def test_every_reason_is_explained_and_every_fault_has_a_remedy() -> None:

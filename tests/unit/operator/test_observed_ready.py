@@ -29,7 +29,7 @@ SHUT_DOWN = _finished(
 
 
 def test_a_serving_modeldeployment_is_ready() -> None:
-    found, conditions = compute(ObservedState(inference=deployment(), route=INGRESS))
+    computed, conditions = compute(ObservedState(inference=deployment(), route=INGRESS))
     assert {kind: c["status"] for kind, c in conditions.items()} == {
         "Ready": "True",
         "Reconciled": "True",
@@ -39,11 +39,11 @@ def test_a_serving_modeldeployment_is_ready() -> None:
     }
     assert conditions["Ready"]["reason"] == "Serving"
     assert conditions["Ready"]["message"] == "1/1 replicas ready"
-    assert found.status["modelVersion"] == "1.0"
-    assert found.status["selector"] == (
+    assert computed.status["modelVersion"] == "1.0"
+    assert computed.status["selector"] == (
         "app.kubernetes.io/component=inference,serving.slipway.dev/model=minilm"
     )
-    assert found.requeue_after_seconds is None
+    assert computed.requeue_after_seconds is None
 
 
 READINESS = [
@@ -228,7 +228,7 @@ READINESS = [
     [row[1:] for row in READINESS],
     ids=[str(row[0]) for row in READINESS],
 )
-def test_ready_says_why(state: ObservedState, spec: Object, reason: Reason) -> None:
+def test_ready_reports_the_cause(state: ObservedState, spec: Object, reason: Reason) -> None:
     _, conditions = compute(state, **spec)
     ready = conditions["Ready"]
     assert ready["reason"] == reason
@@ -236,7 +236,7 @@ def test_ready_says_why(state: ObservedState, spec: Object, reason: Reason) -> N
     assert ready["message"]
 
 
-def test_ready_says_that_an_older_modeldeployment_has_the_route() -> None:
+def test_ready_reports_an_older_modeldeployment_that_has_the_route() -> None:
     state = ObservedState(inference=deployment(), route=INGRESS)
     _, conditions = compute(state, older_claimant="models/older")
     ready = conditions["Ready"]

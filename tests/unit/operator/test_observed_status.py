@@ -64,11 +64,11 @@ def test_an_autoscaler_without_metrics_has_a_grace_period(
     broken = hpa(status="False", reason="FailedGetResourceMetric", message=message)
     broken["status"]["conditions"][0]["lastTransitionTime"] = since
     state = ObservedState(inference=deployment(), inference_autoscaler=broken, route=INGRESS)
-    found, conditions = compute(state, autoscaling={"maxReplicas": 3})
+    computed, conditions = compute(state, autoscaling={"maxReplicas": 3})
     assert conditions["AutoscalingReady"]["status"] == status
     assert conditions["AutoscalingReady"]["reason"] == reason
     assert conditions["Ready"]["status"] == ("False" if status == "False" else "True")
-    assert found.requeue_after_seconds == recheck
+    assert computed.requeue_after_seconds == recheck
 
 
 def test_an_autoscaler_disabled_at_zero_pods_is_a_fault() -> None:
@@ -97,7 +97,7 @@ def test_an_unschedulable_extra_worker_is_no_fault() -> None:
     assert second.status["conditions"][0]["status"] == "True"
 
 
-def test_without_keda_the_condition_says_so_and_ready_stays() -> None:
+def test_missing_keda_is_reported_and_does_not_affect_ready() -> None:
     state = ObservedState(
         inference=deployment(), batch=deployment(), batch_autoscaler=SCALING, route=INGRESS
     )
@@ -122,16 +122,16 @@ def test_keda_reports_on_the_workers(conditions: list[Object], status: str) -> N
         batch_scaled_object={"status": {"conditions": conditions}},
         route=INGRESS,
     )
-    _, found = compute(state, KEDA, batch={})
-    assert found["AutoscalingReady"]["status"] == status
-    assert found["BatchReady"]["reason"] == "WaitingForWork"
+    _, current = compute(state, KEDA, batch={})
+    assert current["AutoscalingReady"]["status"] == status
+    assert current["BatchReady"]["reason"] == "WaitingForWork"
 
 
-def test_batch_without_a_database_says_so() -> None:
+def test_batch_without_a_database_is_reported() -> None:
     md = model_deployment(batch={})
     state = ObservedState(inference=deployment(), route=INGRESS)
-    found = compute_status(Plan.of(md, platform(redis_secret=""), NGINX), state, NOW)
-    ready = found.status["conditions"][0]
+    computed = compute_status(Plan.of(md, platform(redis_secret=""), NGINX), state, NOW)
+    ready = computed.status["conditions"][0]
     assert ready["reason"] == "DatabaseNotConfigured"
 
 
@@ -154,8 +154,8 @@ def test_the_gateway_reports_on_its_route(
     md = model_deployment(route={"rateLimit": {"requestsPerSecond": 5}})
     settings = platform(routing="gateway", default_host="h.example")
     state = ObservedState(inference=deployment(), route=live)
-    found = compute_status(Plan.of(md, settings, Capabilities(http_routes=True)), state, NOW)
-    route = found.status["conditions"][-1]
+    computed = compute_status(Plan.of(md, settings, Capabilities(http_routes=True)), state, NOW)
+    route = computed.status["conditions"][-1]
     assert (route["type"], route["status"], route["reason"]) == ("RouteReady", status, reason)
 
 
@@ -197,7 +197,7 @@ def test_events_mark_transitions_only() -> None:
     assert (event["type"], event["reason"]) == ("Warning", "CrashLoopBackOff")
 
 
-def test_a_version_missing_in_the_spec_is_what_a_server_reports() -> None:
+def test_without_a_version_in_the_spec_the_status_has_that_of_a_server() -> None:
     def version(md: ModelDeployment, state: ObservedState) -> Any:
         return _compute(md, state).status["modelVersion"]
 
@@ -207,19 +207,19 @@ def test_a_version_missing_in_the_spec_is_what_a_server_reports() -> None:
     pinned = model_deployment(model={"uri": "package://x", "sha256": "ab" * 32})
     assert version(pinned, silent) == "ab" * 6
 
-    told = replace(silent, served_version="3.1")
-    assert version(md, told) == version(pinned, told) == "3.1"
-    known = again(md, _compute(md, told).status)
-    assert version(known, silent) == "3.1", "a new operator has not asked yet"
-    rolling = ObservedState(inference=deployment(2, 2, updatedReplicas=1), served_version="4.0")
-    assert version(known, rolling) == "3.1", "the previous one still serves"
+    serving = replace(silent, served_version="3.1")
+    assert version(md, serving) == version(pinned, serving) == "3.1"
+    previous = again(md, _compute(md, serving).status)
+    assert version(previous, silent) == "3.1", "a new operator has not read the version yet"
+    rolling_out = ObservedState(inference=deployment(2, 2, updatedReplicas=1), served_version="4.0")
+    assert version(previous, rolling_out) == "3.1", "pods of the previous version still serve"
 
 
 def test_the_version_changes_when_the_new_one_serves() -> None:
     served = _compute(model_deployment(), ObservedState(inference=deployment())).status
     assert served["modelVersion"] == "1.0"
     md = again(model_deployment(model={"uri": "package://x", "version": "2.0"}), served)
-    rolling = ObservedState(inference=deployment(2, 2, updatedReplicas=1))
-    assert _compute(md, rolling).status["modelVersion"] == "1.0"
+    rolling_out = ObservedState(inference=deployment(2, 2, updatedReplicas=1))
+    assert _compute(md, rolling_out).status["modelVersion"] == "1.0"
     done = ObservedState(inference=deployment())
     assert _compute(md, done).status["modelVersion"] == "2.0"

@@ -20,10 +20,10 @@ def _objects(settings: Platform) -> dict[tuple[str, str], Object]:
 
 
 def test_monitors_have_the_platforms_labels_and_their_own() -> None:
-    asked = {"release": "prometheus", "serving.slipway.dev/model": "other"}
-    found = _objects(platform(monitor_labels=asked))["ServiceMonitor", "minilm"]
+    labels = {"release": "prometheus", "serving.slipway.dev/model": "other"}
+    monitor = _objects(platform(monitor_labels=labels))["ServiceMonitor", "minilm"]
     own = _objects(platform())["ServiceMonitor", "minilm"]["metadata"]["labels"]
-    assert found["metadata"]["labels"] == {"release": "prometheus", **own}
+    assert monitor["metadata"]["labels"] == {"release": "prometheus", **own}
 
 
 def test_service_monitors_can_be_disabled() -> None:
@@ -51,19 +51,19 @@ def test_monitors_are_configured_by_the_environment(monkeypatch: pytest.MonkeyPa
 def test_keda_gets_the_credentials_of_the_queue(
     keys: dict[str, Any], parameters: dict[str, str]
 ) -> None:
-    found = _objects(platform(**keys))
-    (trigger,) = found["ScaledObject", "minilm-batch"]["spec"]["triggers"]
-    references = found.get(("TriggerAuthentication", "minilm-batch"), {"spec": {}})["spec"]
-    given = references.get("secretTargetRef", [])
-    assert {each["parameter"]: each["key"] for each in given} == parameters
-    assert {each["name"] for each in given} <= {"slipway-redis"}
-    assert ("authenticationRef" in trigger) == bool(parameters)
+    objects = _objects(platform(**keys))
+    (trigger,) = objects["ScaledObject", "minilm-batch"]["spec"]["triggers"]
+    references = objects.get(("TriggerAuthentication", "minilm-batch"), {"spec": {}})["spec"]
+    targets = references.get("secretTargetRef", [])
+    assert {each["parameter"]: each["key"] for each in targets} == parameters
+    assert {each["name"] for each in targets} <= {"slipway-redis"}
+    assert ("authenticationRef" in trigger) == bool(targets)
 
 
 def test_keda_uses_tls_where_redis_does() -> None:
     def metadata(**settings: Any) -> dict[str, str]:
-        found = _objects(platform(**settings))["ScaledObject", "minilm-batch"]
-        return dict(found["spec"]["triggers"][0]["metadata"])
+        scaled = _objects(platform(**settings))["ScaledObject", "minilm-batch"]
+        return dict(scaled["spec"]["triggers"][0]["metadata"])
 
     assert "enableTLS" not in metadata()
     assert metadata(redis_tls=True)["enableTLS"] == "true"
@@ -92,10 +92,10 @@ def test_the_webhook_key_is_mounted_where_the_services_read_it() -> None:
 
 def test_payload_logging_and_retention_reach_the_containers() -> None:
     settings = platform(payload_logging="input", retention_days=7)
-    found = _objects(settings)
+    objects = _objects(settings)
 
     def environment(name: str) -> dict[str, str]:
-        (container,) = found["Deployment", name]["spec"]["template"]["spec"]["containers"]
+        (container,) = objects["Deployment", name]["spec"]["template"]["spec"]["containers"]
         return {each["name"]: each["value"] for each in container["env"]}
 
     server, worker = environment("minilm"), environment("minilm-batch")

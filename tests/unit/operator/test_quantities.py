@@ -45,7 +45,7 @@ def test_doubles_a_fraction() -> None:
 def test_requests_never_exceed_limits_by_default(
     requests: dict[str, str], limits: dict[str, str], expected: dict[str, str]
 ) -> None:
-    found = resolve_resources(Resources(requests=requests, limits=limits))
-    assert found["requests"]["cpu"] == expected["cpu"]
-    assert found["requests"]["memory"] == expected["memory"]
-    assert found["limits"]["memory"] == expected["limit"]
+    resolved = resolve_resources(Resources(requests=requests, limits=limits))
+    assert resolved["requests"]["cpu"] == expected["cpu"]
+    assert resolved["requests"]["memory"] == expected["memory"]
+    assert resolved["limits"]["memory"] == expected["limit"]

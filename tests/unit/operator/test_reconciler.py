@@ -76,8 +76,8 @@ class FakeClient(Client):
 
     def replicas(self, name: str) -> int:
         """`spec.replicas` of a Deployment; -1 when there is none."""
-        found = self.objects.get((DEPLOYMENT, name))
-        return int(found["spec"]["replicas"]) if found else -1
+        deployment = self.objects.get((DEPLOYMENT, name))
+        return int(deployment["spec"]["replicas"]) if deployment else -1
 
 
 class Bench:
@@ -110,7 +110,7 @@ class Bench:
         self.objects.put(DEPLOYMENT, body)
 
 
-def _known(
+def _reported(
     name: str = "minilm", version: int = 1, created: str = "2026-01-01T00:00:00Z", **spec: Any
 ) -> Object:
     """A ModelDeployment as the watch reports it; each version has its own spec."""
@@ -124,9 +124,9 @@ def _known(
     return body
 
 
-async def _wait_for(what: Callable[[], bool]) -> None:
-    async with asyncio.timeout(2):  # less than a resync takes to find what nothing told of
-        while not what():  # noqa: ASYNC110 - the cluster tells nobody
+async def _wait_for(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(2):  # less than the interval of resyncs
+        while not condition():  # noqa: ASYNC110 - the fake client has no events
             await asyncio.sleep(0.01)
 
 
@@ -156,32 +156,32 @@ def test_how_many_pods_an_autoscaler_starts_with(
 
 async def test_a_stopped_model_that_gets_an_autoscaler_starts() -> None:
     bench = Bench()
-    await bench.reconcile(_known(replicas=0))
+    await bench.reconcile(_reported(replicas=0))
     assert bench.client.replicas("minilm") == 0
-    await bench.reconcile(_known(version=2, **AUTOSCALED))
+    await bench.reconcile(_reported(version=2, **AUTOSCALED))
     assert bench.client.replicas("minilm") == 2
 
 
 async def test_an_autoscaled_model_at_zero_pods_is_started_again() -> None:
     bench = Bench()
-    await bench.reconcile(_known(**AUTOSCALED))
+    await bench.reconcile(_reported(**AUTOSCALED))
     bench.scale("minilm", 0)
-    await bench.reconcile(_known(**AUTOSCALED))
+    await bench.reconcile(_reported(**AUTOSCALED))
     assert bench.client.replicas("minilm") == 2
     bench.scale("minilm", 3)
     writes = bench.client.writes
-    await bench.reconcile(_known(**AUTOSCALED))
+    await bench.reconcile(_reported(**AUTOSCALED))
     assert bench.client.handed_over == [("minilm", 2)]
     assert bench.client.writes == writes
 
 
 async def test_workers_stopped_by_keda_start_when_an_hpa_takes_over() -> None:
     bench = Bench()
-    await bench.reconcile(_known(batch={}), KEDA)
+    await bench.reconcile(_reported(batch={}), KEDA)
     bench.scale("minilm-batch", 0)
-    await bench.reconcile(_known(batch={}), KEDA)
+    await bench.reconcile(_reported(batch={}), KEDA)
     assert bench.client.replicas("minilm-batch") == 0
-    await bench.reconcile(_known(batch={}), NGINX)
+    await bench.reconcile(_reported(batch={}), NGINX)
     assert bench.client.replicas("minilm-batch") == 1
     assert bench.client.handed_over == [("minilm-batch", 1)]
 
@@ -189,7 +189,7 @@ async def test_workers_stopped_by_keda_start_when_an_hpa_takes_over() -> None:
 async def test_a_stopped_model_stays_stopped() -> None:
     bench = Bench()
     for version in (1, 2):
-        await bench.reconcile(_known(version=version, replicas=0))
+        await bench.reconcile(_reported(version=version, replicas=0))
     assert bench.client.replicas("minilm") == 0
     assert bench.client.handed_over == []
 
@@ -197,10 +197,10 @@ async def test_a_stopped_model_stays_stopped() -> None:
 async def test_a_route_is_deleted_when_an_older_model_claims_its_place() -> None:
     bench = Bench()
     route = {"default": True, "host": "h.example"}
-    younger = _known("younger", created="2026-02-01T00:00:00Z", route=route)
+    younger = _reported("younger", created="2026-02-01T00:00:00Z", route=route)
     await bench.reconcile(younger)
     assert (INGRESS, "younger") in bench.client.objects
-    await bench.reconcile(_known("older", route=route))
+    await bench.reconcile(_reported("older", route=route))
     await bench.reconcile(younger)
     assert (INGRESS, "older") in bench.client.objects
     assert (INGRESS, "younger") not in bench.client.objects
@@ -211,8 +211,8 @@ async def test_a_route_is_deleted_when_an_older_model_claims_its_place() -> None
 @pytest.mark.parametrize("leaves_by", ["deletion", "another host"])
 async def test_a_younger_claimant_gets_its_route_when_the_older_one_leaves(leaves_by: str) -> None:
     route = {"default": True, "host": "h.example"}
-    older = _known("older", route=route)
-    younger = _known("younger", created="2026-02-01T00:00:00Z", route=route)
+    older = _reported("older", route=route)
+    younger = _reported("younger", created="2026-02-01T00:00:00Z", route=route)
     client = FakeClient(older, younger)
     controller = Controller(client, operator_settings())
     async with controller.running():
@@ -222,14 +222,14 @@ async def test_a_younger_claimant_gets_its_route_when_the_older_one_leaves(leave
             del client.objects[MODEL_DEPLOYMENT, "older"]
             controller.on_model_deployment({"type": "DELETED", "object": older})
         else:
-            moved = _known("older", version=2, route={**route, "host": "other.example"})
+            moved = _reported("older", version=2, route={**route, "host": "other.example"})
             controller.on_model_deployment({"type": "MODIFIED", "object": moved})
         await _wait_for(lambda: (INGRESS, "younger") in client.objects)
 
 
 async def test_a_newer_spec_in_the_response_to_a_status_write_is_not_lost() -> None:
     bench = Bench()
-    newer = _known(version=2, replicas=3)
+    newer = _reported(version=2, replicas=3)
     both = copy.deepcopy(newer)
     both["metadata"]["resourceVersion"] = "3"
 
@@ -238,5 +238,5 @@ async def test_a_newer_spec_in_the_response_to_a_status_write_is_not_lost() -> N
         return both
 
     bench.client.write_status = write_status  # type: ignore[method-assign]
-    await bench.reconcile(_known())
+    await bench.reconcile(_reported())
     assert any([bench.deployments.put(newer), bench.deployments.put(both)])

@@ -1,4 +1,4 @@
-"""Versions that model servers report: which server is asked, and what is accepted from it."""
+"""Versions that model servers report: selection of a server, and validation of its response."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ def pod(
 
 
 @asynccontextmanager
-async def answering(body: str) -> AsyncIterator[tuple[int, asyncio.Queue[str]]]:
+async def serving(body: str) -> AsyncIterator[tuple[int, asyncio.Queue[str]]]:
     """A server on 127.0.0.1 with one response for all requests. Yields its port and the paths."""
-    asked: asyncio.Queue[str] = asyncio.Queue()
+    paths: asyncio.Queue[str] = asyncio.Queue()
 
-    async def answer(request: web.Request) -> web.Response:
-        asked.put_nowait(request.path)
+    async def respond(request: web.Request) -> web.Response:
+        paths.put_nowait(request.path)
         return web.Response(text=body)
 
     application = web.Application()
-    application.router.add_get("/{anything:.*}", answer)
+    application.router.add_get("/{anything:.*}", respond)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield runner.addresses[0][1], asked
+        yield runner.addresses[0][1], paths
     finally:
         await runner.cleanup()
 
@@ -59,25 +59,25 @@ def test_the_newest_ready_server_is_selected() -> None:
     old, new = pod("a"), pod("b", started="2026-01-02T00:00:00Z")
     late = "2026-01-03T00:00:00Z"
     leaving = pod("c", started=late, deletionTimestamp=late)
-    found = newest_start([new, old, leaving, pod("d", late, ready="False"), pod("e", late, ip="")])
-    assert found is not None
-    assert found.pod == "b"
+    start = newest_start([new, old, leaving, pod("d", late, ready="False"), pod("e", late, ip="")])
+    assert start is not None
+    assert start.pod == "b"
     assert newest_start([leaving, {"metadata": {"name": "pending"}}]) is None
 
 
-async def test_a_server_is_asked_once_per_start() -> None:
+async def test_a_server_is_requested_once_per_start() -> None:
     learned: asyncio.Queue[Key] = asyncio.Queue()
-    async with answering('{"version": "1.0"}') as (port, asked):
+    async with serving('{"version": "1.0"}') as (port, paths):
         versions = ServedVersions(learned.put_nowait, port)
         assert versions.get(KEY, [pod()]) == versions.get(KEY, [pod()]) == ""
         assert await asyncio.wait_for(learned.get(), 10) == KEY
         assert versions.get(KEY, [pod()]) == versions.get(KEY, [pod()]) == "1.0"
-        assert (asked.get_nowait(), asked.qsize()) == ("/health", 0)
+        assert (paths.get_nowait(), paths.qsize()) == ("/health", 0)
         restarted = pod(started="2026-01-02T00:00:00Z")
         assert versions.get(KEY, [restarted]) == ""
         await asyncio.wait_for(learned.get(), 10)
         assert versions.get(KEY, [restarted]) == "1.0"
-        assert asked.qsize() == 1
+        assert paths.qsize() == 1
         versions.drop(KEY)
         assert versions.get(KEY, []) == ""
         await versions.close()
@@ -92,23 +92,23 @@ async def test_a_server_is_asked_once_per_start() -> None:
     ],
 )  # fmt: skip
 async def test_invalid_summaries_have_no_version(body: str) -> None:
-    async with answering(body) as (port, _):
+    async with serving(body) as (port, _):
         assert await fetch_version("127.0.0.1", port) == ""
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 async def test_an_unreachable_server_is_no_error(address: str) -> None:
-    with socket.socket() as nobody:
-        nobody.bind(("127.0.0.1", 0))
-        assert await fetch_version(address, nobody.getsockname()[1]) == ""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        assert await fetch_version(address, unused.getsockname()[1]) == ""
 
 
-async def test_a_server_without_a_version_is_not_asked_again_at_once() -> None:
+async def test_a_server_without_a_version_is_not_requested_again_at_once() -> None:
     learned: list[Key] = []
-    async with answering("{}") as (port, asked):
+    async with serving("{}") as (port, paths):
         versions = ServedVersions(learned.append, port)
         versions.get(KEY, [pod()])
-        await asyncio.wait_for(asked.get(), 10)
+        await asyncio.wait_for(paths.get(), 10)
         assert versions.get(KEY, [pod()]) == ""
         await versions.close()
-        assert (asked.qsize(), learned) == (0, [])
+        assert (paths.qsize(), learned) == (0, [])

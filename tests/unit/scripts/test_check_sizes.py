@@ -24,7 +24,7 @@ def write(root: Path, name: str, text: str) -> None:
 
 
 def function(lines: int, docstring_lines: int = 0) -> str:
-    """Return a function with so many lines, its signature included, and a docstring beside them."""
+    """Return a function of `lines` lines, including its signature, and an additional docstring."""
     docstring = '    """' + "text\n" * docstring_lines + '    """\n' if docstring_lines else ""
     return f"async def compute():\n{docstring}" + "    pass\n" * (lines - 1)
 
@@ -33,7 +33,7 @@ def function(lines: int, docstring_lines: int = 0) -> str:
     ("name", "limit"),
     [(SOURCE, 300), ("scripts/build", 300), ("tests/unit/core/test_thing.py", 500)],
 )
-def test_a_file_has_a_maximum_of_lines(tmp_path: Path, name: str, limit: int) -> None:
+def test_a_file_that_is_too_long_is_reported(tmp_path: Path, name: str, limit: int) -> None:
     write(tmp_path, name, "x = 1\n" * limit)
     assert check(tmp_path).returncode == 0
     write(tmp_path, name, "x = 1\n" * (limit + 1))
@@ -43,7 +43,7 @@ def test_a_file_has_a_maximum_of_lines(tmp_path: Path, name: str, limit: int) ->
 
 
 @pytest.mark.parametrize(("name", "limit"), [(SOURCE, 40), ("tests/unit/core/test_thing.py", 60)])
-def test_a_function_has_a_maximum_of_lines(tmp_path: Path, name: str, limit: int) -> None:
+def test_a_function_that_is_too_long_is_reported(tmp_path: Path, name: str, limit: int) -> None:
     write(tmp_path, name, function(limit, docstring_lines=5))
     assert check(tmp_path).returncode == 0
     write(tmp_path, name, "import os\n\n" + function(limit + 1))
@@ -70,7 +70,7 @@ def test_scripts_without_a_suffix_are_parsed_when_python_runs_them(tmp_path: Pat
     assert check(tmp_path).stdout.startswith("scripts/python:2: `compute`")
 
 
-def test_other_files_are_not_looked_at(tmp_path: Path) -> None:
+def test_other_files_are_ignored(tmp_path: Path) -> None:
     write(tmp_path, "services/core/build/generated.py", "x = 1\n" * 400)
     write(tmp_path, "docs/page.md", "text\n" * 400)
     assert check(tmp_path).returncode == 0

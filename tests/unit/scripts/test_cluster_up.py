@@ -1,4 +1,4 @@
-"""`scripts/cluster-up` never removes a cluster, with programs that only pretend to have one."""
+"""`scripts/cluster-up` never deletes a cluster. The programs that it calls are stand-ins."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[3]
-# After the first step it ends, because no image can be built.
+# The script stops when the cluster exists, because building images fails.
 PROGRAMS = {
     "docker": '[ "$1" != build ]',
     "kind": 'echo "kind $*" >> "$CALLS"; [ "$1" != get ] || echo slipway',
-    "kubectl": 'echo asked >> "$CALLS"; [ "$(grep -c asked "$CALLS")" -ge "$ANSWERS_AT" ]',
+    "kubectl": 'echo request >> "$CALLS"; [ "$(grep -c request "$CALLS")" -ge "$RESPONDS_AT" ]',
     "helm": "exit 1",
     "curl": "exit 1",
     "sleep": "exit 0",
@@ -22,7 +22,7 @@ PROGRAMS = {
 
 @pytest.fixture
 def programs(tmp_path: Path) -> Path:
-    """A folder with the programs that the script needs."""
+    """Return a folder with stand-ins for the programs that the script needs."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for name, body in PROGRAMS.items():
@@ -32,14 +32,14 @@ def programs(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("answers_at", "said"),
+    ("responds_at", "message"),
     [
         ("3", "    it exists\n"),
         ("1000", "does not respond. To recreate it without its data: make down"),
     ],
 )
-def test_a_cluster_that_does_not_answer_is_waited_for(
-    tmp_path: Path, programs: Path, answers_at: str, said: str
+def test_an_unresponsive_cluster_is_waited_for_and_kept(
+    tmp_path: Path, programs: Path, responds_at: str, message: str
 ) -> None:
     calls = tmp_path / "calls"
     done = subprocess.run(
@@ -48,13 +48,13 @@ def test_a_cluster_that_does_not_answer_is_waited_for(
         env={
             "PATH": f"{programs}{os.pathsep}{os.environ['PATH']}",
             "CALLS": str(calls),
-            "ANSWERS_AT": answers_at,
+            "RESPONDS_AT": responds_at,
         },
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 1
-    assert said in done.stdout + done.stderr
+    assert message in done.stdout + done.stderr
     kind = {line for line in calls.read_text().splitlines() if line.startswith("kind")}
     assert kind == {"kind get clusters", "kind export kubeconfig --name slipway --quiet"}

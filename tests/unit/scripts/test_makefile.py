@@ -1,4 +1,4 @@
-"""What `make` keeps in mind of earlier runs, and what it lists."""
+"""The help of `make`, and its stamp files."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_help_lists_every_target() -> None:
     assert listed == re.findall(r"^(\S+):.*## ", text, re.MULTILINE)
 
 
-def test_an_interrupted_installation_of_torch_is_begun_again(tmp_path: Path) -> None:
+def test_an_interrupted_installation_of_torch_is_repeated(tmp_path: Path) -> None:
     shutil.copy(REPOSITORY / "Makefile", tmp_path)
     (tmp_path / "constraints.txt").touch()
     (tmp_path / ".venv").mkdir()

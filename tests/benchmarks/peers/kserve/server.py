@@ -1,4 +1,4 @@
-"""A custom KServe model: sentence-transformers; KServe's own batcher is a container beside it."""
+"""A custom KServe model: sentence-transformers. KServe's batcher would be another container."""
 
 from __future__ import annotations
 

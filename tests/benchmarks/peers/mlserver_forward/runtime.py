@@ -1,4 +1,4 @@
-"""A custom MLServer runtime around Slipway's own model: what is left is the server's share."""
+"""A custom MLServer runtime with Slipway's model, which shows the effect of the server alone."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from sentence_transformers import SentenceTransformer
 from starlette.requests import Request
 
 
-# Without more requests at a time than the default of 5, batches would never be full.
+# With the default of 5 concurrent requests, batches would never be full.
 @serve.deployment(max_ongoing_requests=512)
 class MiniLM:
     def __init__(self) -> None:
@@ -30,7 +30,7 @@ class MiniLM:
 
 
 if __name__ == "__main__":
-    # Ray gives an actor one OpenMP thread for each CPU that it reserves unless it is told.
+    # By default Ray limits an actor to one OpenMP thread per reserved CPU.
     threads = str(os.cpu_count())
     ray.init(include_dashboard=False, runtime_env={"env_vars": {"OMP_NUM_THREADS": threads}})
     serve.start(http_options={"host": "127.0.0.1", "port": int(sys.argv[1])})
