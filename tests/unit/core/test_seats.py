@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
-from slipway_core.engines.client import Engine
+from slipway_core.engines.engine import Engine
 from slipway_core.engines.seats import Seat, Seats
 
 

@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 from slipway_core.engines.pool import EnginePool
 from slipway_core.maintenance.webhooks.address_policy import WebhookAddressPolicy
 from slipway_inference.api.jobs import status_routes, submit_routes
-from slipway_inference.api.jobs.submission import SubmissionReader
+from slipway_inference.api.jobs.submission_reader import SubmissionReader
 from slipway_inference.api.open_inference import routes as open_inference_routes
 from slipway_inference.api.open_inference.errors import INFERENCE_ERRORS
 from slipway_inference.api.open_inference.inference import InferenceInputs
@@ -29,7 +29,7 @@ from slipway_inference.prediction.predictor import Predictor
 from slipway_inference.serving.admission import Admission
 from slipway_inference.serving.health import HealthCheck
 from slipway_inference.serving.lifecycle import Lifecycle
-from slipway_inference.serving.model import ServedModel, StartEngines
+from slipway_inference.serving.served_model import ServedModel, StartEngines
 from slipway_inference.serving.stores import Stores
 from slipway_inference.settings import InferenceSettings
 

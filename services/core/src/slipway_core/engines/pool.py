@@ -15,9 +15,9 @@ import msgspec
 import structlog
 
 from slipway_core.engines import messages
-from slipway_core.engines.client import Engine, EngineDied
 from slipway_core.engines.cores import threads_per_engine
 from slipway_core.engines.daemon_thread import run_in_daemon_thread
+from slipway_core.engines.engine import Engine, EngineDied
 from slipway_core.engines.messages import FromEngine, Run
 from slipway_core.engines.seats import Seat, Seats
 from slipway_core.engines.yielding import YieldPolicy

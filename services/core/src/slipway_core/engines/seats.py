@@ -7,7 +7,7 @@ from collections import deque
 
 import msgspec
 
-from slipway_core.engines.client import Engine
+from slipway_core.engines.engine import Engine
 
 
 class Seat(msgspec.Struct, frozen=True):

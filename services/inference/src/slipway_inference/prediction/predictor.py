@@ -25,8 +25,8 @@ from slipway_inference.prediction.request import (
     raise_first_failure,
     read_timeout,
 )
-from slipway_inference.serving.model import ServedModel
 from slipway_inference.serving.prediction_log import PredictionLog
+from slipway_inference.serving.served_model import ServedModel
 from slipway_inference.settings import InferenceSettings
 
 Read = Callable[[Request], Awaitable[PredictionRequest]]

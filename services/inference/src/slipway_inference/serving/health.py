@@ -10,7 +10,7 @@ from typing import Any
 from slipway_core.errors import SlipwayError
 from slipway_core.package.manifest import Manifest
 from slipway_inference.serving.lifecycle import Lifecycle
-from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.served_model import ServedModel
 from slipway_inference.serving.stores import Stores
 from slipway_inference.settings import InferenceSettings
 

@@ -6,7 +6,7 @@ import asyncio
 
 from slipway_core.errors import Draining
 from slipway_core.tasks import cancel_and_wait
-from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.served_model import ServedModel
 from slipway_inference.serving.stores import Stores
 
 

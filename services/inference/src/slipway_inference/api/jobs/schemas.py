@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from slipway_core.maintenance.webhooks.address_policy import MAX_URL_LENGTH
 from slipway_core.store.states import JobState
-from slipway_inference.api.fields import Labels, Parameters
+from slipway_inference.prediction.fields import Labels, Parameters
 
 MAX_DEADLINE_SECONDS = 30 * 86_400
 DeadlineSeconds = Annotated[

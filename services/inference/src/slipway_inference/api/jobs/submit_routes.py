@@ -13,17 +13,17 @@ from slipway_core import errors
 from slipway_core.errors import QueueUnavailable, UnknownModality
 from slipway_core.maintenance.webhooks.address_policy import WebhookAddressPolicy
 from slipway_core.queue.contract import Doorbell
-from slipway_inference.api.fields import unknown_modality
 from slipway_inference.api.jobs.schemas import BatchRequest, JobAccepted
 from slipway_inference.api.jobs.status_routes import status_path
-from slipway_inference.api.jobs.submission import QUERY_PARAMETERS, SubmissionReader
+from slipway_inference.api.jobs.submission_reader import QUERY_PARAMETERS, SubmissionReader
 from slipway_inference.http.bodies import BODY_ERRORS, JSON, NDJSON
 from slipway_inference.http.json import json_response
 from slipway_inference.http.openapi import EXAMPLE_ID, error_responses, reference, success
 from slipway_inference.http.problems import PROBLEMS
 from slipway_inference.http.routing import LeanRoute
+from slipway_inference.prediction.fields import unknown_modality
 from slipway_inference.serving.admission import Admission
-from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.served_model import ServedModel
 from slipway_inference.serving.stores import Stores
 
 log = structlog.get_logger("slipway.batch")

@@ -22,7 +22,7 @@ from slipway_inference.http.bodies import BINARY, JSON, MAX_LENGTH_DIGITS, BodyR
 from slipway_inference.http.context import context_of
 from slipway_inference.http.openapi import parameter
 from slipway_inference.prediction.request import Answer, PredictionRequest, check_count
-from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.served_model import ServedModel
 
 JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 JSON_LENGTH_PARAMETER = parameter(

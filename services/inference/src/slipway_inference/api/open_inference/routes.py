@@ -25,7 +25,7 @@ from slipway_inference.http.routing import LeanRoute
 from slipway_inference.prediction.predictor import PREDICTION_ERRORS, Predictor
 from slipway_inference.prediction.request import timeout_parameter
 from slipway_inference.serving.lifecycle import Lifecycle
-from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.served_model import ServedModel
 
 MODEL = "/v2/models/{model}"
 MODEL_VERSION = "/v2/models/{model}/versions/{version}"

@@ -17,7 +17,7 @@ from slipway_inference.api.openai.schemas import EmbeddingsRequest
 from slipway_inference.http.bodies import BodyReader
 from slipway_inference.http.json import decode_as, json_response
 from slipway_inference.prediction.request import Answer, PredictionRequest, check_count
-from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.served_model import ServedModel
 
 _NO_TOKENS = (
     "must be a text: token ids are those of another model's tokenizer "

@@ -24,7 +24,7 @@ from slipway_inference.http.openapi import error_responses, parameter, reference
 from slipway_inference.http.routing import LeanRoute
 from slipway_inference.prediction.predictor import PREDICTION_ERRORS, Predictor
 from slipway_inference.prediction.request import timeout_parameter
-from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.served_model import ServedModel
 
 OWNER = "slipway"
 _LIST_MODELS: dict[str, Any] = {

@@ -25,7 +25,7 @@ from slipway_inference.http.context import context_of
 from slipway_inference.http.json import decode_as, json_response
 from slipway_inference.prediction.json_value import prediction_value
 from slipway_inference.prediction.request import Answer, PredictionRequest, check_count
-from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.served_model import ServedModel
 
 _text = msgspec.json.Decoder(TextOrTextsRequest)
 _tabular = msgspec.json.Decoder(TabularRequest)

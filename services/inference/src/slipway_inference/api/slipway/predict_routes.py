@@ -9,7 +9,6 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from slipway_core.errors import UnknownModality
-from slipway_inference.api.fields import unknown_modality
 from slipway_inference.api.slipway import schemas
 from slipway_inference.api.slipway.image_form import IMAGE_FORM_SCHEMA
 from slipway_inference.api.slipway.inputs import PredictionInputs
@@ -17,6 +16,7 @@ from slipway_inference.http.bodies import BODY_ERRORS, JSON, MULTIPART
 from slipway_inference.http.openapi import EXAMPLE_ID, error_responses, reference, success
 from slipway_inference.http.problems import PROBLEMS
 from slipway_inference.http.routing import LeanRoute
+from slipway_inference.prediction.fields import unknown_modality
 from slipway_inference.prediction.predictor import PREDICTION_ERRORS, Predictor, count_prediction
 from slipway_inference.prediction.request import timeout_parameter
 

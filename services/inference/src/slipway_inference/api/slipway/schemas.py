@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from slipway_inference.api.fields import Labels, Parameters, Text, Texts
+from slipway_inference.prediction.fields import Labels, Parameters, Text, Texts
 
 
 class TextRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -30,7 +30,7 @@ from slipway_inference.http.context import context_of
 from slipway_inference.http.json import decode_any, decode_as
 from slipway_inference.http.ndjson import read_lines
 from slipway_inference.http.openapi import parameter
-from slipway_inference.serving.model import ServedModel
+from slipway_inference.serving.served_model import ServedModel
 from slipway_inference.settings import InferenceSettings
 
 IDEMPOTENCY_KEY_HEADER = "Idempotency-Key"
