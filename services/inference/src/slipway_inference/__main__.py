@@ -45,7 +45,7 @@ def _api_document() -> str:
 
     from slipway_inference.app import Components, create_api
 
-    api = create_api(Components.create(InferenceSettings()))
+    api = create_api(Components.create(InferenceSettings.model_construct()))
     options = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
     return orjson.dumps(api.openapi(), option=options).decode()
 

@@ -59,7 +59,7 @@ class Components:
         admission = Admission(
             max_buffered_bytes=settings.max_buffered_bytes, max_streams=settings.max_streams
         )
-        lifecycle = Lifecycle(model, stores, drain_timeout_seconds=settings.drain_timeout_seconds)
+        lifecycle = Lifecycle(model, stores, admission)
         return cls(settings, model, stores, admission, lifecycle)
 
 

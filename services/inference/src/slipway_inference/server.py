@@ -24,6 +24,9 @@ from slipway_inference.settings import InferenceSettings
 
 log = structlog.get_logger("slipway.server")
 
+MAX_DRAINS = 2
+"""Drain timeouts after which uvicorn cancels every request: a running batch has one to itself."""
+
 
 class Server(uvicorn.Server):
     """uvicorn with our way of stopping."""
@@ -44,7 +47,7 @@ class Server(uvicorn.Server):
                 server_header=False,
                 proxy_headers=False,
                 timeout_keep_alive=settings.keep_alive_seconds,
-                timeout_graceful_shutdown=settings.drain_timeout_seconds,
+                timeout_graceful_shutdown=MAX_DRAINS * settings.drain_timeout_seconds,
             )
         )
         self._settings = settings
@@ -85,7 +88,10 @@ class Server(uvicorn.Server):
             return
         log.info("draining", delay_seconds=delay)
         self._lifecycle.drain_started.set()
-        asyncio.get_running_loop().call_later(delay, self._stop)
+        loop = asyncio.get_running_loop()
+        loop.call_later(delay, self._stop)
+        end = delay + self._settings.drain_timeout_seconds
+        loop.call_later(end, self._lifecycle.end_drain)
 
     def _stop(self) -> None:
         self.should_exit = True

@@ -82,10 +82,12 @@ class BodyReader:
         Raises PayloadTooLarge, MalformedBody, RequestTimeout, QueueFull, or ClientDisconnect.
         """
         check_content_length(context_of(request.scope), self._max_bytes)
-        if is_body_received(request.scope):
-            return await self._read_received(request)
         chunks = []
         with self._memory.account() as account:
+            if is_body_received(request.scope):
+                body = await self._receive_whole(request)
+                account.take(len(body))
+                return body
             async for chunk in self.stream(request, self._max_bytes):
                 account.take(len(chunk))
                 chunks.append(chunk)
@@ -107,8 +109,8 @@ class BodyReader:
         body = await self.read(request)
         return _decompress(context_of(request.scope), body, self._max_bytes)
 
-    async def _read_received(self, request: Request) -> bytes:
-        """Return a body that is in memory already: it needs no timeout and no more room."""
+    async def _receive_whole(self, request: Request) -> bytes:
+        """Return a body that has been received already, so that no timeout is needed."""
         body = _content(await request.receive())
         if len(body) > self._max_bytes:
             raise _too_large(self._max_bytes)

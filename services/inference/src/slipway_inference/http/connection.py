@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Sized
 from typing import Any, cast
 from uuid import uuid4
 
 from starlette.types import Scope
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import (
     STATUS_LINE,
     HttpToolsProtocol,
@@ -39,6 +41,18 @@ must not take all of it.
 """
 
 
+class PipelineFlowControl(FlowControl):
+    """Reads nothing more while requests of the connection are queued: each could bring others."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
+
+
 def bounded_protocol(settings: InferenceSettings) -> type[HttpToolsProtocol]:
     """Return the protocol class for uvicorn's `http` option."""
 
@@ -58,15 +72,20 @@ class _BoundedProtocol(HttpToolsProtocol):
         # Per-connection state
         self._timer: asyncio.TimerHandle | None = None
         self._discards_input = False
+        self._rejection: SlipwayError | None = None
+        """The error that follows the responses to earlier requests."""
         self._unanswered: deque[RequestResponseCycle] = deque()
         """Requests in their order. The first one is in progress; uvicorn's `cycle` is the last."""
         # Per-request state
         self._header_bytes = 0
         self._reads_headers = True
+        self._begun_requests = 0
+        """Requests that began in the last packet."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._batching = BatchingTransport(transport, self.limits.body_idle_seconds)
         super().connection_made(self._batching)
+        self.flow = PipelineFlowControl(self._batching, self.pipeline)
         if len(self.connections) > self.limits.max_connections:
             self._write_error(TooManyStreams("too many connections are open; try again soon"))
             self.transport.close()
@@ -76,6 +95,8 @@ class _BoundedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
         self._batching.stop_watching()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         for cycle in self._unanswered:
             cycle.disconnected = True
             cycle.message_event.set()
@@ -86,9 +107,15 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().pause_writing()
         self._batching.watch_reader()
 
+    def eof_received(self) -> None:
+        """Send what is held before the connection is closed: the client may still read."""
+        self._batching.flush()
+
     def data_received(self, data: bytes) -> None:
         if self._discards_input or self.transport.is_closing():
             return
+        self._begun_requests = 0
+        begins_request = self._reads_headers or not self._unanswered
         super().data_received(data)
         if self._discards_input or self.transport.is_closing():
             return
@@ -96,7 +123,8 @@ class _BoundedProtocol(HttpToolsProtocol):
         unwatched = not self._unanswered and self.timeout_keep_alive_task is None
         if (self._reads_headers or unwatched) and self._timer is None:
             self._start_timer(self.limits.header_timeout_seconds)
-        if self._reads_headers:
+        if self._reads_headers and begins_request and self._begun_requests <= 1:
+            # Otherwise the packet also holds other requests, or the end of a body.
             self._header_bytes += len(data)
             max_bytes = self.limits.max_header_bytes
             if self._header_bytes > max_bytes:
@@ -106,16 +134,13 @@ class _BoundedProtocol(HttpToolsProtocol):
         super().on_message_begin()
         self._reads_headers = True
         self._header_bytes = 0
+        self._begun_requests += 1
 
     def on_headers_complete(self) -> None:
         self._reads_headers = False
         self._stop_timer()
-        if self.transport.is_closing():
-            return  # it follows the connection's last request in the same packet
-        known = self.cycle
         super().on_headers_complete()
-        if self.cycle is not None and self.cycle is not known:
-            self._unanswered.append(self.cycle)
+        self._unanswered.append(self.cycle)
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
@@ -131,6 +156,9 @@ class _BoundedProtocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         answered = self._unanswered.popleft()
         super().on_response_complete()  # it may begin with the next request
+        if self._rejection is not None:
+            self._reject(self._rejection)
+            return
         if answered.more_body:
             # Answered before its body was read, because it was rejected: read the rest, not long.
             self._start_timer(LINGER_SECONDS)
@@ -152,16 +180,22 @@ class _BoundedProtocol(HttpToolsProtocol):
             self.flow.resume_reading()
 
     def _reject(self, error: SlipwayError) -> None:
-        """Send an error and close, without a request that the application could answer.
+        """Send an error and close, without a request that the application could answer. Complete
+        requests before it are answered first.
 
         A client that is still sending would lose the response if the connection were closed at
         once, so for a moment its input is discarded.
         """
-        self._write_error(error)
-        if self._unanswered:
-            self.transport.close()  # or the response to an earlier request would follow
-            return
         self._discards_input = True
+        if self._unanswered and not self._unanswered[-1].more_body:
+            self._rejection = error
+            return
+        if self.transport.is_closing():
+            return
+        self._write_error(error)
+        if self._unanswered:  # the error is in the body of the request in progress
+            self.transport.close()
+            return
         self.transport.write_eof()
         self._start_timer(LINGER_SECONDS)
 

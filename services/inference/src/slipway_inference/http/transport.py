@@ -31,18 +31,25 @@ class BatchingTransport(asyncio.Transport):
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Hold the data until the next turn, or send what is held beyond MAX_HELD_BYTES."""
         if not self._held:
-            self._loop.call_soon(self._send_held)
+            self._loop.call_soon(self.flush)
         self._held += data
         if len(self._held) > MAX_HELD_BYTES:
-            self._send_held()
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what is held."""
+        held, self._held = self._held, b""
+        if held and not self._transport.is_closing():
+            self._written += len(held)
+            self._transport.write(held)
 
     def write_eof(self) -> None:
-        self._send_held()
+        self.flush()
         self._transport.write_eof()
 
     def close(self) -> None:
         """Close the connection when the client has read all that was written."""
-        self._send_held()
+        self.flush()
         self._transport.close()
         if self._transport.get_write_buffer_size():
             self.watch_reader()
@@ -86,9 +93,3 @@ class BatchingTransport(asyncio.Transport):
 
     def _count_read(self) -> int:
         return self._written - self._transport.get_write_buffer_size()
-
-    def _send_held(self) -> None:
-        held, self._held = self._held, b""
-        if held and not self._transport.is_closing():
-            self._written += len(held)
-            self._transport.write(held)

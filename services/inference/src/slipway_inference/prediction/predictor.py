@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from slipway_core import errors
-from slipway_core.errors import InternalError, SlipwayError
+from slipway_core.errors import Draining, InternalError, SlipwayError
 from slipway_core.inputs.cost import estimate_tokens
 from slipway_core.inputs.items import Outcome
 from slipway_core.observability import metrics
@@ -139,4 +139,6 @@ def count_prediction(modality: str, error: BaseException | None = None) -> None:
         code = error.code
     elif isinstance(error, ClientDisconnect):
         code = CLIENT_DISCONNECTED
+    elif isinstance(error, asyncio.CancelledError):
+        code = Draining.__name__  # only the end of the server cancels predictions
     metrics.PREDICTION_REQUESTS.labels(modality, "error", code).inc()

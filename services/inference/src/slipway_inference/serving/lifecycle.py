@@ -1,4 +1,4 @@
-"""From the start of a server to the end of its drain."""
+"""Starts the server's parts, drains and stops them."""
 
 from __future__ import annotations
 
@@ -6,22 +6,27 @@ import asyncio
 
 from slipway_core.errors import Draining
 from slipway_core.tasks import cancel_and_wait
+from slipway_inference.serving.admission import Admission
 from slipway_inference.serving.served_model import ServedModel
 from slipway_inference.serving.stores import Stores
 
 
 class Lifecycle:
-    """Starts and stops the model and the stores, and knows whether the server drains."""
+    """The order of start, drain and stop.
 
-    def __init__(self, model: ServedModel, stores: Stores, *, drain_timeout_seconds: float) -> None:
+    During the drain everything that was accepted is answered. At its end, queued predictions and
+    streams are rejected; predictions that are being computed still get their responses.
+    """
+
+    def __init__(self, model: ServedModel, stores: Stores, admission: Admission) -> None:
         self._model = model
         self._stores = stores
-        self._drain_timeout_seconds = drain_timeout_seconds
+        self._admission = admission
         self._loading: asyncio.Task[None] | None = None
         self.drain_started = asyncio.Event()
 
     def is_draining(self) -> bool:
-        """Return whether this server shuts down and clients should connect elsewhere."""
+        """Return whether the server shuts down, so that clients should connect elsewhere."""
         return self.drain_started.is_set()
 
     def check_ready(self) -> None:
@@ -37,10 +42,14 @@ class Lifecycle:
         await self._stores.open()
         self._loading = asyncio.create_task(self._model.load())
 
+    def end_drain(self) -> None:
+        """Reject what has not been answered and is not being computed."""
+        self._model.reject_queued()
+        self._admission.cancel_streams()
+
     async def stop(self) -> None:
-        """Answer what was accepted, write what is to be logged, and end the engines."""
+        """Write what is to be logged, disconnect from the stores, and end the engines."""
         if self._loading:
             await cancel_and_wait(self._loading)
-        await self._model.drain(self._drain_timeout_seconds)
         await self._stores.close()
         await self._model.close()

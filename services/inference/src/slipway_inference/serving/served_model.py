@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
@@ -135,17 +134,15 @@ class ServedModel:
         _publish(engines.info, self._batcher)
         log.info("ready", model=self.name, version=self.manifest.version)
 
-    async def drain(self, timeout_seconds: float) -> None:
-        """Reject what waits in the queue and let the running batches end."""
+    def reject_queued(self) -> None:
+        """Reject queued and new requests with Draining. Batches that are computed go on."""
         if self._batcher:
             self._batcher.close()
             self._batcher.reject_queued()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(timeout_seconds):
-                    await self._batcher.drain()
 
     async def close(self) -> None:
         """End the engines."""
+        self.reject_queued()
         if self._engines:
             await self._engines.close()
 
