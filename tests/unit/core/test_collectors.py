@@ -8,10 +8,7 @@ import prometheus_client
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
 
-from slipway_core.observability import (
-    collectors,
-    metrics,  # noqa: F401 - it disables creation timestamps
-)
+from slipway_core.observability import collectors
 
 BUCKETS = (0.5, 1, 2.5)
 

@@ -93,7 +93,6 @@ class Batcher:
         self._observe = observe
         self._queue = RequestQueue()
         self._idle_lanes = self._all_lanes
-        self._batches: set[asyncio.Future[list[Outcome]]] = set()
         self._linger = Linger(self._dispatch)
         self._pace = Pace(self._all_lanes)
         self._closed = False
@@ -145,11 +144,6 @@ class Batcher:
         """Fail the requests that still wait for a lane with Draining."""
         self._queue.fail_all(Draining())
 
-    async def drain(self) -> None:
-        """Wait until every accepted request has been answered."""
-        while self._batches:
-            await asyncio.wait(self._batches)
-
     def _admit(self, tokens: int, timeout_seconds: float) -> None:
         if self._closed:
             raise Draining()
@@ -199,7 +193,6 @@ class Batcher:
                 all_cores=lanes == self._lanes,
                 is_wanted=partial(_is_wanted, batch),
             )
-            self._batches.add(outcomes)
             outcomes.add_done_callback(partial(self._finish_batch, batch, running))
 
     def _should_use_all_cores(self) -> bool:
@@ -240,7 +233,6 @@ class Batcher:
     def _finish_batch(
         self, batch: list[Entry], running: RunningBatch, finished: asyncio.Future[list[Outcome]]
     ) -> None:
-        self._batches.discard(finished)
         self._pace.finish(running)
         self._idle_lanes += running.lanes
         seconds = time.monotonic() - running.started

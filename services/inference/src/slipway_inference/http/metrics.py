@@ -6,8 +6,7 @@ from fastapi import FastAPI
 from prometheus_fastapi_instrumentator import Instrumentator
 from prometheus_fastapi_instrumentator.metrics import Info
 
-from slipway_core.observability.collectors import Counter, Histogram
-from slipway_core.observability.metrics import LATENCY_SECONDS
+from slipway_core.observability.collectors import LATENCY_SECONDS, Counter, Histogram
 
 UNCOUNTED_PATHS = frozenset({"/livez", "/readyz", "/metrics"})
 """Paths that probes and Prometheus request all the time: neither counted nor logged."""

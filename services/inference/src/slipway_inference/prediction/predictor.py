@@ -13,10 +13,10 @@ from slipway_core import errors
 from slipway_core.errors import Draining, InternalError, SlipwayError
 from slipway_core.inputs.cost import estimate_tokens
 from slipway_core.inputs.items import Outcome
-from slipway_core.observability import metrics
 from slipway_core.store.identifiers import uuid7
 from slipway_inference.http.context import CLIENT_DISCONNECTED, RequestContext, context_of
 from slipway_inference.http.disconnect import while_connected
+from slipway_inference.prediction import metrics
 from slipway_inference.prediction.log_row import make_row, row_bytes
 from slipway_inference.prediction.request import (
     Answer,

@@ -15,9 +15,9 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from slipway_core.errors import SlipwayError
-from slipway_core.observability import metrics
 from slipway_core.store.records import PredictionRecord
 from slipway_core.tasks import cancel_and_wait
+from slipway_inference.serving import metrics
 
 log = structlog.get_logger("slipway.prediction_log")
 

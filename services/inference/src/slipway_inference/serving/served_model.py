@@ -13,8 +13,8 @@ from slipway_core.engines.pool import EnginePool
 from slipway_core.errors import ModelError, ModelLoadFailed, ModelNotReady, UnknownModel
 from slipway_core.inputs.items import Item, Outcome
 from slipway_core.models.model import ModelInfo
-from slipway_core.observability import metrics
 from slipway_core.package.manifest import Manifest
+from slipway_inference.serving import metrics
 from slipway_inference.settings import InferenceSettings
 
 log = structlog.get_logger("slipway.service")

@@ -1,34 +1,11 @@
-"""Prometheus metrics of realtime predictions, under names that dashboards and alerts rely on.
-
-Label values are bounded: modalities and error codes are closed lists. One process serves one model,
-so all metrics are in the process-wide registry.
-"""
+"""Metrics of the served model, its queue, and the prediction log."""
 
 from __future__ import annotations
 
-from prometheus_client import Gauge, disable_created_metrics
+from prometheus_client import Gauge
 
-from slipway_core.observability.collectors import Counter, Histogram
+from slipway_core.observability.collectors import LATENCY_SECONDS, Counter, Histogram
 
-LATENCY_SECONDS = (
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60,
-)  # fmt: skip
-"""Bounds of the buckets of latency histograms, in seconds."""
-
-# One series less for each counter and histogram: their times of creation are not used.
-disable_created_metrics()  # type: ignore[no-untyped-call]
-
-PREDICTION_REQUESTS = Counter(
-    "prediction_requests",
-    "Realtime prediction requests by status (ok or error) and error code (empty for ok).",
-    ["modality", "status", "code"],
-)
-PREDICTION_LATENCY = Histogram(
-    "prediction_latency_seconds",
-    "Time from the headers of a request to its response, for successful realtime predictions.",
-    ["modality"],
-    buckets=LATENCY_SECONDS,
-)
 BATCH_TOKENS = Histogram(
     "slipway_batch_tokens",
     "Tokens (for tensors: rows) of one batch.",
