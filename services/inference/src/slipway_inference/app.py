@@ -1,4 +1,4 @@
-"""Composes the server: what it is made of, its routes, and the application around them."""
+"""Composes the server: its parts, its routes, and the application around them."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ ERROR_FORMS = {"v1": OPENAI_ERRORS, "v2": INFERENCE_ERRORS}
 
 @dataclass(frozen=True)
 class Components:
-    """What one server process is made of. Only this module and the server see all of it; handlers
-    get what they need.
+    """All parts of one server process. Only this module and the server see them together; handlers
+    get the parts that they use.
     """
 
     settings: InferenceSettings

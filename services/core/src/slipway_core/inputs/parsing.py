@@ -52,9 +52,7 @@ def parse_inputs(
     """Return the Items of several pairs (field, input). Raises like `parse_input`."""
     checked_labels = check_labels(manifest, labels) if labels else ()
     checked_parameters = check_parameters(parameters) if parameters else {}
-    served = manifest.served_modalities()
-    if modality not in served:
-        raise UnknownModality(f"this model serves {', '.join(served)}, not '{modality}'")
+    check_modality(manifest, modality)
     if modality == "text":
         return [
             Item(modality, _parse_text(raw, field), checked_labels, checked_parameters)
@@ -78,12 +76,18 @@ def parse_rows(
 
     Raises UnknownModality, and InvalidInput that names the number, for example `inputs.3.age`.
     """
-    if "tabular" not in (served := manifest.served_modalities()):
-        raise UnknownModality(f"this model serves {', '.join(served)}, not 'tabular'")
+    check_modality(manifest, "tabular")
     checked_parameters = check_parameters(parameters) if parameters else {}
     return [
         Item("tabular", row, (), checked_parameters) for row in parse_table(manifest, raw, field)
     ]
+
+
+def check_modality(manifest: Manifest, modality: str) -> None:
+    """Raise UnknownModality unless the model serves the modality."""
+    served = manifest.served_modalities()
+    if modality not in served:
+        raise UnknownModality(f"this model serves {', '.join(served)}, not '{modality}'")
 
 
 def check_labels(manifest: Manifest, labels: Any) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""What the server knows of a request besides its content."""
+"""The context of a request: its id, prefix, headers, times and how it ended."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from slipway_core import errors
 from slipway_core.errors import SlipwayError
 from slipway_inference.http.bodies import JSON
-from slipway_inference.http.errors import ErrorContext, ErrorForm
+from slipway_inference.http.errors import RETRY_AFTER_STATUSES, ErrorContext, ErrorForm
 
 API_VERSION = "1.0"
 EXAMPLE_ID = "0199d2a4-7c1e-7b3a-9f00-2b6d1c4e8a55"
@@ -135,7 +135,7 @@ def _empty_response(form: ErrorForm, status: int) -> dict[str, Any]:
         "description": "",
         "content": {form.media_type: {"schema": reference(form.schema), "examples": {}}},
     }
-    if status in (429, 503):
+    if status in RETRY_AFTER_STATUSES:
         response["headers"] = {
             "Retry-After": {"schema": {"type": "integer"}, "description": "Seconds to wait."}
         }

@@ -1,4 +1,4 @@
-"""Headers that every response has."""
+"""Headers of every response."""
 
 from __future__ import annotations
 

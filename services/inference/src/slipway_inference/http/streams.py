@@ -56,7 +56,7 @@ class BoundedStream(Response):
                 await self._send(send, chunk, more=True)
         except SlipwayError as error:
             # Without the last chunk the client sees that the response is incomplete.
-            log.error("an answer broke off", code=error.code, cause=error.message)
+            log.error("a streamed response was cut off", code=error.code, cause=error.message)
             return
         await self._send(send, b"", more=False)
 

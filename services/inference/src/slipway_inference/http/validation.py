@@ -7,6 +7,7 @@ import re
 from slipway_core.errors.msgspec_messages import parse_message
 
 MAX_FIELD_CHARACTERS = 128
+"""How much of a field's name from a client an error repeats."""
 _EXPECTED = re.compile(r"Expected `(?P<expected>[^`]*)`(?P<rule>.*?)(?:, got `(?P<got>[^`]*)`)?")
 _TYPES = {
     "str": "a text",

@@ -7,10 +7,9 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from slipway_core.errors import UnknownModality
-from slipway_core.inputs.parsing import MAX_LABELS
+from slipway_core.inputs.json_values import MAX_TEXT_CHARACTERS
+from slipway_core.inputs.parsing import MAX_LABEL_CHARACTERS, MAX_LABELS
 
-MAX_LABEL_CHARACTERS = 1000
-MAX_TEXT_CHARACTERS = 1_000_000
 MAX_SHOWN_MODALITY_CHARACTERS = 64
 """How much of an unknown modality an error repeats."""
 

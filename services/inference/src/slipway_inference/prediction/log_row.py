@@ -58,7 +58,7 @@ def row_bytes(row: PredictionRecord, items: Sequence[Item], response_bytes: int)
 
 
 def _stored_input(items: Sequence[Item]) -> Any:
-    """Return one input as it is, several as a list. Of a picture only the size is kept: pictures
+    """Return one input as it is, several as a list. Of an image only the size is kept: images
     would fill the log.
     """
     stored = [

@@ -1,4 +1,4 @@
-"""What a prediction needs of a request, whatever protocol it came by."""
+"""The request of a prediction and its answer, independent of the protocol."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ _FAILURES: dict[str, type[SlipwayError]] = {
 
 
 class Answer(msgspec.Struct, eq=False):
-    """What a response is made from. `outcomes` has one for each item, and no failure when the
-    response is rendered.
+    """The data of a response. `outcomes` has one for each item, and no failure when the response is
+    rendered.
     """
 
     id: UUID

@@ -1,1 +1,1 @@
-"""What one server process holds: the model, the stores, room for requests, and its life."""
+"""The parts of one server process: model, stores, admission, lifecycle, health."""

@@ -1,4 +1,4 @@
-"""The state of the service in one look."""
+"""The summary of the service's state."""
 
 from __future__ import annotations
 

@@ -9,7 +9,6 @@ from typing import Protocol
 import structlog
 
 from slipway_core.batching.batcher import Batcher, BatchReport
-from slipway_core.engines.pool import EnginePool
 from slipway_core.errors import ModelError, ModelLoadFailed, ModelNotReady, UnknownModel
 from slipway_core.inputs.items import Item, Outcome
 from slipway_core.models.model import ModelInfo
@@ -46,11 +45,9 @@ StartEngines = Callable[[InferenceSettings], Awaitable[Engines]]
 
 
 class ServedModel:
-    """Made without a model; `load` brings it. Lives on one event loop."""
+    """The model of a server. It has none until `load` has ended. Lives on one event loop."""
 
-    def __init__(
-        self, settings: InferenceSettings, start_engines: StartEngines = EnginePool.start
-    ) -> None:
+    def __init__(self, settings: InferenceSettings, start_engines: StartEngines) -> None:
         self._settings = settings
         self._start_engines = start_engines
         self._engines: Engines | None = None

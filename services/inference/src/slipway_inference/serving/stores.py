@@ -1,4 +1,4 @@
-"""PostgreSQL and the queue, as far as they are configured, and what looks after them."""
+"""PostgreSQL and the queue, as far as they are configured, and their maintenance."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ SWEEP_SECONDS = 10.0
 
 
 class Stores:
-    """Opened and closed with the server. The prediction log is there from the beginning, and
-    discards rows while there is no database.
+    """The stores of a server, which are opened and closed with it. The prediction log exists from
+    the beginning, and is not open while there is no database.
     """
 
     def __init__(self, settings: InferenceSettings) -> None:
@@ -38,14 +38,14 @@ class Stores:
     def jobs(self) -> JobRepository:
         """Batch jobs. Raises StoreUnavailable when no database is configured."""
         if self._jobs is None:
-            raise _no_database("batch jobs")
+            raise _no_database("batch jobs need")
         return self._jobs
 
     @property
     def predictions(self) -> PredictionRepository:
         """Logged predictions. Raises StoreUnavailable when no database is configured."""
         if self._predictions is None:
-            raise _no_database("the prediction log")
+            raise _no_database("the prediction log needs")
         return self._predictions
 
     async def open(self) -> None:
@@ -87,7 +87,5 @@ class Stores:
             await self.database.close()
 
 
-def _no_database(what: str) -> StoreUnavailable:
-    return StoreUnavailable(
-        f"{what} need a database and none is configured: set SLIPWAY_DATABASE_URL"
-    )
+def _no_database(need: str) -> StoreUnavailable:
+    return StoreUnavailable(f"{need} a database and none is configured: set SLIPWAY_DATABASE_URL")

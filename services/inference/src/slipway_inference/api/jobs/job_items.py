@@ -16,10 +16,10 @@ from slipway_core.inputs.stored_form import to_stored
 from slipway_core.package.manifest import Manifest
 from slipway_core.store.records import NewItem
 from slipway_inference.http.json import decode_any
+from slipway_inference.http.validation import MAX_FIELD_CHARACTERS
 
 ITEMS_PER_TURN = 500
 """Items of a list that are validated before other requests get a turn of the event loop."""
-MAX_SHOWN_FIELD_CHARACTERS = 128
 _MEMBERS = {"text": "input_text", "image": "image"}
 """The member that holds the value of an input sent as an object."""
 
@@ -74,7 +74,7 @@ class JobItems:
         for other in raw:
             if other != name:
                 raise InvalidInput.at(
-                    f"{field}.{other[:MAX_SHOWN_FIELD_CHARACTERS]}",
+                    f"{field}.{other[:MAX_FIELD_CHARACTERS]}",
                     "is not a field of an input; labels and parameters belong to the whole job",
                 )
         return raw[name], f"{field}.{name}"

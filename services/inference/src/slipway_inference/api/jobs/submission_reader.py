@@ -1,4 +1,4 @@
-"""Reads what a client submits as a batch job, in JSON or NDJSON."""
+"""Reads submissions of batch jobs, in JSON or NDJSON."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _read_query_options(request: Request) -> BatchRequest:
 def _reject_query_options(request: Request) -> None:
     for name in _OPTIONS:
         if name in request.query_params:
-            raise InvalidInput.at(name, "belongs into the JSON body; only NDJSON takes it here")
+            raise InvalidInput.at(name, "belongs in the JSON body; only NDJSON has it in the query")
 
 
 def _read_number(query: Mapping[str, str], name: str) -> float:

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from slipway_core import errors
-from slipway_core.errors import QueueUnavailable, UnknownModality
+from slipway_core.errors import QueueUnavailable
+from slipway_core.inputs.parsing import check_modality
 from slipway_core.maintenance.webhooks.address_policy import WebhookAddressPolicy
 from slipway_core.queue.contract import Doorbell
 from slipway_inference.api.jobs.schemas import BatchRequest, JobAccepted
@@ -64,9 +65,7 @@ class JobSubmitter:
         Raises what `SubmissionReader.read` raises, and _ERRORS.
         """
         jobs = self._stores.jobs
-        served = self._model.manifest.served_modalities()
-        if modality not in served:
-            raise UnknownModality(f"this model serves {', '.join(served)}, not '{modality}'")
+        check_modality(self._model.manifest, modality)
         with self._admission.stream():
             submission = await self._reader.read(request, modality)
             if submission.job.webhook_url is not None:
@@ -95,7 +94,7 @@ def create_router(submitter: JobSubmitter) -> APIRouter:
     async def submit_tabular(request: Request) -> Response:
         return await submitter.respond(request, "tabular")
 
-    @router.post("/predict/image/batch", **_document("pictures"))
+    @router.post("/predict/image/batch", **_document("images"))
     async def submit_image(request: Request) -> Response:
         return await submitter.respond(request, "image")
 

@@ -13,6 +13,7 @@ from slipway_inference.api.open_inference.input_tensors import match_tensors, to
 from slipway_inference.api.open_inference.output_tensors import output_specs, to_tensors
 from slipway_inference.api.open_inference.request_body import (
     BINARY_OUTPUT,
+    JSON_LENGTH_HEADER,
     InferRequest,
     InputTensor,
     read_request,
@@ -24,7 +25,6 @@ from slipway_inference.http.openapi import parameter
 from slipway_inference.prediction.request import Answer, PredictionRequest, check_count
 from slipway_inference.serving.served_model import ServedModel
 
-JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 JSON_LENGTH_PARAMETER = parameter(
     JSON_LENGTH_HEADER,
     "header",

@@ -46,7 +46,7 @@ class Matched(NamedTuple):
 def input_specs(manifest: Manifest) -> list[TensorSpec]:
     """Return the tensors that a model takes for its first modality, with any number of rows.
 
-    A picture is one element of BYTES, encoded as PNG, JPEG and the like. A row of a python model
+    An image is one element of BYTES, encoded as PNG, JPEG and the like. A row of a python model
     without declared inputs is one element of BYTES, as JSON.
     """
     modality = manifest.served_modalities()[0]

@@ -22,6 +22,7 @@ from slipway_inference.http.json import decode_as
 
 Size = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Options = dict[str, Any] | None
+JSON_LENGTH_HEADER = "Inference-Header-Content-Length"
 BINARY_SIZE = "binary_data_size"
 BINARY_OUTPUT = "binary_data_output"
 BINARY_DATA = "binary_data"
@@ -108,7 +109,7 @@ def read_request(body: bytes, json_length: int | None) -> tuple[InferRequest, li
     """
     if json_length is not None and json_length > len(body):
         raise MalformedBody(
-            f"Inference-Header-Content-Length is {json_length}, but the body has {len(body)} bytes"
+            f"{JSON_LENGTH_HEADER} is {json_length}, but the body has {len(body)} bytes"
         )
     request = decode_as(_decoder, body[:json_length])
     _check_outputs(request.outputs or [])

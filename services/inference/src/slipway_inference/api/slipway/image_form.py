@@ -1,4 +1,4 @@
-"""Pictures sent as a form: one `file`, and optional `parameters` as JSON."""
+"""Images sent as a form: one `file`, and optional `parameters` as JSON."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from starlette.requests import Request
 
 from slipway_core.errors import InvalidInput, MalformedBody
 from slipway_inference.http.json import decode_any
+from slipway_inference.http.validation import MAX_FIELD_CHARACTERS
 
 MAX_PARAMETER_BYTES = 64 * 1024
-MAX_SHOWN_FIELD_CHARACTERS = 128
 MAX_SHOWN_CAUSE_CHARACTERS = 200
 IMAGE_FORM_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -27,7 +27,7 @@ IMAGE_FORM_SCHEMA: dict[str, Any] = {
 
 
 async def read_image_form(request: Request, body: bytes) -> tuple[bytes, dict[str, Any]]:
-    """Return the picture and the parameters of a multipart form.
+    """Return the image and the parameters of a multipart form.
 
     Raises InvalidInput and MalformedBody.
     """
@@ -35,11 +35,11 @@ async def read_image_form(request: Request, body: bytes) -> tuple[bytes, dict[st
     try:
         for name in form:
             if name not in IMAGE_FORM_SCHEMA["properties"]:
-                shown = name[:MAX_SHOWN_FIELD_CHARACTERS]
+                shown = name[:MAX_FIELD_CHARACTERS]
                 raise InvalidInput.at(shown, "is not a field of this form")
         file = form.get("file")
         if not isinstance(file, UploadFile):
-            raise InvalidInput.at("file", "must be one file: the picture")
+            raise InvalidInput.at("file", "must be one file: the image")
         return await file.read(), _read_parameters(form.get("parameters"))
     finally:
         await form.close()

@@ -74,7 +74,7 @@ class PredictionInputs:
         )
 
     async def read_image(self, request: Request) -> PredictionRequest:
-        """Read a picture, in base64 within JSON or as a form."""
+        """Read an image, in base64 within JSON or as a form."""
         kind = media_type(context_of(request.scope), JSON, MULTIPART)
         content = await self._bodies.read(request)
         raw: Any

@@ -92,7 +92,7 @@ def _document_image(timeout: dict[str, Any]) -> dict[str, Any]:
         "The prediction", schemas.ImageAnswer, _example("image", {"label": "boat", "score": 0.93})
     )
     content = {JSON: body, MULTIPART: {"schema": IMAGE_FORM_SCHEMA}}
-    return _document("Predict from a picture", content, response, timeout)
+    return _document("Predict from an image", content, response, timeout)
 
 
 def _document(

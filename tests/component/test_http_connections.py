@@ -1,0 +1,88 @@
+"""Connections of a real server: half-closed and pipelining clients, junk behind a request."""
+
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+import psutil
+import pytest
+from tests.fixtures.models import write_python_package
+from tests.fixtures.services import ServiceProcess, StartInference, raw_prediction, receive_all
+
+pytestmark = pytest.mark.component
+
+ECHO = """
+from slipway_core.runtime import Model
+
+class Echo(Model):
+    def predict(self, batch):
+        return [{"text": value} for value in batch]
+"""
+MAX_GROWTH_BYTES = 64 * 1024 * 1024
+
+
+@pytest.fixture
+def server(tmp_path: Path, start_inference: StartInference) -> ServiceProcess:
+    return start_inference(write_python_package(tmp_path / "echo", ECHO, entrypoint="Echo"))
+
+
+def statuses(answer: bytes) -> list[int]:
+    return [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", answer)]
+
+
+@pytest.mark.parametrize("path", [b"/livez", b"/metrics", b"/v2", b"/nowhere"])
+def test_a_client_that_closes_its_side_gets_its_response(
+    server: ServiceProcess, path: bytes
+) -> None:
+    with server.connect() as connection:
+        connection.sendall(b"GET %b HTTP/1.1\r\nHost: a\r\n\r\n" % path)
+        connection.shutdown(socket.SHUT_WR)
+        answer = receive_all(connection)
+    assert statuses(answer) == [404 if path == b"/nowhere" else 200]
+
+
+@pytest.mark.parametrize(
+    ("requests", "expected"),
+    [
+        (raw_prediction(b'{"input_text": "a"}'), [200, 400]),
+        (raw_prediction(b"{}"), [422, 400]),
+        (raw_prediction(b'{"input_text": "a"}') * 3, [200, 200, 200, 400]),
+    ],
+)
+def test_junk_behind_requests_is_rejected_after_their_responses(
+    server: ServiceProcess, requests: bytes, expected: list[int]
+) -> None:
+    with server.connect() as connection:
+        connection.sendall(requests + b"junk\r\n\r\n")
+        answer = receive_all(connection)
+    assert statuses(answer) == expected
+
+
+def test_pipelined_requests_do_not_count_as_headers(server: ServiceProcess) -> None:
+    request = raw_prediction(b'{"input_text": "a"}')
+    count = 40_000 // len(request)  # more than the headers of one request may have
+    last = raw_prediction(b'{"input_text": "a"}', b"HTTP/1.1\r\nHost: a\r\nConnection: close")
+    with server.connect(timeout_seconds=60) as connection:
+        connection.sendall(request * count + last[:20])
+        connection.sendall(last[20:])
+        answer = receive_all(connection)
+    assert statuses(answer) == [200] * (count + 1)
+
+
+def test_a_client_that_pipelines_without_reading_does_not_fill_the_memory(
+    server: ServiceProcess,
+) -> None:
+    process = psutil.Process(server.pid)
+    before = process.memory_info().rss
+    requests = b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n" * 2000
+    with server.connect(timeout_seconds=3) as connection:
+        sent = 0
+        try:
+            while sent < 100 * len(requests):
+                sent += connection.send(requests)
+        except TimeoutError:
+            pass  # the server has stopped reading
+        growth = process.memory_info().rss - before
+    assert growth < MAX_GROWTH_BYTES
