@@ -53,7 +53,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 async def run_job(batch: Batch, url: str, texts: list[str]) -> UUID:
     async with batch.worker(measure_lengths):
-        job = await batch.finished(await batch.submit(texts, webhook_url=url))
+        job = await batch.wait_for(await batch.submit(texts, webhook_url=url))
     return job.id
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.component
 async def test_a_job_runs_to_its_end(batch: Batch) -> None:
     texts = [f"text {number}" for number in range(330)]
     async with batch.worker(measure_lengths):
-        job = await batch.finished(await batch.submit(texts))
+        job = await batch.wait_for(await batch.submit(texts))
     assert (job.state, job.total, job.succeeded, job.failed) == ("succeeded", 330, 330, 0)
     assert job.started_at is not None
     assert job.finished_at is not None
@@ -47,13 +47,13 @@ async def test_a_chunk_that_waits_for_its_turn_is_claimed_already(batch: Batch) 
         await eventually(one_is_computed_and_both_are_claimed)
         assert len(begun) == 1
         finish.set()
-        assert (await batch.finished(job_id)).succeeded == 330
+        assert (await batch.wait_for(job_id)).succeeded == 330
 
 
 async def test_an_items_error_is_its_own(batch: Batch) -> None:
     texts = ["a", "raise", "ccc"]
     async with batch.worker(measure_lengths):
-        job = await batch.finished(await batch.submit(texts))
+        job = await batch.wait_for(await batch.submit(texts))
     assert (job.state, job.succeeded, job.failed) == ("partial", 2, 1)
     assert job.reason is not None
     assert "1 of 3" in job.reason
@@ -64,7 +64,7 @@ async def test_an_items_error_is_its_own(batch: Batch) -> None:
 
 async def test_a_job_of_errors_only_failed(batch: Batch) -> None:
     async with batch.worker(measure_lengths):
-        job = await batch.finished(await batch.submit(["raise"]))
+        job = await batch.wait_for(await batch.submit(["raise"]))
     assert (job.state, job.succeeded, job.failed) == ("failed", 0, 1)
 
 
@@ -75,7 +75,7 @@ async def test_vectors_come_back_exactly(batch: Batch) -> None:
         return [Outcome(prediction={"dimensions": 384}, embedding=vector) for _ in items]
 
     async with batch.worker(embed):
-        job = await batch.finished(await batch.submit(["a", "b"]))
+        job = await batch.wait_for(await batch.submit(["a", "b"]))
     results = await batch.results(job.id)
     assert [result.embedding for result in results] == [vector, vector]
 
@@ -85,7 +85,7 @@ async def test_what_jsonb_refuses_is_replaced_not_lost(batch: Batch) -> None:
         return [Outcome(prediction={"a": "x\0y", "b": float("nan"), "c": "\ud800"}) for _ in items]
 
     async with batch.worker(answer):
-        job = await batch.finished(await batch.submit(["a"]))
+        job = await batch.wait_for(await batch.submit(["a"]))
     (result,) = await batch.results(job.id)
     assert result.prediction == {"a": "x\ufffdy", "b": None, "c": "?"}
 
@@ -99,14 +99,14 @@ async def test_labels_and_parameters_reach_the_model(batch: Batch) -> None:
 
     async with batch.worker(remember):
         job = await batch.submit(["a"], labels=("x", "y"), parameters={"top_k": 3})
-        await batch.finished(job)
+        await batch.wait_for(job)
     assert seen == [Item("text", "a", ("x", "y"), {"top_k": 3})]
 
 
 async def test_results_are_read_in_pages(batch: Batch) -> None:
     texts = [f"text {number}" for number in range(130)]
     async with batch.worker(measure_lengths):
-        job = await batch.finished(await batch.submit(texts))
+        job = await batch.wait_for(await batch.submit(texts))
     first = await batch.jobs.results(job.id, -1, 100)
     second = await batch.jobs.results(job.id, first[-1].index, 100)
     assert_each_has_one_result(first + second, texts)
@@ -127,7 +127,7 @@ async def test_a_cancelled_job_stops_and_refuses_results_in_flight(batch: Batch)
         cancelled = await batch.jobs.cancel(job_id)
         assert (cancelled.state, cancelled.succeeded) == ("cancelled", 0)
         release.set()
-        after = await batch.finished(await batch.submit(["next"]))
+        after = await batch.wait_for(await batch.submit(["next"]))
     assert after.state == "succeeded"
     assert await batch.results(job_id) == []
     assert await batch.jobs.cancel(job_id) == cancelled
@@ -136,7 +136,7 @@ async def test_a_cancelled_job_stops_and_refuses_results_in_flight(batch: Batch)
 
 async def test_a_finished_job_is_not_cancelled(batch: Batch) -> None:
     async with batch.worker(measure_lengths):
-        job = await batch.finished(await batch.submit(["a"]))
+        job = await batch.wait_for(await batch.submit(["a"]))
     assert await batch.jobs.cancel(job.id) == job
 
 
@@ -154,7 +154,7 @@ async def test_a_drained_worker_gives_its_chunk_back_at_once(batch: Batch) -> No
         await computing.wait()
         stop.set()
     async with batch.worker(measure_lengths):
-        job = await batch.finished(job_id, seconds=10)
+        job = await batch.wait_for(job_id, seconds=10)
     assert job.state == "succeeded"
     assert {result.attempts for result in await batch.results(job_id)} == {1}
 
@@ -191,7 +191,7 @@ async def test_a_worker_without_engines_leaves_chunks_to_others(
         await asyncio.wait_for(checked.wait(), 30)
     assert (await batch.chunks.backlog()).waiting == 1
     async with batch.worker(measure_lengths):
-        assert (await batch.finished(job_id)).succeeded == 1
+        assert (await batch.wait_for(job_id)).succeeded == 1
     assert [result.attempts for result in await batch.results(job_id)] == [1]
 
 
@@ -220,7 +220,7 @@ async def test_an_older_job_goes_first_whichever_ring_comes(batch: Batch) -> Non
     first = await batch.submit(["a"], ring=False)
     second = await batch.submit(["b"])
     async with batch.worker(measure_lengths):
-        await batch.finished(first)
+        await batch.wait_for(first)
         assert not (await batch.jobs.get(second)).finished
         await eventually(lambda: _swept(batch, second), 30)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
-from tests.fixtures.batch import answers, eventually
+from tests.fixtures.batch import eventually, is_available
 
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.errors import QueueUnavailable, StoreUnavailable
@@ -55,7 +55,7 @@ async def test_a_changed_password_of_the_database_is_used(
         await database.ping()
 
     file.write_text(f"postgresql://{ROLE}:new@{where}\n")
-    await eventually(lambda: answers(database))
+    await eventually(lambda: is_available(database))
     await database.close()
 
 

@@ -28,7 +28,7 @@ def test_predict_for_people_and_for_programs(url: dict[str, str]) -> None:
     assert "(384 numbers; --output json shows all)" in table.stdout
     assert table.stderr == ""
     answer = json.loads(
-        run_slipway("predict", "-", "-o", "json", environment=url, given="A ship.").stdout
+        run_slipway("predict", "-", "-o", "json", environment=url, stdin="A ship.").stdout
     )
     assert len(answer["prediction"]["embedding"]) == 384
 
@@ -78,7 +78,7 @@ def test_a_batch_from_a_file_to_a_file(url: dict[str, str], tmp_path: Path) -> N
 
 def test_a_batch_step_by_step(url: dict[str, str]) -> None:
     accepted = run_slipway(
-        "batch", "submit", "-", "-o", "json", environment=url, given='"one"\n"two"\n'
+        "batch", "submit", "-", "-o", "json", environment=url, stdin='"one"\n"two"\n'
     )
     task_id = json.loads(accepted.stdout)["task_id"]
     watched = run_slipway("batch", "status", task_id, "--watch", "-o", "json", environment=url)
@@ -90,10 +90,10 @@ def test_a_batch_step_by_step(url: dict[str, str]) -> None:
 
 
 def test_the_same_key_is_the_same_job(url: dict[str, str]) -> None:
-    def submit(given: str) -> str:
+    def submit(lines: str) -> str:
         done = run_slipway(
             "batch", "submit", "-", "--idempotency-key", "k1", "-o", "json",
-            environment=url, given=given,
+            environment=url, stdin=lines,
         )  # fmt: skip
         return done.stdout + done.stderr
 
@@ -104,21 +104,21 @@ def test_the_same_key_is_the_same_job(url: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "status", "words"),
+    ("lines", "status", "message"),
     [
         ('"one"\n{"input_text": 5}\n', 3, "line 2"),
         ("\n", 2, "no line with an input"),
     ],
 )
-def test_a_bad_file_is_refused(url: dict[str, str], given: str, status: int, words: str) -> None:
-    done = run_slipway("batch", "submit", "-", environment=url, given=given)
+def test_a_bad_file_is_refused(url: dict[str, str], lines: str, status: int, message: str) -> None:
+    done = run_slipway("batch", "submit", "-", environment=url, stdin=lines)
     assert done.returncode == status
-    assert words in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
 def test_inputs_that_the_model_does_not_take_are_refused(url: dict[str, str]) -> None:
-    done = run_slipway("batch", "submit", "-", "-m", "tabular", environment=url, given="[1, 2]\n")
+    done = run_slipway("batch", "submit", "-", "-m", "tabular", environment=url, stdin="[1, 2]\n")
     assert done.returncode == 3
     assert "UnknownModality" in done.stderr
 

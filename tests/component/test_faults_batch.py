@@ -55,7 +55,7 @@ async def test_kill_a_batch_worker_in_the_middle(batch: Batch, workers: WorkerPr
     await begun(batch, job_id)
     workers.kill(first)
     await assert_complete(batch, await watching)
-    assert watch.unanswered == 0
+    assert watch.failed_reads == 0
 
 
 async def test_kill_valkey_and_lose_all_it_knew(
@@ -73,8 +73,8 @@ async def test_kill_valkey_and_lose_all_it_knew(
     with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
     await assert_complete(batch, await watching)
-    await assert_complete(batch, await batch.finished(late), ["late"])
-    assert watch.unanswered == 0
+    await assert_complete(batch, await batch.wait_for(late), ["late"])
+    assert watch.failed_reads == 0
     assert worker.exit_status is None, "the worker must survive a restart of the queue"
 
 
@@ -98,7 +98,7 @@ async def test_an_input_that_kills_the_engine_fails_alone(
 ) -> None:
     workers.start(batch_chunk_items=200)
     texts = [*TEXTS[:150], "kill the engine", *TEXTS[150:300], "raise"]
-    job = await batch.finished(await batch.submit(texts), 120)
+    job = await batch.wait_for(await batch.submit(texts), 120)
     assert (job.state, job.succeeded, job.failed) == ("partial", 300, 2)
     results = await batch.results(job.id)
     assert_each_has_one_result(results, texts)
@@ -135,7 +135,7 @@ async def test_sigterm_finishes_or_gives_back(batch: Batch, workers: WorkerProce
     first.terminate()
     assert await asyncio.to_thread(first.wait) == 0
     workers.start()
-    await assert_complete(batch, await batch.finished(job_id, 60))
+    await assert_complete(batch, await batch.wait_for(job_id, 60))
     assert {result.attempts for result in await batch.results(job_id)} == {1}
 
 

@@ -284,7 +284,7 @@ def test_sigterm_under_load_loses_nothing(
     # After the delay nobody listens: those requests were not accepted, and know it at once. One
     # that the system was just connecting is reset, without the server having seen it.
     unseen = ("ConnectionRefusedError", "ConnectionResetError")
-    assert [why for why in report.lost_because if not why.startswith(unseen)] == []
+    assert [why for why in report.lost_reasons if not why.startswith(unseen)] == []
     assert set(report.statuses) <= {"200", "lost"}
     seen = [line for line in server.lines() if line.get("path") == "/predict/text"]
     assert [line["status"] for line in seen] == [200] * len(seen)

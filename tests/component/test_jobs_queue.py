@@ -63,7 +63,7 @@ async def test_nothing_is_left_in_redis_when_all_is_done(
     batch: Batch, client: redis.asyncio.Redis
 ) -> None:
     async with batch.worker(measure_lengths):
-        await batch.finished(await batch.submit(["a"] * 200))
+        await batch.wait_for(await batch.submit(["a"] * 200))
 
         async def answered() -> bool:
             return await batch.doorbell.depth() == 0
@@ -80,14 +80,14 @@ async def test_rubbish_on_the_queue_runs_no_code_and_stops_nothing(
         await client.set(f"arq:job:rubbish-{number}", payload)
         await client.zadd(batch.settings.queue_name, {f"rubbish-{number}": 1})
     async with batch.worker(measure_lengths):
-        job = await batch.finished(await batch.submit(["a"]))
+        job = await batch.wait_for(await batch.submit(["a"]))
     assert job.state == "succeeded"
 
 
 async def test_rings_for_nothing_do_no_harm(batch: Batch) -> None:
     await batch.doorbell.ring(["no such job:0:0", ":::", "x"])
     async with batch.worker(measure_lengths):
-        job = await batch.finished(await batch.submit(["a"]))
+        job = await batch.wait_for(await batch.submit(["a"]))
     assert job.succeeded == 1
 
 
@@ -95,14 +95,14 @@ async def test_a_worker_outlives_restarts_of_the_queue(
     batch: Batch, valkey_server: ValkeyServer
 ) -> None:
     async with batch.worker(measure_lengths):
-        await batch.finished(await batch.submit(["a"]))
+        await batch.wait_for(await batch.submit(["a"]))
         for _ in range(2):
             kill_server(valkey_server)
             with pytest.raises(QueueUnavailable):
                 await batch.doorbell.ring(["x"])
             valkey_server.start()
 
-            job = await batch.finished(await batch.submit(["b"]))
+            job = await batch.wait_for(await batch.submit(["b"]))
             assert job.state == "succeeded"
 
 
@@ -121,7 +121,7 @@ async def test_what_is_computed_while_the_queue_is_away_is_not_lost(
         await computing.wait()
         kill_server(valkey_server)
         release.set()
-        assert (await batch.finished(job_id)).state == "succeeded"
+        assert (await batch.wait_for(job_id)).state == "succeeded"
         valkey_server.start()
     assert [result.attempts for result in await batch.results(job_id)] == [1]
 

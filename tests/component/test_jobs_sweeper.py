@@ -10,9 +10,9 @@ import pytest
 import redis.asyncio
 from tests.fixtures.batch import (
     Batch,
-    answers,
     assert_each_has_one_result,
     eventually,
+    is_available,
     measure_lengths,
 )
 from tests.fixtures.services import kill_server
@@ -78,7 +78,7 @@ async def test_rings_of_many_dead_workers_hide_no_others(batch: Batch) -> None:
             await client.set(f"arq:in-progress:{ring}", b"1", px=600_000)
     job_id = await batch.submit(["a"])
     async with batch.worker(measure_lengths):
-        assert (await batch.finished(job_id)).succeeded == 1
+        assert (await batch.wait_for(job_id)).succeeded == 1
 
 
 async def test_the_ring_of_a_dead_worker_goes_when_nothing_is_left_to_do(batch: Batch) -> None:
@@ -89,7 +89,7 @@ async def test_the_ring_of_a_dead_worker_goes_when_nothing_is_left_to_do(batch: 
     async with batch.worker(measure_lengths):
         await quiet_is_over(batch)
         await batch.sweep()
-        await batch.finished(job_id)
+        await batch.wait_for(job_id)
         await eventually(lambda: is_empty(batch, besides=1))
     await batch.sweep()
     assert await batch.doorbell.depth() == 0
@@ -120,7 +120,7 @@ async def test_a_job_submitted_without_a_queue_is_done_later(
     await quiet_is_over(batch)
     async with batch.worker(measure_lengths):
         await batch.sweep()
-        job = await batch.finished(job_id)  # type: ignore[arg-type]
+        job = await batch.wait_for(job_id)  # type: ignore[arg-type]
     assert_each_has_one_result(await batch.results(job.id), ["a", "bb"])
 
 
@@ -243,5 +243,5 @@ async def test_the_pool_comes_back_with_postgres(
         await Sweeper(database, batch.doorbell, impatient).sweep()
     postgres_server.start()
 
-    await eventually(lambda: answers(database), 10)
+    await eventually(lambda: is_available(database), 10)
     await database.close()

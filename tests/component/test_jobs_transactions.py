@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from tests.fixtures.batch import Batch, answers, eventually
+from tests.fixtures.batch import Batch, eventually, is_available
 
 from slipway_core.errors import StoreUnavailable
 from slipway_core.store.postgres.database import Database
@@ -61,9 +61,9 @@ async def test_connections_to_a_demoted_node_are_given_up(batch: Batch) -> None:
 async def test_a_node_that_takes_no_writes_is_away(batch: Batch) -> None:
     await _set_read_only(batch, "on")
     database = await Database.open(batch.settings)
-    assert not await answers(database)
+    assert not await is_available(database)
     await _set_read_only(batch, "off")
-    await eventually(lambda: answers(database))
+    await eventually(lambda: is_available(database))
     await database.close()
 
 

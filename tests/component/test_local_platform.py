@@ -37,7 +37,7 @@ def predict(running: RunningPlatform, text: str) -> dict[str, object]:
 
 def run_batch(running: RunningPlatform) -> None:
     done = run_slipway(
-        "batch", "submit", "-", "--watch", "-o", "json", "--url", running.url, given="one\ntwo\n"
+        "batch", "submit", "-", "--watch", "-o", "json", "--url", running.url, stdin="one\ntwo\n"
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["succeeded"] == 2

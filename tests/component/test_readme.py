@@ -99,7 +99,7 @@ def test_a_second_platform_runs_beside_the_first(
             {"sepal_length": 6.3, "sepal_width": 2.5, "petal_length": 5.0, "petal_width": 1.9}
         )
         submit = ("batch", "submit", "-", "--watch", "--deadline", "600", "-o", "json")
-        done = run_slipway(*submit, "--url", second.url, given=rows)
+        done = run_slipway(*submit, "--url", second.url, stdin=rows)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["succeeded"] == 2
     finally:
