@@ -1,15 +1,16 @@
-"""Crashes of the parts of a batch deployment, one at a time and all of them in a loop.
+"""Crashes of parts of a batch deployment, one at a time and in a loop.
 
-Each test ends with the same requirement: every item has exactly one result, none is lost or counted
-twice, and the status was correct at all times.
+Each test requires that every item has exactly one result, that none is lost or counted twice, and
+that the status was correct at all times.
 
-Servers are started from the main thread, because they end with the thread that started them.
+Servers are started from the main thread, because they exit when the thread that started them ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from uuid import UUID
 
 import pytest
 import redis
@@ -31,12 +32,11 @@ pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 TEXTS = [f"text {number} " + "x" * (number % 50) for number in range(5_000)]
 
 
-async def begun(batch: Batch, job: object, done: int = 100) -> None:
-    """Wait until a job is partly done, so that the fault comes in the middle."""
+async def wait_until_started(batch: Batch, job_id: UUID, done: int = 100) -> None:
+    """Wait until some items are done, so that the fault happens in the middle of the job."""
 
     async def enough() -> bool:
-        found: Job = await batch.jobs.get(job)  # type: ignore[arg-type]
-        return found.succeeded >= done
+        return (await batch.jobs.get(job_id)).succeeded >= done
 
     await eventually(enough, 60, "the first results")
 
@@ -52,22 +52,22 @@ async def test_kill_a_batch_worker_in_the_middle(batch: Batch, workers: WorkerPr
     job_id = await batch.submit(TEXTS)
     watch = StatusWatch(batch, job_id, len(TEXTS))
     watching = asyncio.create_task(watch.until_finished(120))
-    await begun(batch, job_id)
+    await wait_until_started(batch, job_id)
     workers.kill(first)
     await assert_complete(batch, await watching)
     assert watch.failed_reads == 0
 
 
-async def test_kill_valkey_and_lose_all_it_knew(
+async def test_kill_valkey_and_lose_its_data(
     batch: Batch, workers: WorkerProcesses, valkey_server: ValkeyServer
 ) -> None:
     worker = workers.start()
     job_id = await batch.submit(TEXTS)
     watch = StatusWatch(batch, job_id, len(TEXTS))
     watching = asyncio.create_task(watch.until_finished(120))
-    await begun(batch, job_id)
+    await wait_until_started(batch, job_id)
     kill_server(valkey_server)
-    # Submitting goes on without a queue; the ring is lost.
+    # Jobs are accepted without the queue; the ring is lost.
     late = await batch.submit(["late"], ring=False)
     valkey_server.start()
     with redis.Redis.from_url(valkey_server.url) as client:
@@ -85,7 +85,7 @@ async def test_kill_postgres_for_ten_seconds(
     job_id = await batch.submit(TEXTS)
     watch = StatusWatch(batch, job_id, len(TEXTS))
     watching = asyncio.create_task(watch.until_finished(150))
-    await begun(batch, job_id)
+    await wait_until_started(batch, job_id)
     kill_server(postgres_server)
     await asyncio.sleep(10)
     postgres_server.start()
@@ -128,10 +128,10 @@ async def test_an_input_that_kills_the_worker_fails_alone(
     assert restarts == 4
 
 
-async def test_sigterm_finishes_or_gives_back(batch: Batch, workers: WorkerProcesses) -> None:
+async def test_sigterm_finishes_or_releases_chunks(batch: Batch, workers: WorkerProcesses) -> None:
     first = workers.start(lease_seconds=300)
     job_id = await batch.submit(TEXTS)
-    await begun(batch, job_id)
+    await wait_until_started(batch, job_id)
     first.terminate()
     assert await asyncio.to_thread(first.wait) == 0
     workers.start()
@@ -169,6 +169,6 @@ async def test_random_kills_in_a_loop(
             await asyncio.sleep(chance.uniform(0, 2))
             postgres_server.start()
         rounds += 1
-    assert not watching.done(), "the kills came too late to matter"
+    assert not watching.done(), "the job ended before the last kill"
     await assert_complete(batch, await watching, texts)
     assert all(worker.exit_status is None for worker in running)
