@@ -1,8 +1,8 @@
-"""Loads the shared fixtures, which are sorted by what they give."""
+"""Plugins with the shared fixtures, one per server, program or kind of model."""
 
 from hypothesis import settings
 
-# A busy machine is no failure: pytest-timeout ends what hangs.
+# Examples may take longer on a busy machine; pytest-timeout ends tests that hang.
 settings.register_profile("slipway", deadline=None)
 settings.load_profile("slipway")
 

@@ -97,7 +97,7 @@ def test_valid_specs_are_accepted(kube: Kube, spec: Object) -> None:
 )
 def test_invalid_specs_are_rejected_with_the_remedy(kube: Kube, spec: Object, message: str) -> None:
     body = manifest(namespace=kube.namespace, **spec)
-    assert message in kube.refusal(*apply_dry_run(kube, body), stdin=json.dumps(body))
+    assert message in kube.rejection(*apply_dry_run(kube, body), stdin=json.dumps(body))
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_invalid_specs_are_rejected_with_the_remedy(kube: Kube, spec: Object, me
 )
 def test_names_that_children_cannot_have_are_rejected(kube: Kube, name: str, message: str) -> None:
     body = manifest(name, kube.namespace)
-    assert message in kube.refusal(*apply_dry_run(kube, body), stdin=json.dumps(body))
+    assert message in kube.rejection(*apply_dry_run(kube, body), stdin=json.dumps(body))
 
 
 def test_defaults_are_filled_in(kube: Kube) -> None:
@@ -132,7 +132,7 @@ def test_manual_scaling_works_only_without_an_autoscaler(kube: Kube) -> None:
     assert md is not None
     assert md["spec"]["replicas"] == 3
     kube.apply(manifest("scaled", kube.namespace, autoscaling={"maxReplicas": 3}))
-    assert "exclude each other" in kube.refusal("scale", "md/scaled", "--replicas=3")
+    assert "exclude each other" in kube.rejection("scale", "md/scaled", "--replicas=3")
 
 
 @pytest.mark.parametrize(

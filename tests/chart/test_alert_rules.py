@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from tests.fixtures.chart import CHART
-from tests.fixtures.tiers import miss
+from tests.fixtures.tiers import skip_or_fail
 
 CASES = Path(__file__).with_name("alert_cases.yaml")
 IMAGE = "quay.io/prometheus/prometheus"
@@ -35,7 +35,7 @@ def promtool(rules: Path) -> list[str]:
         return [found]
     docker = shutil.which("docker")
     if docker is None or not (image := _image(docker)):
-        miss("alerts", f"needs promtool, or Docker with an image {IMAGE}")
+        skip_or_fail("alerts", f"needs promtool, or Docker with an image {IMAGE}")
     rules.chmod(0o755)
     mount = ["--volume", f"{rules}:/rules:ro", "--workdir", "/rules"]
     return [docker, "run", "--rm", "--network", "none", *mount, "--entrypoint", "promtool", image]

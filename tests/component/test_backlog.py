@@ -1,4 +1,4 @@
-"""Metrics of the backlog and of the stores, also when no worker runs."""
+"""Metrics of the backlog and of the stores, with and without workers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ pytestmark = pytest.mark.component
 
 
 def values(text: str) -> dict[str, float]:
-    """Return the series of the backlog and the dependencies in a text of metrics."""
+    """Return the series of the backlog and the dependencies in the text of /metrics."""
     lines = re.findall(r"^(slipway_(?:batch_queue|batch_chunks|dep)\S+) (\S+)$", text, re.M)
     return {name: float(value) for name, value in lines}
 
@@ -34,23 +34,23 @@ def value_of(gauge: object) -> float:
     return next((float(sample.value) for sample in metric.samples), nan)
 
 
-async def test_an_inference_server_alone_tells_of_the_backlog(batch: Batch) -> None:
+async def test_an_inference_server_without_workers_reports_the_backlog(batch: Batch) -> None:
     await batch.submit(["a"] * 170)
     settings = batch.settings.model_dump(
         include={"namespace", "deployment", "database_url", "redis_url"}
     )
     async with open_app(**settings) as (client, _), asyncio.timeout(20):
         while True:
-            found = values((await client.get("/metrics")).text)
-            if found["slipway_batch_chunks_waiting"] == found["slipway_batch_queue_depth"] == 4:
+            series = values((await client.get("/metrics")).text)
+            if series["slipway_batch_chunks_waiting"] == series["slipway_batch_queue_depth"] == 4:
                 break
             await asyncio.sleep(0.05)
-    assert found["slipway_batch_chunks_running"] == 0
-    assert found['slipway_dependency_up{dependency="database"}'] == 1
-    assert found['slipway_dependency_up{dependency="queue"}'] == 1
+    assert series["slipway_batch_chunks_running"] == 0
+    assert series['slipway_dependency_up{dependency="database"}'] == 1
+    assert series['slipway_dependency_up{dependency="queue"}'] == 1
 
 
-async def test_a_store_that_is_away_is_down_and_its_figures_are_unknown(
+async def test_an_unavailable_store_is_reported_as_down_without_figures(
     batch: Batch, valkey_server: ValkeyServer
 ) -> None:
     await measure(batch.chunks, batch.doorbell)
@@ -62,21 +62,21 @@ async def test_a_store_that_is_away_is_down_and_its_figures_are_unknown(
     assert value_of(DEPENDENCY_UP.labels("database")) == 1
 
     valkey_server.start()
-    away = batch.settings.model_copy(
+    unavailable = batch.settings.model_copy(
         update={
             "database_url": SecretStr("postgresql://nobody@127.0.0.1:1/none"),
             "database_timeout_seconds": 0.5,
         }
     )
-    database = await Database.open(away)
-    await measure(ChunkRepository(database, away.queue_name), batch.doorbell)
+    database = await Database.open(unavailable)
+    await measure(ChunkRepository(database, unavailable.queue_name), batch.doorbell)
     await database.close()
     assert isnan(value_of(CHUNKS_WAITING))
     assert value_of(DEPENDENCY_UP.labels("queue")) == 1
     assert value_of(DEPENDENCY_UP.labels("database")) == 0
 
 
-def test_a_server_without_stores_says_nothing_of_them(
+def test_a_server_without_stores_has_no_metrics_of_them(
     start_inference: StartInference, deadly_package: Path
 ) -> None:
     server = start_inference(deadly_package)

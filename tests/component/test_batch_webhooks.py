@@ -1,4 +1,4 @@
-"""Webhook calls to a real receiver: signed, retried until accepted, kept in the database."""
+"""Webhook calls to a real receiver: signed, retried until accepted, stored in the database."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.component
 
 @dataclass
 class Receiver:
-    """Responds to each call with the next of `statuses`; the last one is repeated."""
+    """Respond to each call with the next of `statuses`. The last one is repeated."""
 
     url: str = ""
     statuses: list[int] = field(default_factory=lambda: [200])
@@ -35,8 +35,8 @@ class Receiver:
         self.bodies.append(await reader.readexactly(int(headers["content-length"])))
         self.heads.append({"request": head[0], **headers})
         status = self.statuses.pop(0) if len(self.statuses) > 1 else self.statuses[0]
-        answer = f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\nLocation: http://10.0.0.1/\r\n\r\n"
-        writer.write(answer.encode())
+        response = f"HTTP/1.1 {status} X\r\nContent-Length: 0\r\nLocation: http://10.0.0.1/\r\n\r\n"
+        writer.write(response.encode())
         await writer.drain()
         writer.close()
 
@@ -53,7 +53,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 async def run_job(batch: Batch, url: str, texts: list[str]) -> UUID:
     async with batch.worker(measure_lengths):
-        job = await batch.finished(await batch.submit(texts, webhook_url=url))
+        job = await batch.wait_for(await batch.submit(texts, webhook_url=url))
     return job.id
 
 
@@ -66,7 +66,7 @@ async def make_due(batch: Batch) -> None:
         )
 
 
-async def test_a_finished_job_is_told_signed_and_once(batch: Batch, receiver: Receiver) -> None:
+async def test_a_finished_job_causes_one_signed_call(batch: Batch, receiver: Receiver) -> None:
     job_id = await run_job(batch, receiver.url, ["a", "raise"])
     assert await deliver_due(batch.database, batch.settings) == 1
     assert await deliver_due(batch.database, batch.settings) == 0
@@ -83,19 +83,19 @@ async def test_a_finished_job_is_told_signed_and_once(batch: Batch, receiver: Re
     assert fields["v1"] == signed.hexdigest()
 
 
-async def test_a_call_that_is_not_taken_is_repeated(batch: Batch, receiver: Receiver) -> None:
+async def test_a_call_is_repeated_until_it_is_accepted(batch: Batch, receiver: Receiver) -> None:
     receiver.statuses = [500, 302, 204]
     await run_job(batch, receiver.url, ["a"])
     for attempt in (1, 2, 3):
         assert await deliver_due(batch.database, batch.settings) == 1
         assert len(receiver.bodies) == attempt
-        assert await deliver_due(batch.database, batch.settings) == 0, "a pause comes first"
+        assert await deliver_due(batch.database, batch.settings) == 0, "the next attempt is not due"
         await make_due(batch)
-    assert await deliver_due(batch.database, batch.settings) == 0, "it was taken"
+    assert await deliver_due(batch.database, batch.settings) == 0, "it was accepted"
     assert len({head["slipway-delivery"] for head in receiver.heads}) == 1
 
 
-async def test_it_is_given_up_after_eight_attempts(batch: Batch) -> None:
+async def test_a_call_is_given_up_after_eight_attempts(batch: Batch) -> None:
     await run_job(batch, "http://127.0.0.1:1/", ["a"])
     for _ in range(8):
         assert await deliver_due(batch.database, batch.settings) == 1
@@ -103,20 +103,22 @@ async def test_it_is_given_up_after_eight_attempts(batch: Batch) -> None:
     assert await deliver_due(batch.database, batch.settings) == 0
 
 
-@pytest.mark.parametrize("how", ["cancelled", "expired"])
-async def test_every_end_is_told(batch: Batch, receiver: Receiver, how: str) -> None:
+@pytest.mark.parametrize("state", ["cancelled", "expired"])
+async def test_every_final_state_causes_a_call(
+    batch: Batch, receiver: Receiver, state: str
+) -> None:
     job_id = await batch.submit(["a"], ring=False, webhook_url=receiver.url)
-    if how == "cancelled":
+    if state == "cancelled":
         await batch.jobs.cancel(job_id)
     else:
         url = batch.settings.database_url.get_secret_value()
         async with await psycopg.AsyncConnection.connect(url) as connection:
             await connection.execute("UPDATE batch_jobs SET deadline = now()")
     await batch.sweep()
-    assert json.loads(receiver.bodies[0])["status"] == how
+    assert json.loads(receiver.bodies[0])["status"] == state
 
 
-async def test_who_has_no_secret_leaves_the_calls_to_others(
+async def test_a_process_without_the_secret_leaves_the_calls_to_others(
     batch: Batch, receiver: Receiver
 ) -> None:
     await run_job(batch, receiver.url, ["a"])
@@ -135,16 +137,16 @@ async def test_a_host_that_is_no_longer_allowed_is_not_called(
     assert receiver.bodies == []
 
 
-async def test_an_address_that_cannot_be_called_harms_no_other(
+async def test_a_url_that_cannot_be_called_does_not_affect_others(
     batch: Batch, receiver: Receiver
 ) -> None:
-    odd = await run_job(batch, receiver.url, ["a"])
+    invalid = await run_job(batch, receiver.url, ["a"])
     await run_job(batch, receiver.url, ["b"])
     database = batch.settings.database_url.get_secret_value()
     async with await psycopg.AsyncConnection.connect(database) as connection:
         await connection.execute(
             "UPDATE batch_jobs SET webhook_url = %s WHERE id = %s",
-            ["http://b\u00fccher.invalid/", odd],
+            ["http://b\u00fccher.invalid/", invalid],
         )
     assert await deliver_due(batch.database, batch.settings) == 2
     assert len(receiver.bodies) == 1
@@ -158,7 +160,7 @@ async def test_two_senders_do_not_call_twice(batch: Batch, receiver: Receiver) -
     assert len(receiver.bodies) == 1
 
 
-async def test_the_sweeper_delivers(batch: Batch, receiver: Receiver) -> None:
+async def test_the_sweeper_delivers_calls(batch: Batch, receiver: Receiver) -> None:
     await run_job(batch, receiver.url, ["a"])
 
     async def delivered() -> bool:

@@ -8,7 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
-from tests.fixtures.batch import answers, eventually
+from tests.fixtures.batch import eventually, is_available
 
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.errors import QueueUnavailable, StoreUnavailable
@@ -21,8 +21,8 @@ ROLE = "slipway_rotated"
 
 
 @pytest.fixture
-def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of a mounted Secret."""
+def secrets_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a mounted Secret, which the settings read."""
     monkeypatch.setenv("SLIPWAY_SECRETS_DIR", str(tmp_path))
     for name in ("SLIPWAY_DATABASE_URL", "SLIPWAY_REDIS_URL"):
         monkeypatch.delenv(name, raising=False)
@@ -31,7 +31,7 @@ def mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def role(database_url: str) -> Iterator[psycopg.Connection]:
-    """A role with the password `old`; yields a connection that may change it."""
+    """Create a role with the password `old`, and yield a connection that can change it."""
     with psycopg.connect(database_url, autocommit=True) as owner:
         owner.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD 'old'")
         yield owner
@@ -39,11 +39,11 @@ def role(database_url: str) -> Iterator[psycopg.Connection]:
 
 
 async def test_a_changed_password_of_the_database_is_used(
-    mounted: Path, role: psycopg.Connection
+    secrets_folder: Path, role: psycopg.Connection
 ) -> None:
-    where = f"{role.info.host}:{role.info.port}/{role.info.dbname}"
-    file = mounted / "slipway_database_url"
-    file.write_text(f"postgresql://{ROLE}:old@{where}")
+    address = f"{role.info.host}:{role.info.port}/{role.info.dbname}"
+    file = secrets_folder / "slipway_database_url"
+    file.write_text(f"postgresql://{ROLE}:old@{address}")
     database = await Database.open(ServiceSettings.load())
     await database.ping()
 
@@ -54,17 +54,17 @@ async def test_a_changed_password_of_the_database_is_used(
     with pytest.raises(StoreUnavailable):
         await database.ping()
 
-    file.write_text(f"postgresql://{ROLE}:new@{where}\n")
-    await eventually(lambda: answers(database))
+    file.write_text(f"postgresql://{ROLE}:new@{address}\n")
+    await eventually(lambda: is_available(database))
     await database.close()
 
 
 async def test_a_changed_password_of_the_queue_is_used(
-    mounted: Path, valkey_server: ValkeyServer
+    secrets_folder: Path, valkey_server: ValkeyServer
 ) -> None:
-    where = valkey_server.url.rpartition("@")[2]
-    file = mounted / "slipway_redis_url"
-    file.write_text(f"redis://{ROLE}:old@{where}")
+    address = valkey_server.url.rpartition("@")[2]
+    file = secrets_folder / "slipway_redis_url"
+    file.write_text(f"redis://{ROLE}:old@{address}")
     with redis.Redis.from_url(valkey_server.url) as owner:
         owner.execute_command("ACL", "SETUSER", ROLE, "on", ">old", "~*", "+@all")
         doorbell = await ArqDoorbell.connect(ServiceSettings.load())
@@ -79,7 +79,7 @@ async def test_a_changed_password_of_the_queue_is_used(
         with pytest.raises(QueueUnavailable):
             await doorbell.ring(["a:1:0"])
 
-        file.write_text(f"redis://{ROLE}:new@{where}")
+        file.write_text(f"redis://{ROLE}:new@{address}")
         await doorbell.ring(["a:1:0"])
         assert await doorbell.depth() == 2
         await doorbell.close()
@@ -87,12 +87,12 @@ async def test_a_changed_password_of_the_queue_is_used(
 
 
 def test_a_url_from_a_variable_does_not_change(
-    mounted: Path, monkeypatch: pytest.MonkeyPatch
+    secrets_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SLIPWAY_REDIS_URL", "redis://variable:6379/0")
-    (mounted / "slipway_redis_url").write_text("redis://file:6379/0")
-    (mounted / "slipway_database_url").write_text("postgresql://file/slipway")
+    (secrets_folder / "slipway_redis_url").write_text("redis://file:6379/0")
+    (secrets_folder / "slipway_database_url").write_text("postgresql://file/slipway")
     settings = ServiceSettings.load()
     assert settings.reload_secret("redis_url") == "redis://variable:6379/0"
-    (mounted / "slipway_database_url").unlink()
+    (secrets_folder / "slipway_database_url").unlink()
     assert settings.reload_secret("database_url") == "postgresql://file/slipway"

@@ -18,19 +18,19 @@ pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 
 @pytest.fixture
 def url(platform: RunningPlatform) -> dict[str, str]:
-    """The environment that names the service."""
+    """Environment variables with the URL of the service."""
     return {"SLIPWAY_URL": platform.url}
 
 
-def test_predict_for_people_and_for_programs(url: dict[str, str]) -> None:
+def test_predict_prints_a_table_or_json(url: dict[str, str]) -> None:
     table = run_slipway("predict", "A ship at sea.", environment=url)
     assert table.returncode == 0
     assert "(384 numbers; --output json shows all)" in table.stdout
     assert table.stderr == ""
-    answer = json.loads(
-        run_slipway("predict", "-", "-o", "json", environment=url, given="A ship.").stdout
+    response = json.loads(
+        run_slipway("predict", "-", "-o", "json", environment=url, stdin="A ship.").stdout
     )
-    assert len(answer["prediction"]["embedding"]) == 384
+    assert len(response["prediction"]["embedding"]) == 384
 
 
 def test_predict_with_labels(url: dict[str, str]) -> None:
@@ -41,7 +41,7 @@ def test_predict_with_labels(url: dict[str, str]) -> None:
         assert set(prediction["scores"]) == {"sport", "seafaring"}
 
 
-def test_a_refused_request_names_the_field(url: dict[str, str]) -> None:
+def test_the_error_of_a_rejected_request_names_the_field(url: dict[str, str]) -> None:
     done = run_slipway("predict", "", environment=url)
     assert done.returncode == 3
     assert done.stdout == ""
@@ -49,7 +49,7 @@ def test_a_refused_request_names_the_field(url: dict[str, str]) -> None:
     assert len(done.stderr.splitlines()) <= 2
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_an_unreachable_service_is_reported_without_a_traceback(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{find_free_port()}"
     done = run_slipway("batch", "status", "some-task", "--url", address)
     assert done.returncode == 4
@@ -78,7 +78,7 @@ def test_a_batch_from_a_file_to_a_file(url: dict[str, str], tmp_path: Path) -> N
 
 def test_a_batch_step_by_step(url: dict[str, str]) -> None:
     accepted = run_slipway(
-        "batch", "submit", "-", "-o", "json", environment=url, given='"one"\n"two"\n'
+        "batch", "submit", "-", "-o", "json", environment=url, stdin='"one"\n"two"\n'
     )
     task_id = json.loads(accepted.stdout)["task_id"]
     watched = run_slipway("batch", "status", task_id, "--watch", "-o", "json", environment=url)
@@ -89,11 +89,11 @@ def test_a_batch_step_by_step(url: dict[str, str]) -> None:
     assert json.loads(cancelled.stdout)["status"] == "succeeded"
 
 
-def test_the_same_key_is_the_same_job(url: dict[str, str]) -> None:
-    def submit(given: str) -> str:
+def test_a_repeated_key_returns_the_same_job(url: dict[str, str]) -> None:
+    def submit(lines: str) -> str:
         done = run_slipway(
             "batch", "submit", "-", "--idempotency-key", "k1", "-o", "json",
-            environment=url, given=given,
+            environment=url, stdin=lines,
         )  # fmt: skip
         return done.stdout + done.stderr
 
@@ -104,26 +104,28 @@ def test_the_same_key_is_the_same_job(url: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "status", "words"),
+    ("lines", "status", "message"),
     [
         ('"one"\n{"input_text": 5}\n', 3, "line 2"),
         ("\n", 2, "no line with an input"),
     ],
 )
-def test_a_bad_file_is_refused(url: dict[str, str], given: str, status: int, words: str) -> None:
-    done = run_slipway("batch", "submit", "-", environment=url, given=given)
+def test_an_invalid_file_is_rejected(
+    url: dict[str, str], lines: str, status: int, message: str
+) -> None:
+    done = run_slipway("batch", "submit", "-", environment=url, stdin=lines)
     assert done.returncode == status
-    assert words in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-def test_inputs_that_the_model_does_not_take_are_refused(url: dict[str, str]) -> None:
-    done = run_slipway("batch", "submit", "-", "-m", "tabular", environment=url, given="[1, 2]\n")
+def test_inputs_of_an_unsupported_modality_are_rejected(url: dict[str, str]) -> None:
+    done = run_slipway("batch", "submit", "-", "-m", "tabular", environment=url, stdin="[1, 2]\n")
     assert done.returncode == 3
     assert "UnknownModality" in done.stderr
 
 
-def test_an_unknown_task(url: dict[str, str]) -> None:
+def test_an_unknown_task_is_reported(url: dict[str, str]) -> None:
     missing = "00000000-0000-7000-8000-000000000000"
     for command in ("status", "results", "cancel"):
         done = run_slipway("batch", command, missing, environment=url)
@@ -131,14 +133,14 @@ def test_an_unknown_task(url: dict[str, str]) -> None:
         assert "TaskNotFound" in done.stderr
 
 
-def test_doctor_says_how_to_mend_it(tmp_path: Path) -> None:
+def test_doctor_reports_problems_with_remedies(tmp_path: Path) -> None:
     address = f"http://127.0.0.1:{find_free_port()}"
-    wrong = {
+    unreachable = {
         "SLIPWAY_DATABASE_URL": f"postgresql://user:hidden@127.0.0.1:{find_free_port()}/db",
         "SLIPWAY_REDIS_URL": f"redis://:hidden@127.0.0.1:{find_free_port()}/0",
     }
     done = run_slipway(
-        "doctor", "--url", address, "--home", str(tmp_path), "-o", "json", environment=wrong
+        "doctor", "--url", address, "--home", str(tmp_path), "-o", "json", environment=unreachable
     )
     assert done.returncode == 1
     findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
@@ -149,12 +151,12 @@ def test_doctor_says_how_to_mend_it(tmp_path: Path) -> None:
     assert "hidden" not in done.stdout + done.stderr
 
 
-def test_completion_is_offered() -> None:
-    shown = run_slipway("--show-completion", "bash")
-    assert "slipway" in shown.stdout
+def test_the_completion_script_is_printed() -> None:
+    done = run_slipway("--show-completion", "bash")
+    assert "slipway" in done.stdout
 
 
-def test_the_command_starts_light() -> None:
+def test_the_command_imports_no_heavy_packages() -> None:
     program = (
         "import sys, slipway_cli.main\n"
         "heavy = {'torch', 'sqlalchemy', 'sqlmodel', 'fastapi', 'psycopg', 'arq', 'redis'}\n"

@@ -1,4 +1,4 @@
-"""The embedded servers keep data through stops and crashes, and explain what is wrong."""
+"""The embedded servers keep their data through stops and crashes, and report problems."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_keys_survive_a_stop_and_a_crash(valkey: ValkeyServer) -> None:
     valkey.start()
     with redis.Redis.from_url(valkey.url) as client:
         client.set("first", "1")
-        # Waits until the append-only file has it on disk.
+        # Wait until the append-only file is written to disk.
         client.execute_command("WAITAOF", 1, 0, 5000)
         kill_server(valkey)
     valkey.start()
@@ -106,7 +106,7 @@ def test_keys_survive_a_stop_and_a_crash(valkey: ValkeyServer) -> None:
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
 
 
-def test_servers_ask_for_the_password(postgres: PostgresServer, valkey: ValkeyServer) -> None:
+def test_servers_require_the_password(postgres: PostgresServer, valkey: ValkeyServer) -> None:
     postgres.start()
     valkey.start()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
@@ -118,7 +118,7 @@ def test_servers_ask_for_the_password(postgres: PostgresServer, valkey: ValkeySe
         client.ping()
 
 
-def test_no_password_in_arguments_or_open_files(
+def test_the_password_is_not_in_arguments_or_readable_files(
     postgres: PostgresServer, valkey: ValkeyServer, folder: Path
 ) -> None:
     postgres.start()
@@ -138,14 +138,14 @@ def test_a_stale_pid_file_does_not_matter(postgres: PostgresServer, folder: Path
     pid_file = folder / "postgres" / "data" / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
     postgres.stop()
-    # The number belongs to somebody else by now, as after a power loss.
+    # The PID belongs to another process by now, as after a power failure.
     pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
     postgres.start()
     with psycopg.connect(postgres.url) as connection:
         connection.execute("SELECT 1")
 
 
-def test_left_over_servers_are_replaced(
+def test_running_servers_of_an_earlier_start_are_replaced(
     postgres: PostgresServer,
     valkey: ValkeyServer,
     folder: Path,
@@ -183,7 +183,7 @@ def test_left_over_servers_are_replaced(
 
 
 @pytest.mark.skipif(shutil.which("setpriv") is None, reason="needs setpriv (Linux)")
-def test_servers_end_with_a_killed_supervisor(folder: Path) -> None:
+def test_servers_stop_when_their_supervisor_is_killed(folder: Path) -> None:
     program = """
 import sys, time
 from pathlib import Path
@@ -223,10 +223,10 @@ def test_a_port_taken_before_the_first_start_is_avoided(
             occupier.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             occupier.bind(("127.0.0.1", server.port))
             occupier.listen()
-            taken = server.port
+            occupied = server.port
             server._launch()
             server.wait_until_ready()
-            assert server.port != taken
+            assert server.port != occupied
 
 
 def can_bind(occupier: socket.socket, port: int) -> bool:
@@ -237,7 +237,7 @@ def can_bind(occupier: socket.socket, port: int) -> bool:
     return True
 
 
-def test_a_port_taken_during_a_restart_is_named(
+def test_a_port_taken_during_a_restart_is_reported(
     postgres: PostgresServer, valkey: ValkeyServer
 ) -> None:
     for server in (postgres, valkey):
@@ -245,14 +245,14 @@ def test_a_port_taken_during_a_restart_is_named(
         kill_server(server)
         with socket.socket() as occupier:
             occupier.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            # Children of a killed server hold its port until they notice.
+            # Children of a killed server hold its port until they exit.
             wait_until(partial(can_bind, occupier, server.port), "a free port")
             occupier.listen()
             with pytest.raises(EmbeddedServerFailed, match=f"port {server.port} .* was taken"):
                 server.start()
 
 
-def test_an_interrupted_first_start_begins_again(postgres: PostgresServer, folder: Path) -> None:
+def test_an_interrupted_first_start_is_repeated(postgres: PostgresServer, folder: Path) -> None:
     unfinished = folder / "postgres" / "data.unfinished"
     unfinished.mkdir(parents=True)
     (unfinished / "half").write_text("made")
@@ -260,7 +260,7 @@ def test_an_interrupted_first_start_begins_again(postgres: PostgresServer, folde
     assert not unfinished.exists()
 
 
-def test_another_major_version_is_named(postgres: PostgresServer, folder: Path) -> None:
+def test_data_of_another_major_version_is_reported(postgres: PostgresServer, folder: Path) -> None:
     data = folder / "postgres" / "data"
     postgres.start()
     postgres.stop()
@@ -270,24 +270,24 @@ def test_another_major_version_is_named(postgres: PostgresServer, folder: Path) 
 
 
 @pytest.mark.parametrize("missing", ["PG_VERSION", "global/pg_control", "pg_wal", "base"])
-def test_a_damaged_data_folder_is_named(
+def test_a_damaged_data_folder_is_reported(
     postgres: PostgresServer, folder: Path, missing: str
 ) -> None:
     postgres.start()
     postgres.stop()
     path = folder / "postgres" / "data" / missing
-    path.rename(folder / "taken-away")
+    path.rename(folder / "removed")
     with pytest.raises(EmbeddedServerFailed, match=r"damaged.*Put back a copy of it"):
         postgres.start()
 
 
-def test_a_damaged_queue_file_is_named(valkey: ValkeyServer, folder: Path) -> None:
+def test_a_damaged_queue_file_is_reported(valkey: ValkeyServer, folder: Path) -> None:
     valkey.start()
     with redis.Redis.from_url(valkey.url) as client:
         for number in range(100):
             client.set(f"key-{number}", secrets.token_hex(20))
     valkey.stop()
-    file = max((folder / "valkey").rglob("*.incr.aof"), key=lambda one: one.stat().st_size)
+    file = max((folder / "valkey").rglob("*.incr.aof"), key=lambda path: path.stat().st_size)
     content = bytearray(file.read_bytes())
     content[len(content) // 2 : len(content) // 2 + 50] = b"\xff" * 50
     file.write_bytes(content)
@@ -295,7 +295,7 @@ def test_a_damaged_queue_file_is_named(valkey: ValkeyServer, folder: Path) -> No
         valkey.start()
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root's servers run as another user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose servers run as another user")
 def test_programs_in_a_private_folder_are_copied_once(
     folder: Path, server_account: ServerAccount
 ) -> None:
@@ -311,9 +311,9 @@ def test_programs_in_a_private_folder_are_copied_once(
         )
         copied = hidden.reachable_by(server_account, folder / "servers")
         assert copied.postgres.is_relative_to(folder)
-        made = copied.valkey.stat().st_ctime_ns
+        created = copied.valkey.stat().st_ctime_ns
         assert hidden.reachable_by(server_account, folder / "servers") == copied
-        assert copied.valkey.stat().st_ctime_ns == made
+        assert copied.valkey.stat().st_ctime_ns == created
         assert private.stat().st_mode & 0o077 == 0
         server = PostgresServer(
             folder / "postgres",
@@ -328,8 +328,8 @@ def test_programs_in_a_private_folder_are_copied_once(
         shutil.rmtree(private)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root's servers run as another user")
-def test_a_folder_that_nobody_can_enter_is_named(
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, whose servers run as another user")
+def test_a_folder_that_the_account_cannot_enter_is_reported(
     server_account: ServerAccount, server_binaries: ServerBinaries
 ) -> None:
     private = Path(tempfile.mkdtemp())

@@ -1,15 +1,16 @@
-"""Crashes of the parts of a batch deployment, one at a time and all of them in a loop.
+"""Crashes of parts of a batch deployment, one at a time and in a loop.
 
-Each test ends with the same requirement: every item has exactly one result, none is lost or counted
-twice, and the status was correct at all times.
+Each test requires that every item has exactly one result, that none is lost or counted twice, and
+that the status was correct at all times.
 
-Servers are started from the main thread, because they end with the thread that started them.
+Servers are started from the main thread, because they exit when the thread that started them ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
+from uuid import UUID
 
 import pytest
 import redis
@@ -31,12 +32,11 @@ pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 TEXTS = [f"text {number} " + "x" * (number % 50) for number in range(5_000)]
 
 
-async def begun(batch: Batch, job: object, done: int = 100) -> None:
-    """Wait until a job is partly done, so that the fault comes in the middle."""
+async def wait_until_started(batch: Batch, job_id: UUID, done: int = 100) -> None:
+    """Wait until some items are done, so that the fault happens in the middle of the job."""
 
     async def enough() -> bool:
-        found: Job = await batch.jobs.get(job)  # type: ignore[arg-type]
-        return found.succeeded >= done
+        return (await batch.jobs.get(job_id)).succeeded >= done
 
     await eventually(enough, 60, "the first results")
 
@@ -52,29 +52,29 @@ async def test_kill_a_batch_worker_in_the_middle(batch: Batch, workers: WorkerPr
     job_id = await batch.submit(TEXTS)
     watch = StatusWatch(batch, job_id, len(TEXTS))
     watching = asyncio.create_task(watch.until_finished(120))
-    await begun(batch, job_id)
+    await wait_until_started(batch, job_id)
     workers.kill(first)
     await assert_complete(batch, await watching)
-    assert watch.unanswered == 0
+    assert watch.failed_reads == 0
 
 
-async def test_kill_valkey_and_lose_all_it_knew(
+async def test_kill_valkey_and_lose_its_data(
     batch: Batch, workers: WorkerProcesses, valkey_server: ValkeyServer
 ) -> None:
     worker = workers.start()
     job_id = await batch.submit(TEXTS)
     watch = StatusWatch(batch, job_id, len(TEXTS))
     watching = asyncio.create_task(watch.until_finished(120))
-    await begun(batch, job_id)
+    await wait_until_started(batch, job_id)
     kill_server(valkey_server)
-    # Submitting goes on without a queue; the ring is lost.
+    # Jobs are accepted without the queue; the ring is lost.
     late = await batch.submit(["late"], ring=False)
     valkey_server.start()
     with redis.Redis.from_url(valkey_server.url) as client:
         client.flushall()
     await assert_complete(batch, await watching)
-    await assert_complete(batch, await batch.finished(late), ["late"])
-    assert watch.unanswered == 0
+    await assert_complete(batch, await batch.wait_for(late), ["late"])
+    assert watch.failed_reads == 0
     assert worker.exit_status is None, "the worker must survive a restart of the queue"
 
 
@@ -85,7 +85,7 @@ async def test_kill_postgres_for_ten_seconds(
     job_id = await batch.submit(TEXTS)
     watch = StatusWatch(batch, job_id, len(TEXTS))
     watching = asyncio.create_task(watch.until_finished(150))
-    await begun(batch, job_id)
+    await wait_until_started(batch, job_id)
     kill_server(postgres_server)
     await asyncio.sleep(10)
     postgres_server.start()
@@ -98,7 +98,7 @@ async def test_an_input_that_kills_the_engine_fails_alone(
 ) -> None:
     workers.start(batch_chunk_items=200)
     texts = [*TEXTS[:150], "kill the engine", *TEXTS[150:300], "raise"]
-    job = await batch.finished(await batch.submit(texts), 120)
+    job = await batch.wait_for(await batch.submit(texts), 120)
     assert (job.state, job.succeeded, job.failed) == ("partial", 300, 2)
     results = await batch.results(job.id)
     assert_each_has_one_result(results, texts)
@@ -128,14 +128,14 @@ async def test_an_input_that_kills_the_worker_fails_alone(
     assert restarts == 4
 
 
-async def test_sigterm_finishes_or_gives_back(batch: Batch, workers: WorkerProcesses) -> None:
+async def test_sigterm_finishes_or_releases_chunks(batch: Batch, workers: WorkerProcesses) -> None:
     first = workers.start(lease_seconds=300)
     job_id = await batch.submit(TEXTS)
-    await begun(batch, job_id)
+    await wait_until_started(batch, job_id)
     first.terminate()
     assert await asyncio.to_thread(first.wait) == 0
     workers.start()
-    await assert_complete(batch, await batch.finished(job_id, 60))
+    await assert_complete(batch, await batch.wait_for(job_id, 60))
     assert {result.attempts for result in await batch.results(job_id)} == {1}
 
 
@@ -169,6 +169,6 @@ async def test_random_kills_in_a_loop(
             await asyncio.sleep(chance.uniform(0, 2))
             postgres_server.start()
         rounds += 1
-    assert not watching.done(), "the kills came too late to matter"
+    assert not watching.done(), "the job ended before the last kill"
     await assert_complete(batch, await watching, texts)
     assert all(worker.exit_status is None for worker in running)

@@ -1,4 +1,4 @@
-"""Clients of other servers, unmodified, against a real server with the demo model."""
+"""Unmodified clients of OpenAI and Triton against a real server with the demo model."""
 
 from __future__ import annotations
 
@@ -29,30 +29,30 @@ def _is_reference(vectors: Any) -> bool:
     return bool(np.allclose(vectors, VECTORS[: len(vectors)], atol=1e-4))
 
 
-def test_openais_client_embeds_lists_and_understands_errors(server: ServiceProcess) -> None:
+def test_the_openai_client_embeds_lists_and_raises_errors(server: ServiceProcess) -> None:
     with openai.OpenAI(
         base_url=f"{server.url}/models/{NAME}/v1", api_key="none", max_retries=0
     ) as client:
         (model,) = client.models.list().data
         assert model.id == NAME
         assert client.models.retrieve(NAME).id == NAME
-        by_default = client.embeddings.create(model=NAME, input=TEXTS[:3])  # asks for base64
-        assert _is_reference([one.embedding for one in by_default.data])
-        assert by_default.usage.prompt_tokens > 3
+        as_base64 = client.embeddings.create(model=NAME, input=TEXTS[:3])  # the default encoding
+        assert _is_reference([each.embedding for each in as_base64.data])
+        assert as_base64.usage.prompt_tokens > 3
         as_numbers = client.embeddings.create(
             model=NAME, input=TEXTS[0], encoding_format="float", dimensions=384
         )
         assert _is_reference([as_numbers.data[0].embedding])
         with pytest.raises(openai.NotFoundError, match=NAME):
             client.embeddings.create(model="text-embedding-3-small", input="a")
-        with pytest.raises(openai.BadRequestError) as refused:
+        with pytest.raises(openai.BadRequestError) as raised:
             client.embeddings.create(model=NAME, input=["a", ""])
-        assert refused.value.param == "input.1"
-        assert refused.value.code == "InvalidInput"
+        assert raised.value.param == "input.1"
+        assert raised.value.code == "InvalidInput"
 
 
 class Triton:
-    """Triton's client of one model."""
+    """The Triton client of a model."""
 
     def __init__(self, address: str, model: str) -> None:
         self.client = triton.InferenceServerClient(address)
@@ -76,7 +76,7 @@ def text_client(server: ServiceProcess) -> Iterator[Triton]:
     client.client.close()
 
 
-def test_tritons_client_finds_the_server_and_the_model(text_client: Triton) -> None:
+def test_the_triton_client_reads_health_and_metadata(text_client: Triton) -> None:
     client = text_client.client
     assert client.is_server_live()
     assert client.is_server_ready()
@@ -84,18 +84,20 @@ def test_tritons_client_finds_the_server_and_the_model(text_client: Triton) -> N
     assert not client.is_model_ready("other")
     assert client.get_server_metadata()["name"] == "slipway"
     metadata = client.get_model_metadata(NAME)
-    assert [one["name"] for one in metadata["inputs"]] == ["text"]
+    assert [each["name"] for each in metadata["inputs"]] == ["text"]
     assert metadata["outputs"] == [{"name": "embedding", "datatype": "FP32", "shape": [-1, 384]}]
 
 
 @pytest.mark.parametrize("binary", [True, False])
-@pytest.mark.parametrize("packed", [None, "gzip", "deflate"])
-def test_tritons_client_embeds(text_client: Triton, binary: bool, packed: str | None) -> None:
+@pytest.mark.parametrize("compression", [None, "gzip", "deflate"])
+def test_the_triton_client_embeds(
+    text_client: Triton, binary: bool, compression: str | None
+) -> None:
     texts = np.array(TEXTS[:3], dtype=object)
     result = text_client.infer(
         {"text": texts},
         binary=binary,
-        request_compression_algorithm=packed,
+        request_compression_algorithm=compression,
         request_id="mine",
         outputs=None if binary else [triton.InferRequestedOutput("embedding", binary_data=False)],
     )
@@ -103,7 +105,7 @@ def test_tritons_client_embeds(text_client: Triton, binary: bool, packed: str | 
     assert result.get_response()["id"] == "mine"
 
 
-def test_tritons_client_classifies_by_labels(text_client: Triton) -> None:
+def test_the_triton_client_classifies_by_labels(text_client: Triton) -> None:
     labels = np.array(["seafaring", "cooking"], dtype=object)
     texts = np.array([["The ship left the harbour."], ["Boil the eggs."]], dtype=object)
     result = text_client.infer({"text": texts, "labels": labels})
@@ -111,12 +113,12 @@ def test_tritons_client_classifies_by_labels(text_client: Triton) -> None:
     assert result.as_numpy("scores").shape == (2, 2)
 
 
-def test_tritons_client_understands_errors(text_client: Triton) -> None:
+def test_the_triton_client_raises_errors(text_client: Triton) -> None:
     with pytest.raises(InferenceServerException, match=r"`inputs\.0\.data\.1` must not be empty"):
         text_client.infer({"text": np.array(["a", ""], dtype=object)})
 
 
-def test_tritons_client_asks_a_tensor_model(
+def test_the_triton_client_uses_a_tensor_model(
     start_inference: StartInference, script_package: PackageMaker
 ) -> None:
     import torch

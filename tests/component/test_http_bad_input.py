@@ -1,4 +1,4 @@
-"""Bad input on every route of a real server: never a 5xx, always a problem that names the field."""
+"""Bad input on every route of a real server: the response is a 4xx that names the field."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Everything(Model):
 
 @dataclass(frozen=True)
 class Case:
-    """A request that must be refused with `status`, naming `named` (a field, or words)."""
+    """A request that must be rejected with `status`. `named` is a field or part of the message."""
 
     path: str
     body: bytes = b""
@@ -56,8 +56,8 @@ def _case(path: str, value: Any, named: str, status: int = 422) -> Case:
 DEEP = b'{"parameters":{"a":' + b"[" * 100_000 + b"]" * 100_000 + b"}}"
 
 
-def _cases_of(path: str, member: str, good: Any) -> list[Case]:
-    """What is wrong with a JSON body in the same way on every route."""
+def _json_cases(path: str, member: str, good: Any) -> list[Case]:
+    """Return errors in JSON bodies that every route must reject."""
     return [
         Case(path, b"", 400, "empty"),
         Case(path, b"{", 400, "JSON"),
@@ -79,12 +79,12 @@ def _cases_of(path: str, member: str, good: Any) -> list[Case]:
 
 
 CASES = [
-    *_cases_of(TEXT, "input_text", "a"),
-    *_cases_of(TABLE, "inputs", [[1]]),
-    *_cases_of(IMAGE, "image", "aGVsbG8="),
-    *_cases_of(TEXT_BATCH, "inputs", ["a"]),
-    *_cases_of(TABLE_BATCH, "inputs", [[1]]),
-    *_cases_of(IMAGE_BATCH, "inputs", ["aGVsbG8="]),
+    *_json_cases(TEXT, "input_text", "a"),
+    *_json_cases(TABLE, "inputs", [[1]]),
+    *_json_cases(IMAGE, "image", "aGVsbG8="),
+    *_json_cases(TEXT_BATCH, "inputs", ["a"]),
+    *_json_cases(TABLE_BATCH, "inputs", [[1]]),
+    *_json_cases(IMAGE_BATCH, "inputs", ["aGVsbG8="]),
     _case(TEXT, {"input_text": 3}, "input_text"),
     _case(TEXT, {"input_text": None}, "input_text"),
     _case(TEXT, {"input_text": ["a"]}, "input_text"),
@@ -163,7 +163,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A model that takes texts, rows and pictures."""
+    """A model that accepts texts, rows and images."""
     folder = tmp_path_factory.mktemp("everything")
     write_python_package(folder, EVERYTHING, entrypoint="Everything", name="all")
     with (folder / "slipway.yaml").open("a") as manifest:
@@ -175,7 +175,7 @@ def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(
     package: Path, start_inference: StartInference, database_url: str, redis_url: str
 ) -> ServiceProcess:
-    """A server with a database, a queue, and a small bound for bodies."""
+    """A server with a database, a queue, and a small limit for bodies."""
     return start_inference(
         package,
         database_url=database_url,
@@ -185,8 +185,8 @@ def server(
     )
 
 
-def _ask_in_one_packet(server: ServiceProcess, case: Case) -> httpx2.Response:
-    """HTTP clients send a body after its headers, which makes two packets of them."""
+def _send_in_one_packet(server: ServiceProcess, case: Case) -> httpx2.Response:
+    """Send a request in one packet. HTTP clients send headers and body in two."""
     headers = {"Host": "a", "Content-Length": str(len(case.body)), **case.headers}
     lines = [f"{case.method} {case.path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
     with _connect(server) as connection:
@@ -197,13 +197,15 @@ def _ask_in_one_packet(server: ServiceProcess, case: Case) -> httpx2.Response:
     return httpx2.Response(response.status, headers=response.getheaders(), content=content)
 
 
-@pytest.mark.parametrize("together", [True, False])
-def test_every_bad_request_is_refused_in_words(server: ServiceProcess, together: bool) -> None:
-    wrong = []
+@pytest.mark.parametrize("one_packet", [True, False])
+def test_every_bad_request_is_rejected_with_a_reason(
+    server: ServiceProcess, one_packet: bool
+) -> None:
+    failures = []
     with httpx2.Client(base_url=server.url, timeout=30) as client:
         for number, case in enumerate(CASES):
-            if together:
-                response = _ask_in_one_packet(server, case)
+            if one_packet:
+                response = _send_in_one_packet(server, case)
             else:
                 response = client.request(
                     case.method, case.path, content=case.body, headers=case.headers
@@ -213,8 +215,8 @@ def test_every_bad_request_is_refused_in_words(server: ServiceProcess, together:
                 fields = [error["field"] for error in problem["errors"]]
                 assert case.named in problem["detail"] or case.named in fields, problem
             except (AssertionError, KeyError, ValueError) as error:
-                wrong.append(f"{number}: {case.path} {case.body[:60]!r}: {str(error)[:400]}")
-        assert not wrong, "\n".join(wrong)
+                failures.append(f"{number}: {case.path} {case.body[:60]!r}: {str(error)[:400]}")
+        assert not failures, "\n".join(failures)
         assert client.post(TEXT, json={"input_text": "x" * 1_000_000}).status_code == 200
         assert client.get("/readyz").status_code == 200
     lines = server.lines()
@@ -223,24 +225,24 @@ def test_every_bad_request_is_refused_in_words(server: ServiceProcess, together:
 
 
 def _connect(server: ServiceProcess) -> socket.socket:
-    """A bare connection to the server."""
+    """Open a TCP connection to the server."""
     return server.connect(timeout_seconds=30)
 
 
-def _answer(connection: socket.socket) -> tuple[int, dict[str, Any]]:
-    """The status and problem of what comes until the server closes the connection."""
+def _receive_problem(connection: socket.socket) -> tuple[int, dict[str, Any]]:
+    """Receive a response until the server closes the connection; return its status and problem."""
     head, _, body = receive_all(connection).partition(b"\r\n\r\n")
     assert b"content-type: application/problem+json" in head.lower()
     return int(head.split()[1]), json.loads(body)
 
 
-HARDLY_HTTP = [
+MALFORMED_HTTP = [
     (b"nonsense\r\n\r\n", 400, "MalformedBody"),
     (b"GET / HTTP/1.1\r\nX: \x00\r\n\r\n", 400, "MalformedBody"),
     (b"GET / HTTP/1.1\r\nX-Endless: " + b"x" * 70_000, 431, "HeadersTooLarge"),
     (b"GET /" + b"x" * 70_000, 431, "HeadersTooLarge"),
     (
-        # Refused, and the connection closed, before a byte of it is sent.
+        # Rejected, and the connection closed, before the client sends a byte of the body.
         b"POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
         b"Content-Length: 99999999999\r\nExpect: 100-continue\r\n\r\n",
         413,
@@ -249,28 +251,28 @@ HARDLY_HTTP = [
 ]
 
 
-def test_what_is_hardly_http_is_refused_in_the_same_form(
+def test_malformed_http_is_rejected_with_a_problem(
     package: Path, start_inference: StartInference
 ) -> None:
     server = start_inference(package)
-    for sent, status, code in HARDLY_HTTP:
+    for sent, status, code in MALFORMED_HTTP:
         with _connect(server) as connection:
             connection.sendall(sent)
-            answered, problem = _answer(connection)
-            assert (answered, problem["code"]) == (status, code)
+            actual, problem = _receive_problem(connection)
+            assert (actual, problem["code"]) == (status, code)
 
 
 @pytest.mark.parametrize("sent", [b"GET /" + b"x" * 70_000, b"nonsense\r\n\r\n"])
-def test_a_client_that_goes_on_sending_gets_the_answer_too(
+def test_a_client_that_keeps_sending_receives_the_response(
     package: Path, start_inference: StartInference, sent: bytes
 ) -> None:
     server = start_inference(package)
     with _connect(server) as connection:
         connection.sendall(sent)
-        select.select([connection], [], [], 30)  # the server has answered, and reads no more
+        select.select([connection], [], [], 30)  # the server has responded, and stops reading
         connection.sendall(b"x" * 70_000)
-        answered, _ = _answer(connection)
-        assert answered in (400, 431)
+        status, _ = _receive_problem(connection)
+        assert status in (400, 431)
 
 
 def test_a_stalled_body_does_not_hold_the_connection(
@@ -281,15 +283,15 @@ def test_a_stalled_body_does_not_hold_the_connection(
         body.sendall(
             b'POST /predict/text HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{"input'
         )
-        answered, problem = _answer(body)
-        assert (answered, problem["code"]) == (408, "RequestTimeout")
+        status, problem = _receive_problem(body)
+        assert (status, problem["code"]) == (408, "RequestTimeout")
     with _connect(server) as headers:
         headers.sendall(b"GET /livez HTTP/1.1\r\nHost:")
         assert headers.recv(1000) == b""
 
 
 @pytest.mark.parametrize("then", [b"GET /livez HTTP/1.1\r\nHost:", b"\r\n"])
-def test_a_connection_is_not_held_after_an_answer_either(
+def test_an_unfinished_next_request_does_not_hold_the_connection(
     package: Path, start_inference: StartInference, then: bytes
 ) -> None:
     server = start_inference(package, header_timeout_seconds=0.5)
@@ -297,11 +299,11 @@ def test_a_connection_is_not_held_after_an_answer_either(
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
         assert connection.recv(1000).startswith(b"HTTP/1.1 200 ")
         connection.sendall(then)
-        connection.settimeout(5)  # less than an idle connection is kept
+        connection.settimeout(5)  # shorter than the timeout of idle connections
         assert connection.recv(1000) == b""
 
 
-def test_a_connection_is_kept_after_a_request_that_was_refused_at_once(
+def test_a_connection_is_kept_after_a_rejected_request(
     package: Path, start_inference: StartInference
 ) -> None:
     server = start_inference(package, header_timeout_seconds=0.5)
@@ -309,8 +311,8 @@ def test_a_connection_is_kept_after_a_request_that_was_refused_at_once(
         for _ in range(2):
             connection.sendall(raw_prediction(b"{}"))
             assert connection.recv(65536).startswith(b"HTTP/1.1 422 ")
-            ready, _, _ = select.select([connection], [], [], 1)  # twice the time for headers
-            assert not ready, "it was closed"
+            ready, _, _ = select.select([connection], [], [], 1)  # twice the header timeout
+            assert not ready, "the connection was closed"
 
 
 @pytest.mark.parametrize(
@@ -322,16 +324,16 @@ def test_a_connection_is_kept_after_a_request_that_was_refused_at_once(
         (b"HTTP/1.0", [422]),
     ],
 )
-def test_what_follows_a_refused_request_in_its_packet_is_answered_after_it(
+def test_a_request_in_the_same_packet_as_a_rejected_one_gets_its_own_response(
     package: Path, start_inference: StartInference, first: bytes, statuses: list[int]
 ) -> None:
     server = start_inference(package, keep_alive_seconds=1)
-    refused = raw_prediction(b"{}", first)
+    rejected = raw_prediction(b"{}", first)
     last = raw_prediction(b'{"input_text": "a"}', b"HTTP/1.1\r\nHost: a\r\nConnection: close")
     with _connect(server) as connection:
-        connection.sendall(refused + last)
-        answered = receive_all(connection)
-    assert [int(found) for found in re.findall(rb"HTTP/1.1 (\d+) ", answered)] == statuses
+        connection.sendall(rejected + last)
+        responses = receive_all(connection)
+    assert [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", responses)] == statuses
     with httpx2.Client(base_url=server.url) as client:
         counted = re.findall(
             r'prediction_requests_total{code="(\w*)",modality="text",status="(\w+)"}',
@@ -340,7 +342,7 @@ def test_what_follows_a_refused_request_in_its_packet_is_answered_after_it(
     assert sorted(counted) == sorted([("InvalidInput", "error"), ("", "ok")][: len(statuses)])
 
 
-def test_many_requests_in_one_packet_are_answered_in_their_order(
+def test_responses_to_many_requests_in_one_packet_come_in_order(
     package: Path, start_inference: StartInference
 ) -> None:
     server = start_inference(package)
@@ -350,21 +352,21 @@ def test_many_requests_in_one_packet_are_answered_in_their_order(
             b"".join(map(raw_prediction, bodies))
             + b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
         )
-        answered = receive_all(connection)
-    statuses = [int(found) for found in re.findall(rb"HTTP/1.1 (\d+) ", answered)]
+        responses = receive_all(connection)
+    statuses = [int(status) for status in re.findall(rb"HTTP/1.1 (\d+) ", responses)]
     assert statuses == [422, 200] * 50 + [200]
 
 
-def test_a_request_sent_before_the_answer_to_an_earlier_one_may_take_its_time(
+def test_a_request_sent_before_the_previous_response_has_the_full_body_timeout(
     package: Path, start_inference: StartInference
 ) -> None:
     server = start_inference(package, body_idle_seconds=30)
     request = raw_prediction(b'{"input_text": "a"}')
-    begun = request[:-14]  # with five bytes of the body
+    partial = request[:-14]  # with five bytes of the body
     with _connect(server) as connection:
-        connection.sendall(request + begun)
+        connection.sendall(request + partial)
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         ready, _, _ = select.select([connection], [], [], LINGER_SECONDS + 1)
-        assert not ready, "it was closed"
-        connection.sendall(request[len(begun) :])
+        assert not ready, "the connection was closed"
+        connection.sendall(request[len(partial) :])
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")

@@ -1,4 +1,4 @@
-"""Batch jobs over HTTP: what is stored and what comes back. No worker runs here."""
+"""Batch jobs over HTTP: stored jobs and their responses, without workers."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NDJSON = {"Content-Type": "application/x-ndjson"}
 
 @pytest.fixture
 async def app(database_url: str, redis_url: str) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client of a text model's application with a database and a queue."""
+    """A client of an application with a text model, a database and a queue."""
     async with open_app(database_url=database_url, redis_url=redis_url) as (client, _):
         yield client
 
@@ -35,7 +35,7 @@ def _stored_inputs(database_url: str) -> list[Any]:
         return [value for (value,) in connection.execute(query)]
 
 
-async def test_a_list_is_stored_and_announced(
+async def test_a_list_is_stored_and_its_status_can_be_read(
     app: httpx2.AsyncClient, database_url: str, redis_url: str
 ) -> None:
     inputs = ["one", {"input_text": "two"}, "three"]
@@ -53,7 +53,7 @@ async def test_a_list_is_stored_and_announced(
     assert (await app.get("/health")).json()["status"] == "ok"
 
 
-async def test_lines_are_stored_and_empty_ones_skipped(
+async def test_lines_are_stored_and_empty_lines_are_skipped(
     app: httpx2.AsyncClient, database_url: str
 ) -> None:
     body = b'"one"\n\n{"input_text": "two"}\r\n"three"'
@@ -66,7 +66,7 @@ async def test_lines_are_stored_and_empty_ones_skipped(
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
         (b'"one"\n{"input_text": 3}\n', 422, "line 2.input_text"),
         (b'"one"\n\n{broken\n', 400, "line 3"),
@@ -77,16 +77,16 @@ async def test_lines_are_stored_and_empty_ones_skipped(
         (b'"one"\n' + b"[" * 5000, 400, "line 2"),
     ],
 )
-async def test_a_bad_line_is_named_and_nothing_is_stored(
-    app: httpx2.AsyncClient, database_url: str, body: bytes, status: int, said: str
+async def test_an_invalid_line_is_reported_and_nothing_is_stored(
+    app: httpx2.AsyncClient, database_url: str, body: bytes, status: int, message: str
 ) -> None:
     response = await app.post("/predict/text/batch", content=body, headers=NDJSON)
     assert response.status_code == status
-    assert said in response.json()["detail"]
+    assert message in response.json()["detail"]
     assert _stored_inputs(database_url) == []
 
 
-async def test_a_line_has_a_longest_length(database_url: str) -> None:
+async def test_the_length_of_a_line_is_limited(database_url: str) -> None:
     async with open_app(database_url=database_url, max_line_bytes=2000) as (client, _):
         body = b'"one"\n"' + b"x" * 3000 + b'"\n'
         response = await client.post("/predict/text/batch", content=body, headers=NDJSON)
@@ -94,7 +94,9 @@ async def test_a_line_has_a_longest_length(database_url: str) -> None:
     assert "line 2" in response.json()["detail"]
 
 
-async def test_a_key_makes_repeating_safe(app: httpx2.AsyncClient, database_url: str) -> None:
+async def test_a_repeated_request_with_a_key_creates_one_job(
+    app: httpx2.AsyncClient, database_url: str
+) -> None:
     async def submit(inputs: list[str]) -> httpx2.Response:
         return await app.post(
             "/predict/text/batch", json={"inputs": inputs}, headers={"Idempotency-Key": "k-1"}
@@ -114,7 +116,7 @@ async def test_a_key_makes_repeating_safe(app: httpx2.AsyncClient, database_url:
 
 
 @pytest.mark.parametrize(
-    ("settings", "host", "said"),
+    ("settings", "host", "message"),
     [
         ({"webhook_secret": "secret", "webhook_allowed_hosts": "127.0.0.1"}, "localhost",
          "public internet"),
@@ -122,7 +124,7 @@ async def test_a_key_makes_repeating_safe(app: httpx2.AsyncClient, database_url:
     ],
 )  # fmt: skip
 async def test_webhooks_need_a_secret_and_an_allowed_host(
-    database_url: str, settings: dict[str, Any], host: str, said: str
+    database_url: str, settings: dict[str, Any], host: str, message: str
 ) -> None:
     async with open_app(database_url=database_url, **settings) as (client, _):
         response = await client.post(
@@ -130,11 +132,11 @@ async def test_webhooks_need_a_secret_and_an_allowed_host(
         )
     assert response.status_code == 422
     assert response.json()["code"] == "WebhookRefused"
-    assert said in response.json()["detail"]
+    assert message in response.json()["detail"]
     assert _stored_inputs(database_url) == []
 
 
-async def test_links_are_right_behind_a_proxy_and_below_the_models_name(
+async def test_links_include_the_prefix_of_a_proxy_and_the_model_name(
     database_url: str,
 ) -> None:
     async with open_app(database_url=database_url, root_path="/ml") as (client, _):
@@ -153,7 +155,7 @@ async def test_links_are_right_behind_a_proxy_and_below_the_models_name(
         assert evil.headers["Location"].startswith("/ml/predict/status/")
 
 
-async def test_cancelling(app: httpx2.AsyncClient) -> None:
+async def test_a_job_can_be_cancelled(app: httpx2.AsyncClient) -> None:
     url = (await app.post("/predict/text/batch", json={"inputs": ["a"]})).json()["status_url"]
     cancelled = await app.delete(url)
     assert cancelled.status_code == 200
@@ -162,7 +164,7 @@ async def test_cancelling(app: httpx2.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
-async def test_jobs_that_are_not_there(app: httpx2.AsyncClient, method: str) -> None:
+async def test_unknown_jobs_are_not_found(app: httpx2.AsyncClient, method: str) -> None:
     for unknown in (uuid7(), uuid4()):
         response = await app.request(method, f"/predict/status/{unknown}")
         assert response.status_code == 404
@@ -173,11 +175,11 @@ async def test_jobs_that_are_not_there(app: httpx2.AsyncClient, method: str) -> 
 
 
 def _write_results(database_url: str, task_id: str, count: int) -> None:
-    """What a worker would have written: a vector for each item, an error for the last."""
+    """Write results as a worker does: a vector for each item, but an error for the last."""
     rows: list[tuple[Any, ...]] = [
         (task_id, index, None, [0.5, float(index)], None, None, 1) for index in range(count - 1)
     ]
-    rows.append((task_id, count - 1, None, None, "InvalidInput", "refused", 2))
+    rows.append((task_id, count - 1, None, None, "InvalidInput", "rejected", 2))
     with psycopg.connect(database_url) as connection, connection.cursor() as cursor:
         cursor.executemany(
             "INSERT INTO batch_results"
@@ -194,14 +196,14 @@ def _write_results(database_url: str, task_id: str, count: int) -> None:
 
 @pytest.fixture
 async def finished(app: httpx2.AsyncClient, database_url: str) -> str:
-    """Path of the status of a finished job of five items."""
+    """The status URL of a finished job with five items."""
     response = await app.post("/predict/text/batch", json={"inputs": list("abcde")})
     _write_results(database_url, response.json()["task_id"], 5)
     url: str = response.json()["status_url"]
     return url
 
 
-async def test_results_come_in_pages(app: httpx2.AsyncClient, finished: str) -> None:
+async def test_results_are_returned_in_pages(app: httpx2.AsyncClient, finished: str) -> None:
     results: list[dict[str, Any]] = []
     pages = 0
     url: str | None = finished + "?limit=2"
@@ -216,18 +218,18 @@ async def test_results_come_in_pages(app: httpx2.AsyncClient, finished: str) -> 
     assert results[4] == {
         "index": 4,
         "attempts": 2,
-        "error": {"code": "InvalidInput", "message": "refused"},
+        "error": {"code": "InvalidInput", "message": "rejected"},
     }
 
 
-async def test_results_come_as_lines(app: httpx2.AsyncClient, finished: str) -> None:
+async def test_results_are_returned_as_lines(app: httpx2.AsyncClient, finished: str) -> None:
     response = await app.get(finished, headers={"Accept": "application/x-ndjson"})
     assert response.headers["Content-Type"] == "application/x-ndjson"
     lines = [json.loads(line) for line in response.text.splitlines()]
     assert [line["index"] for line in lines] == [0, 1, 2, 3, 4]
 
 
-async def test_progress_comes_as_events_until_the_end(
+async def test_the_events_of_a_finished_job_end_with_done(
     app: httpx2.AsyncClient, finished: str
 ) -> None:
     response = await app.get(finished, headers={"Accept": "text/event-stream"})
@@ -237,7 +239,7 @@ async def test_progress_comes_as_events_until_the_end(
     assert json.loads(data.removeprefix("data: "))["status"] == "partial"
 
 
-async def test_rows_of_a_table_in_a_job(database_url: str) -> None:
+async def test_a_job_accepts_rows_of_a_table(database_url: str) -> None:
     async with open_app(TABLE_MODEL, database_url=database_url) as (client, _):
         good = {"inputs": [[1, 2], {"height": 3, "width": 4}]}
         assert (await client.post("/predict/tabular/batch", json=good)).status_code == 202
@@ -245,9 +247,9 @@ async def test_rows_of_a_table_in_a_job(database_url: str) -> None:
         response = await client.post("/predict/tabular/batch", json=bad)
         assert response.status_code == 422
         assert response.json()["errors"][0]["field"].startswith("inputs.1")
-        unserved = await client.post("/predict/text/batch", json={"inputs": ["a"]})
-        assert unserved.status_code == 404
-        assert unserved.json()["code"] == "UnknownModality"
+        unsupported = await client.post("/predict/text/batch", json={"inputs": ["a"]})
+        assert unsupported.status_code == 404
+        assert unsupported.json()["code"] == "UnknownModality"
 
 
 def _sentences(count: int) -> Iterator[bytes]:
@@ -255,7 +257,7 @@ def _sentences(count: int) -> Iterator[bytes]:
         yield json.dumps({"input_text": f"sentence number {index} of many"}).encode() + b"\n"
 
 
-def test_a_hundred_thousand_lines_in_flat_memory(
+def test_a_hundred_thousand_lines_need_constant_memory(
     echo_package: Path, start_inference: StartInference, database_url: str, redis_url: str
 ) -> None:
     import psutil
@@ -266,14 +268,14 @@ def test_a_hundred_thousand_lines_in_flat_memory(
         client.post("/predict/text/batch", content=_sentences(1000), headers=NDJSON)
         before = process.memory_info().rss
         response = client.post("/predict/text/batch", content=_sentences(100_000), headers=NDJSON)
-        grown = process.memory_info().rss - before
+        growth = process.memory_info().rss - before
     assert response.status_code == 202, response.text
     assert response.json()["total"] == 100_000
-    assert grown < 64 * 1024 * 1024
+    assert growth < 64 * 1024 * 1024
 
 
 def _events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """The events of a stream as (name, data)."""
+    """Yield the events of a stream as (name, data)."""
     name = ""
     for line in lines:
         if line.startswith("event: "):
@@ -282,7 +284,7 @@ def _events(lines: Iterator[str]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, json.loads(line.removeprefix("data: "))
 
 
-def test_progress_is_streamed_while_it_happens(
+def test_progress_is_streamed_as_events(
     echo_package: Path, start_inference: StartInference, database_url: str
 ) -> None:
     server = start_inference(echo_package, database_url=database_url, max_streams=1)
@@ -302,7 +304,7 @@ def test_progress_is_streamed_while_it_happens(
         assert client.get(job["status_url"], headers=accept).status_code == 200
 
 
-def test_streams_end_when_the_server_stops(
+def test_streams_end_when_the_server_shuts_down(
     echo_package: Path, start_inference: StartInference, database_url: str
 ) -> None:
     server = start_inference(echo_package, database_url=database_url)

@@ -1,5 +1,6 @@
-"""The API document holds: schemathesis asks the running server all that the document allows, and
-much that it does not.
+"""The server conforms to its API document.
+
+schemathesis sends requests that the document allows, and many that it does not.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Everything(Model):
 
 
 @pytest.mark.timeout(300)
-def test_the_server_keeps_what_its_document_promises(
+def test_the_server_conforms_to_its_api_document(
     tmp_path: Path, start_inference: StartInference, database_url: str, redis_url: str
 ) -> None:
     package = write_python_package(tmp_path / "package", EVERYTHING, entrypoint="Everything")
@@ -60,5 +61,5 @@ def test_the_server_keeps_what_its_document_promises(
 
 
 def _shortened(output: str) -> str:
-    """The end of what was printed, without the megabytes of a body that was sent."""
+    """Return the end of the output, without long request bodies."""
     return "\n".join(line[:400] for line in output.splitlines())[-12_000:]

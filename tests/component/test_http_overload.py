@@ -1,6 +1,6 @@
-"""More than the server can do: what it accepts it does in time, the rest it refuses at once.
+"""Overload: the server completes accepted requests in time and rejects others immediately.
 
-The model takes a fixed time for a batch, so that what it sustains is known on any machine.
+The model takes a fixed time for a batch, so that the sustainable rate is the same on any machine.
 """
 
 from __future__ import annotations
@@ -50,27 +50,27 @@ DEADLINE_SECONDS = 2.0
 
 @pytest.fixture(scope="module")
 def steady_package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Takes a tenth of a second for each batch."""
+    """A model that takes a tenth of a second for each batch."""
     folder = tmp_path_factory.mktemp("steady")
     return write_python_package(folder, STEADY, entrypoint="Steady")
 
 
-def _peak_memory(process: psutil.Process, stop: threading.Event) -> list[int]:
-    seen = []
+def _sample_memory(process: psutil.Process, stop: threading.Event) -> list[int]:
+    samples = []
     while not stop.wait(0.5):
-        seen.append(process.memory_info().rss)
-    return seen
+        samples.append(process.memory_info().rss)
+    return samples
 
 
 @pytest.mark.timeout(180)
-def test_at_four_times_the_sustainable_rate(
+def test_four_times_the_sustainable_rate_is_handled_in_time(
     steady_package: Path, start_inference: StartInference
 ) -> None:
     server = start_inference(steady_package, max_batch_tokens=BATCH_TOKENS, access_log=False)
     process = psutil.Process(server.pid)
     memory: list[int] = []
     stop = threading.Event()
-    watcher = threading.Thread(target=lambda: memory.extend(_peak_memory(process, stop)))
+    watcher = threading.Thread(target=lambda: memory.extend(_sample_memory(process, stop)))
     watcher.start()
     with LoadProcess(
         server.url,
@@ -81,24 +81,24 @@ def test_at_four_times_the_sustainable_rate(
         report = load.report()
     stop.set()
     watcher.join()
-    asked = 4 * SUSTAINABLE_PER_SECOND * SECONDS
-    answered, refused = report.statuses.get("200", 0), report.statuses.get("429", 0)
-    late = report.statuses.get("504", 0)  # accepted, and then not in time after all
-    assert answered + refused + late == asked, report
+    sent = 4 * SUSTAINABLE_PER_SECOND * SECONDS
+    succeeded, rejected = report.statuses.get("200", 0), report.statuses.get("429", 0)
+    late = report.statuses.get("504", 0)  # accepted, but not computed in time
+    assert succeeded + rejected + late == sent, report
     stretch = _batch_seconds(server) / BATCH_SECONDS
-    assert answered >= 0.5 * SUSTAINABLE_PER_SECOND * SECONDS / stretch, (report, stretch)
+    assert succeeded >= 0.5 * SUSTAINABLE_PER_SECOND * SECONDS / stretch, (report, stretch)
     if stretch < 1.2:
-        # Only where the machine has nothing else to do is the time of a batch what it should be.
-        assert late <= 0.02 * answered, report
+        # A batch takes its nominal time only on an idle machine.
+        assert late <= 0.02 * succeeded, report
         assert report.slowest_ok_seconds <= DEADLINE_SECONDS + 1, report
     assert report.without_retry_after == 0, report
     early, latest = memory[len(memory) // 3], memory[-1]
     assert latest - early < 16 * 1024 * 1024, memory
-    _answers_normally_within(server, 2.0)
+    _wait_for_quick_response(server, 2.0)
 
 
 def _batch_seconds(server: ServiceProcess) -> float:
-    """How long a batch really took, on average."""
+    """Return the average duration of a batch, in seconds."""
     total, count = (
         _metric(server, f"slipway_batch_compute_seconds_{part}") for part in ("sum", "count")
     )
@@ -106,28 +106,29 @@ def _batch_seconds(server: ServiceProcess) -> float:
 
 
 def _metric(server: ServiceProcess, series: str) -> float:
-    """The value of a series; 0 while there is none."""
-    found = re.search(
+    """Return the value of a series, 0 while it is absent."""
+    match = re.search(
         rf"^{re.escape(series)} (\S+)$", httpx2.get(server.url + "/metrics").text, re.MULTILINE
     )
-    return float(found[1]) if found else 0.0
+    return float(match[1]) if match else 0.0
 
 
-def _answers_normally_within(server: ServiceProcess, seconds: float) -> None:
+def _wait_for_quick_response(server: ServiceProcess, seconds: float) -> None:
     with httpx2.Client(base_url=server.url, timeout=5) as client:
 
         def quick() -> bool:
-            began = time.monotonic()
+            started = time.monotonic()
             response = client.post("/predict/text", json={"input_text": "a"})
-            return response.status_code == 200 and time.monotonic() - began < 0.5
+            return response.status_code == 200 and time.monotonic() - started < 0.5
 
-        wait_until(quick, seconds=seconds, what="a quick answer")
+        wait_until(quick, seconds=seconds, what="a quick response")
 
 
 @contextmanager
-def _asking(server: ServiceProcess, count: int, padding: int = 0) -> Iterator[None]:
-    """`count` requests that wait for their answers, on as many connections, until the end of the
-    block; each body has so many bytes that say nothing.
+def _waiting_requests(server: ServiceProcess, count: int, padding: int = 0) -> Iterator[None]:
+    """Keep `count` requests waiting, each on its own connection, during the `with` block.
+
+    `padding` is the number of blanks in each body.
     """
     request = raw_prediction(b'{"input_text":"12345678"' + b" " * padding + b"}")
     with ExitStack() as connections:
@@ -142,100 +143,104 @@ def _asking(server: ServiceProcess, count: int, padding: int = 0) -> Iterator[No
 
 
 @pytest.mark.parametrize("padding", [0, 100_000])
-def test_work_of_clients_that_left_is_dropped(
+def test_requests_of_disconnected_clients_are_dropped(
     tmp_path: Path, start_inference: StartInference, padding: int
 ) -> None:
     slow = STEADY.replace("0.1", "0.5")
     package = write_python_package(tmp_path / "slow", slow, entrypoint="Steady")
     server = start_inference(package, max_batch_tokens=4)  # one text at a time, for half a second
-    with _asking(server, 30, padding):
+    with _waiting_requests(server, 30, padding):
         pass
     with httpx2.Client(base_url=server.url, timeout=60) as client:
         wait_until(
             lambda: client.get("/health").json()["queue"]["tokens"] == 0,
             seconds=5,
-            what="an empty queue",  # computing it all would take 15 s
+            what="an empty queue",  # computing all requests would take 15 s
         )
-        began = time.monotonic()
+        started = time.monotonic()
         assert client.post("/predict/text", json={"input_text": "a"}).status_code == 200
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - started < 5
         metrics = client.get("/metrics").text
-    # 30, or 31 with one that was computing
+    # 30, or 31 with the request that was being computed
     assert 'code="ClientDisconnected",modality="text",status="error"} 3' in metrics
 
 
-def test_clients_that_ignore_retry_after_are_heard_at_a_bounded_rate(
+def test_requests_of_clients_that_ignore_retry_after_are_read_at_a_bounded_rate(
     tmp_path: Path, start_inference: StartInference
 ) -> None:
     endless = STEADY.replace("0.1", "60")
     package = write_python_package(tmp_path / "endless", endless, entrypoint="Steady")
     server = start_inference(package, max_batch_tokens=4, max_queue_tokens=4)
-    refusals: list[int] = []
+    rejections: list[int] = []
 
-    def insist(until: float) -> None:
+    def send_repeatedly(until: float) -> None:
         count = 0
         with httpx2.Client(base_url=server.url, timeout=30) as client:
             while time.monotonic() < until:
-                refused = client.post("/predict/text", json={"input_text": "a"})
-                assert refused.status_code == 429
+                response = client.post("/predict/text", json={"input_text": "a"})
+                assert response.status_code == 429
                 count += 1
-        refusals.append(count)
+        rejections.append(count)
 
-    with _asking(server, 2):  # one is computed, one waits
-        began = time.monotonic()
-        clients = [threading.Thread(target=insist, args=(began + 3,)) for _ in range(40)]
+    with _waiting_requests(server, 2):  # one is computed, one waits
+        started = time.monotonic()
+        clients = [threading.Thread(target=send_repeatedly, args=(started + 3,)) for _ in range(40)]
         for client in clients:
             client.start()
         for client in clients:
             client.join()
-        seconds = time.monotonic() - began
-    assert len(refusals) == len(clients)
-    assert sum(refusals) <= REJECTED_READS_PER_SECOND * seconds + 2 * len(clients)
+        seconds = time.monotonic() - started
+    assert len(rejections) == len(clients)
+    assert sum(rejections) <= REJECTED_READS_PER_SECOND * seconds + 2 * len(clients)
 
 
-LAVISH = """
+LARGE_OUTPUT = """
 from slipway_core.runtime import Model
 
-class Lavish(Model):
+class LargeOutput(Model):
     def predict(self, batch):
-        return [{"much": "x" * 200_000} for _ in batch]
+        return [{"value": "x" * 200_000} for _ in batch]
 """
-UNREAD_MOST = 200
-"""Answers that no system holds between two programs: 40 MB."""
+MAX_UNREAD = 200
+"""Number of responses, 40 MB in all, that no operating system buffers for a connection."""
 
 
-def test_who_does_not_read_answers_is_not_read_either(
+def test_requests_of_a_client_that_reads_no_responses_are_not_read(
     tmp_path: Path, start_inference: StartInference
 ) -> None:
-    package = write_python_package(tmp_path / "lavish", LAVISH, entrypoint="Lavish")
+    package = write_python_package(
+        tmp_path / "large-output", LARGE_OUTPUT, entrypoint="LargeOutput"
+    )
     server = start_inference(package)
-    answered = 'prediction_requests_total{code="",modality="text",status="ok"}'
+    series = 'prediction_requests_total{code="",modality="text",status="ok"}'
 
     def is_answered(count: int) -> bool:
-        """Whether so many are, before a second has passed."""
+        """Return whether `count` requests are answered within a second."""
         until = time.monotonic() + 1
         while time.monotonic() < until:
-            if _metric(server, answered) >= count:
+            if _metric(server, series) >= count:
                 return True
         return False
 
     with server.connect(timeout_seconds=30) as connection:
         sent = 1
         connection.sendall(raw_prediction(b'{"input_text": "a"}'))
-        while is_answered(sent) and sent < UNREAD_MOST:
+        while is_answered(sent) and sent < MAX_UNREAD:
             connection.sendall(raw_prediction(b'{"input_text": "a"}'))
             sent += 1
-        assert sent < UNREAD_MOST
+        assert sent < MAX_UNREAD
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         received = receive_all(connection)
     assert re.findall(rb"HTTP/1.1 (\d+) ", received) == [b"200"] * (sent + 1)
 
 
-def test_who_never_reads_his_answer_is_cut_off(
+def test_the_connection_of_a_client_that_never_reads_is_closed(
     tmp_path: Path, start_inference: StartInference
 ) -> None:
     package = write_python_package(
-        tmp_path / "lavish", LAVISH.replace("200_000", "20_000_000"), entrypoint="Lavish"
+        tmp_path / "large-output",
+        LARGE_OUTPUT.replace("200_000", "20_000_000"),
+        entrypoint="LargeOutput",
     )
     server = start_inference(package, body_idle_seconds=1)
     process = psutil.Process(server.pid)
@@ -250,10 +255,10 @@ def test_who_never_reads_his_answer_is_cut_off(
         connection.sendall(raw_prediction(b'{"input_text": "a"}'))
         wait_until(is_connected, what="the connection")
         wait_until(lambda: not is_connected(), what="the end of the connection")
-        assert len(receive_all(connection)) < 20_000_000, "it had been read"
+        assert len(receive_all(connection)) < 20_000_000, "the server sent the whole response"
 
 
-def test_a_request_that_cannot_be_in_time_is_refused(
+def test_a_request_that_cannot_be_computed_in_time_is_rejected(
     steady_package: Path, start_inference: StartInference
 ) -> None:
     server = start_inference(steady_package)
@@ -264,7 +269,7 @@ def test_a_request_that_cannot_be_in_time_is_refused(
         assert check_problem(response, status=504)["code"] == "DeadlineExceeded"
 
 
-def test_sigterm_under_load_loses_nothing(
+def test_sigterm_under_load_loses_no_request(
     steady_package: Path, start_inference: StartInference
 ) -> None:
     server = start_inference(steady_package, max_batch_tokens=BATCH_TOKENS, drain_delay_seconds=2)
@@ -281,19 +286,19 @@ def test_sigterm_under_load_loses_nothing(
         assert client.post("/predict/text", json={"input_text": "a"}).status_code == 200
         report = load.report()
     assert server.wait() == 0
-    # After the delay nobody listens: those requests were not accepted, and know it at once. One
-    # that the system was just connecting is reset, without the server having seen it.
-    unseen = ("ConnectionRefusedError", "ConnectionResetError")
-    assert [why for why in report.lost_because if not why.startswith(unseen)] == []
+    # After the delay the port is closed: later connections are refused. A connection that the
+    # operating system was establishing at that moment is reset.
+    unaccepted = ("ConnectionRefusedError", "ConnectionResetError")
+    assert [reason for reason in report.lost_reasons if not reason.startswith(unaccepted)] == []
     assert set(report.statuses) <= {"200", "lost"}
-    seen = [line for line in server.lines() if line.get("path") == "/predict/text"]
-    assert [line["status"] for line in seen] == [200] * len(seen)
-    assert report.statuses["200"] == len(seen) - 1  # one was asked here
-    assert len(seen) > 60
+    logged = [line for line in server.lines() if line.get("path") == "/predict/text"]
+    assert [line["status"] for line in logged] == [200] * len(logged)
+    assert report.statuses["200"] == len(logged) - 1  # without the request of this test
+    assert len(logged) > 60
 
 
 def _send_in_pieces(connection: socket.socket, body: bytes) -> None:
-    """Ask for a prediction, with the body when the server has read the headers and asks for it."""
+    """Send a prediction request; the body follows after the response 100 to the headers."""
     request = raw_prediction(body, b"HTTP/1.1\r\nHost: a\r\nExpect: 100-continue")
     connection.sendall(request.removesuffix(body))
     assert connection.recv(65536).startswith(b"HTTP/1.1 100 ")
@@ -301,7 +306,7 @@ def _send_in_pieces(connection: socket.socket, body: bytes) -> None:
 
 
 @pytest.mark.parametrize("pieces", [1, 2], ids=["body with headers", "body after headers"])
-def test_who_would_wait_longer_than_a_drain_may_take_is_told_so(
+def test_a_request_that_would_wait_longer_than_the_drain_timeout_gets_503(
     tmp_path: Path, start_inference: StartInference, pieces: int
 ) -> None:
     slow = STEADY.replace("0.1", "3")
@@ -316,7 +321,9 @@ def test_who_would_wait_longer_than_a_drain_may_take_is_told_so(
             else:
                 _send_in_pieces(connection, b'{"input_text": "a"}')
         with httpx2.Client(base_url=server.url) as client:
-            wait_until(lambda: client.get("/health").json()["queue"]["requests"] == 2, what="both")
+            wait_until(
+                lambda: client.get("/health").json()["queue"]["requests"] == 2, what="both requests"
+            )
         server.terminate()
         statuses = sorted(
             connection.recv(65536).split(b" ")[1] for connection in (computed, waiting)
@@ -325,12 +332,12 @@ def test_who_would_wait_longer_than_a_drain_may_take_is_told_so(
     assert server.wait() == 0
 
 
-def test_the_first_request_of_a_connection_is_answered_though_the_server_ends(
+def test_an_accepted_connection_gets_a_response_during_shutdown(
     steady_package: Path, start_inference: StartInference
 ) -> None:
     server = start_inference(steady_package, drain_delay_seconds=0)
 
-    def refuses() -> bool:
+    def is_closed() -> bool:
         try:
             server.connect().close()
         except ConnectionRefusedError:
@@ -339,17 +346,17 @@ def test_the_first_request_of_a_connection_is_answered_though_the_server_ends(
 
     with server.connect() as connection:
         with httpx2.Client(base_url=server.url) as client:
-            client.get("/livez")  # accepted after the other, which therefore is, too
+            client.get("/livez")  # accepted later than `connection`, which is therefore accepted
         server.terminate()
-        wait_until(refuses, what="the end of the listener")
+        wait_until(is_closed, what="the end of the listener")
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: a\r\n\r\n")
-        answer = connection.recv(1000)
-    assert answer.startswith(b"HTTP/1.1 200 ")
-    assert b"connection: close" in answer.lower()
+        response = connection.recv(1000)
+    assert response.startswith(b"HTTP/1.1 200 ")
+    assert b"connection: close" in response.lower()
     assert server.wait() == 0
 
 
-def test_the_listener_is_there_before_the_model(
+def test_the_port_is_open_while_the_model_loads(
     tmp_path: Path, start_inference: StartInference
 ) -> None:
     slow = STEADY + "\n    def load(self):\n        time.sleep(3)\n"
@@ -359,8 +366,8 @@ def test_the_listener_is_there_before_the_model(
         assert client.get("/livez").status_code == 200
         problem = check_problem(client.get("/readyz"), status=503)
         assert problem["code"] == "ModelNotReady"
-        refused = client.post("/predict/text", json={"input_text": "a"})
-        assert check_problem(refused, status=503)["code"] == "ModelNotReady"
+        rejected = client.post("/predict/text", json={"input_text": "a"})
+        assert check_problem(rejected, status=503)["code"] == "ModelNotReady"
         assert client.get("/health").status_code == 503
         server.wait_until_ready()
         assert client.post("/predict/text", json={"input_text": "a"}).status_code == 200
@@ -373,5 +380,5 @@ def test_a_model_that_cannot_be_loaded_ends_the_server(
     package = write_python_package(tmp_path / "broken", broken, entrypoint="Steady")
     server = start_inference(package, wait=False)
     assert server.wait() == 1
-    said = [line for line in server.lines() if line.get("code") == "ModelLoadFailed"]
-    assert any("no weights" in str(line.get("cause", "")) for line in said)
+    failures = [line for line in server.lines() if line.get("code") == "ModelLoadFailed"]
+    assert any("no weights" in str(line.get("cause", "")) for line in failures)

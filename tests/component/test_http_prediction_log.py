@@ -1,4 +1,4 @@
-"""The prediction log: what is in it, and that predictions do not depend on the database."""
+"""The prediction log: its rows and filters, and predictions without the database."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ pytestmark = pytest.mark.component
 async def _log(
     client: httpx2.AsyncClient, components: Components, **query: Any
 ) -> list[dict[str, Any]]:
-    """The log, once all rows that were offered are in the database."""
+    """Wait until no rows are queued for the database, and return the log."""
     async with asyncio.timeout(20):
-        while components.stores.prediction_log.waiting:  # noqa: ASYNC110 - no event tells
+        while components.stores.prediction_log.waiting:  # noqa: ASYNC110 - there is no event
             await asyncio.sleep(0.01)
     response = await client.get("/predictions", params=query)
     assert response.status_code == 200, response.text
@@ -32,10 +32,10 @@ async def _log(
 
 async def test_a_prediction_becomes_a_row(database_url: str) -> None:
     async with open_app(database_url=database_url, payload_logging="all") as (client, components):
-        asked = {"X-Request-ID": "req-1"}
-        answer = await client.post("/predict/text", json={"input_text": "four"}, headers=asked)
+        headers = {"X-Request-ID": "req-1"}
+        response = await client.post("/predict/text", json={"input_text": "four"}, headers=headers)
         (row,) = await _log(client, components)
-    body = answer.json()
+    body = response.json()
     assert row.pop("created_at").endswith("+00:00")
     assert row.pop("latency_ms") > 0
     assert row == {
@@ -53,26 +53,26 @@ async def test_a_prediction_becomes_a_row(database_url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("keeps", "kept_input", "kept_prediction"),
+    ("setting", "logged_input", "logged_prediction"),
     [
         ("none", None, None),
         ("input", [[1, 2]], None),
         ("all", [[1, 2]], {"sum": 3}),
     ],
 )
-async def test_what_is_kept_is_a_setting(
-    database_url: str, keeps: str, kept_input: Any, kept_prediction: Any
+async def test_a_setting_selects_the_logged_payloads(
+    database_url: str, setting: str, logged_input: Any, logged_prediction: Any
 ) -> None:
-    async with open_app(TABLE_MODEL, database_url=database_url, payload_logging=keeps) as (
+    async with open_app(TABLE_MODEL, database_url=database_url, payload_logging=setting) as (
         client,
         components,
     ):
         await client.post("/predict/tabular", json={"inputs": [[1, 2]]})
         (row,) = await _log(client, components)
-    assert (row["input"], row["prediction"]) == (kept_input, kept_prediction)
+    assert (row["input"], row["prediction"]) == (logged_input, logged_prediction)
 
 
-async def test_failures_of_the_model_are_logged_and_refused_requests_are_not(
+async def test_failures_of_the_model_are_logged_but_rejected_requests_are_not(
     database_url: str,
 ) -> None:
     async with open_app(database_url=database_url) as (client, components):
@@ -109,7 +109,7 @@ async def test_the_log_is_filtered_and_paged(database_url: str) -> None:
         assert await _log(client, components, since="9999-12-31T23:59:59Z") == []
 
 
-def test_predictions_go_on_without_the_database(
+def test_predictions_continue_without_the_database(
     echo_package: Path,
     start_inference: StartInference,
     database_url: str,
@@ -130,7 +130,9 @@ def test_predictions_go_on_without_the_database(
         predict()
         wait_until(lambda: health()["prediction_log"]["written"] == 1, what="the first row")
         kill_server(postgres_server)
-        wait_until(lambda: health()["database"] == "unavailable", what="the loss to be noticed")
+        wait_until(
+            lambda: health()["database"] == "unavailable", what="the database to be unavailable"
+        )
         for _ in range(30):
             predict()
         state = health()
@@ -138,17 +140,19 @@ def test_predictions_go_on_without_the_database(
         assert state["prediction_log"]["dropped"] == 20
         assert client.get("/readyz").status_code == 200
         assert client.get("/predictions").status_code == 503
-        refused = client.post("/predict/text/batch", json={"inputs": ["a"]})
-        assert refused.json()["code"] == "StoreUnavailable"
+        rejected = client.post("/predict/text/batch", json={"inputs": ["a"]})
+        assert rejected.json()["code"] == "StoreUnavailable"
         assert "slipway_prediction_log_rows_dropped_total 20.0" in client.get("/metrics").text
         postgres_server.start()
-        wait_until(lambda: health()["prediction_log"]["waiting"] == 0, what="what waited")
-        wait_until(lambda: health()["database"] == "ok", what="the database's return")
+        wait_until(
+            lambda: health()["prediction_log"]["waiting"] == 0, what="an empty queue of rows"
+        )
+        wait_until(lambda: health()["database"] == "ok", what="the database to be available")
         assert health()["prediction_log"]["written"] == 11
         assert len(client.get("/predictions").json()["predictions"]) == 11
 
 
-def test_rows_that_wait_are_written_at_the_end(
+def test_queued_rows_are_written_at_shutdown(
     echo_package: Path, start_inference: StartInference, database_url: str
 ) -> None:
     import psycopg

@@ -1,4 +1,4 @@
-"""Leases of chunks: who may store results, and what happens to chunks that kill workers."""
+"""Leases of chunks: which worker may store results, and how chunks that kill workers are split."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ async def execute(batch: Batch, statement: LiteralString, *values: object) -> No
         await connection.execute(statement, values)
 
 
-async def test_a_claim_carries_all_that_is_needed(batch: Batch) -> None:
+async def test_a_claim_has_the_inputs_and_options_of_its_chunk(batch: Batch) -> None:
     job_id = await batch.submit(["a", "bb"], labels=("x",), parameters={"k": 1})
     claimed = await claim(batch)
     assert (claimed.job_id, claimed.first_index, claimed.attempt) == (job_id, 0, 1)
@@ -52,18 +52,18 @@ async def test_a_claim_carries_all_that_is_needed(batch: Batch) -> None:
     assert (await batch.jobs.get(job_id)).state == "running"
 
 
-async def test_a_chunk_is_held_by_one(batch: Batch) -> None:
+async def test_a_chunk_is_claimed_by_one_worker(batch: Batch) -> None:
     await batch.submit(["a"] * 100)
     claims = await asyncio.gather(*(batch.chunks.claim(LEASE) for _ in range(6)))
-    assert sorted(found.first_index for found in claims if found) == [0, 50]
+    assert sorted(each.first_index for each in claims if each) == [0, 50]
 
 
-async def test_a_queue_does_not_see_anothers_chunks(batch: Batch) -> None:
+async def test_chunks_of_other_queues_are_not_claimed(batch: Batch) -> None:
     await batch.submit(["a"], queue="slipway:test:other")
     assert await batch.chunks.claim(LEASE) is None
 
 
-async def test_only_the_holder_of_the_lease_writes(batch: Batch) -> None:
+async def test_only_the_holder_of_the_lease_stores_results(batch: Batch) -> None:
     job_id = await batch.submit(["a", "bb"])
     dead = await claim(batch)
     await end_leases(batch)
@@ -82,7 +82,7 @@ async def test_only_the_holder_of_the_lease_writes(batch: Batch) -> None:
     assert [result.attempts for result in await batch.results(job_id)] == [2, 2]
 
 
-async def test_a_lease_that_ran_out_but_was_not_taken_is_still_good(batch: Batch) -> None:
+async def test_an_expired_lease_stays_valid_until_the_chunk_is_claimed_again(batch: Batch) -> None:
     job_id = await batch.submit(["a"])
     slow = await claim(batch)
     await end_leases(batch)
@@ -99,7 +99,7 @@ async def test_a_released_chunk_does_not_count_the_attempt(batch: Batch) -> None
         await batch.chunks.release(claimed)
 
 
-async def test_a_chunk_that_was_only_held_is_not_suspected(batch: Batch) -> None:
+async def test_a_chunk_that_was_claimed_but_not_begun_counts_no_attempt(batch: Batch) -> None:
     await batch.submit(["a"] * 2)
     for _ in range(6):
         held = await batch.chunks.claim(LEASE)
@@ -108,13 +108,13 @@ async def test_a_chunk_that_was_only_held_is_not_suspected(batch: Batch) -> None
         await end_leases(batch)
 
 
-async def test_an_abandoned_chunk_pauses(batch: Batch) -> None:
+async def test_a_chunk_for_later_is_not_claimed_before_its_time(batch: Batch) -> None:
     await batch.submit(["a"])
     await batch.chunks.retry_later(await claim(batch), timedelta(minutes=5))
     assert await batch.chunks.claim(LEASE) is None
 
 
-async def test_an_item_that_has_a_result_keeps_it(batch: Batch) -> None:
+async def test_an_existing_result_is_kept(batch: Batch) -> None:
     job_id = await batch.submit(["a", "bb"])
     url = batch.settings.database_url.get_secret_value()
     async with await psycopg.AsyncConnection.connect(url) as connection:
@@ -130,15 +130,15 @@ async def test_an_item_that_has_a_result_keeps_it(batch: Batch) -> None:
     assert (await batch.jobs.get(job_id)).succeeded == 1
 
 
-async def test_results_may_take_longer_to_write_than_a_statement_may(batch: Batch) -> None:
+async def test_storing_results_may_exceed_the_statement_timeout(batch: Batch) -> None:
     job_id = await batch.submit(["a"])
     async with batch.database.transaction() as connection:
         await connection.execute(
-            "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS"
+            "CREATE FUNCTION sleep_2s() RETURNS trigger LANGUAGE plpgsql AS"
             " 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END'"
         )
         await connection.execute(
-            "CREATE TRIGGER dawdle BEFORE INSERT ON batch_results EXECUTE FUNCTION dawdle()"
+            "CREATE TRIGGER sleep_2s BEFORE INSERT ON batch_results EXECUTE FUNCTION sleep_2s()"
         )
     database = await Database.open(
         batch.settings.model_copy(update={"database_timeout_seconds": 1.0})
@@ -150,14 +150,14 @@ async def test_results_may_take_longer_to_write_than_a_statement_may(batch: Batc
     assert (await batch.jobs.get(job_id)).state == "succeeded"
 
 
-async def test_the_input_that_kills_workers_fails_alone(batch: Batch) -> None:
+async def test_only_the_input_that_kills_workers_fails(batch: Batch) -> None:
     job_id = await batch.submit([f"text {number}" for number in range(50)])
-    guilty, deaths = 17, 0
+    deadly, deaths = 17, 0
     while (claimed := await batch.chunks.claim(LEASE)) is not None:
         indexes = range(claimed.first_index, claimed.first_index + len(claimed.inputs))
         assert claimed.inputs == [f"text {index}" for index in indexes]
         assert await batch.chunks.begin(claimed)
-        if guilty in indexes:
+        if deadly in indexes:
             deaths += 1
             await end_leases(batch)
         else:
@@ -168,18 +168,18 @@ async def test_the_input_that_kills_workers_fails_alone(batch: Batch) -> None:
     assert deaths == 4
     results = await batch.results(job_id)
     assert [result.index for result in results] == list(range(50))
-    assert [result.index for result in results if result.error_code] == [guilty]
-    assert (results[guilty].error_code, results[guilty].attempts) == ("WorkerCrashed", 4)
+    assert [result.index for result in results if result.error_code] == [deadly]
+    assert (results[deadly].error_code, results[deadly].attempts) == ("WorkerCrashed", 4)
 
 
-@pytest.mark.parametrize("together", [1, 2, 7])
-async def test_jobs_of_dead_workers_only_fail_in_the_end(batch: Batch, together: int) -> None:
-    job_id = await batch.submit(["a"] * together)
+@pytest.mark.parametrize("count", [1, 2, 7])
+async def test_a_job_whose_workers_all_die_fails_eventually(batch: Batch, count: int) -> None:
+    job_id = await batch.submit(["a"] * count)
     while (claimed := await batch.chunks.claim(LEASE)) is not None:
         await batch.chunks.begin(claimed)
         await end_leases(batch)
     job = await batch.jobs.get(job_id)
-    assert (job.state, job.failed) == ("failed", together)
+    assert (job.state, job.failed) == ("failed", count)
 
 
 async def test_cancelling_while_chunks_are_split_leaves_none_open(batch: Batch) -> None:
@@ -196,12 +196,12 @@ async def test_cancelling_while_chunks_are_split_leaves_none_open(batch: Batch) 
         assert await batch.chunks.claim(LEASE) is None
 
 
-async def test_completing_cancelling_and_expiring_at_once_ends_in_one_state(batch: Batch) -> None:
+async def test_a_job_completed_and_cancelled_at_once_ends_in_one_state(batch: Batch) -> None:
     for _ in range(10):
         job_id = await batch.submit(["a"] * 100)
         claims = [await claim(batch), await claim(batch)]
         await asyncio.gather(
-            *(batch.chunks.complete(found, results_of(found)) for found in claims),
+            *(batch.chunks.complete(each, results_of(each)) for each in claims),
             batch.jobs.cancel(job_id),
         )
         job = await batch.jobs.get(job_id)
@@ -210,7 +210,7 @@ async def test_completing_cancelling_and_expiring_at_once_ends_in_one_state(batc
         assert await batch.jobs.cancel(job_id) == job
 
 
-async def test_finding_the_next_chunk_reads_an_index(batch: Batch) -> None:
+async def test_the_next_chunk_is_found_by_an_index(batch: Batch) -> None:
     await batch.submit(["a"] * 500)
     url = batch.settings.database_url.get_secret_value()
     async with await psycopg.AsyncConnection.connect(url) as connection:
@@ -225,17 +225,17 @@ async def test_finding_the_next_chunk_reads_an_index(batch: Batch) -> None:
     assert "Sort" not in plan
 
 
-async def test_a_job_waits_for_a_worker_of_its_own_model(batch: Batch) -> None:
+async def test_a_job_waits_for_a_worker_with_its_model(batch: Batch) -> None:
     other = ChunkRepository(batch.database, batch.settings.queue_name, "b" * 64)
     mine = await batch.submit(["a"])
     theirs = await batch.submit(["b"], model_digest="b" * 64)
-    found = [await other.claim(LEASE), await other.claim(LEASE)]
-    assert [claimed.job_id for claimed in found if claimed] == [theirs]
+    claims = [await other.claim(LEASE), await other.claim(LEASE)]
+    assert [claimed.job_id for claimed in claims if claimed] == [theirs]
     assert (await batch.jobs.get(mine)).state == "queued"
     assert (await claim(batch)).job_id == mine
 
 
-async def test_a_chunk_that_nobody_wants_is_rung_more_and_more_rarely(batch: Batch) -> None:
+async def test_an_unclaimed_chunk_is_rung_less_and_less_often(batch: Batch) -> None:
     await batch.submit(["a"], model_digest="b" * 64)
 
     async def is_rung_after(seconds: int) -> bool:
@@ -252,7 +252,7 @@ async def test_a_chunk_that_nobody_wants_is_rung_more_and_more_rarely(batch: Bat
     assert await is_rung_after(310)
 
 
-async def test_a_chunk_that_was_given_back_is_rung_at_once(batch: Batch) -> None:
+async def test_a_released_chunk_is_rung_immediately(batch: Batch) -> None:
     await batch.submit(["a"])
     await execute(batch, "UPDATE batch_chunks SET rings = 1000")
     await batch.chunks.release(await claim(batch))

@@ -32,7 +32,7 @@ async def client(redis_url: str) -> AsyncIterator[redis.asyncio.Redis]:
     await client.aclose()
 
 
-async def test_rings_are_json_in_a_sorted_set_named_like_the_deployment(
+async def test_rings_are_json_in_a_sorted_set_with_the_name_of_the_deployment(
     batch: Batch, client: redis.asyncio.Redis
 ) -> None:
     await batch.doorbell.ring(["a:0:0", "a:1:0"])
@@ -44,9 +44,7 @@ async def test_rings_are_json_in_a_sorted_set_named_like_the_deployment(
     assert await client.ttl("arq:job:a:0:0") > 86_400
 
 
-async def test_a_ring_that_is_there_is_not_doubled(
-    batch: Batch, client: redis.asyncio.Redis
-) -> None:
+async def test_a_queued_ring_is_not_added_twice(batch: Batch, client: redis.asyncio.Redis) -> None:
     await batch.doorbell.ring(["a:0:0"])
     first = await client.zscore(batch.settings.queue_name, "a:0:0")
     await batch.doorbell.ring(["a:0:0", "a:1:0"])
@@ -54,59 +52,59 @@ async def test_a_ring_that_is_there_is_not_doubled(
     assert await batch.doorbell.depth() == 2
 
 
-async def test_many_rings_at_once(batch: Batch) -> None:
+async def test_many_rings_can_be_added_at_once(batch: Batch) -> None:
     await batch.doorbell.ring([f"a:{chunk}:0" for chunk in range(20_000)])
     assert await batch.doorbell.depth() == await batch.doorbell.waiting() == 20_000
 
 
-async def test_nothing_is_left_in_redis_when_all_is_done(
+async def test_the_queue_is_empty_when_all_jobs_have_ended(
     batch: Batch, client: redis.asyncio.Redis
 ) -> None:
     async with batch.worker(measure_lengths):
-        await batch.finished(await batch.submit(["a"] * 200))
+        await batch.wait_for(await batch.submit(["a"] * 200))
 
-        async def answered() -> bool:
+        async def is_empty() -> bool:
             return await batch.doorbell.depth() == 0
 
-        await eventually(answered)
+        await eventually(is_empty)
         assert await client.get(batch.settings.queue_name + ":health-check") is not None
     assert await client.keys("arq:*") == []
 
 
-async def test_rubbish_on_the_queue_runs_no_code_and_stops_nothing(
+async def test_malformed_rings_run_no_code_and_do_not_stop_the_worker(
     batch: Batch, client: redis.asyncio.Redis
 ) -> None:
     for number, payload in enumerate([pickle.dumps({"f": "claim_chunk"}), b"{", b'{"f": "other"}']):
-        await client.set(f"arq:job:rubbish-{number}", payload)
-        await client.zadd(batch.settings.queue_name, {f"rubbish-{number}": 1})
+        await client.set(f"arq:job:malformed-{number}", payload)
+        await client.zadd(batch.settings.queue_name, {f"malformed-{number}": 1})
     async with batch.worker(measure_lengths):
-        job = await batch.finished(await batch.submit(["a"]))
+        job = await batch.wait_for(await batch.submit(["a"]))
     assert job.state == "succeeded"
 
 
-async def test_rings_for_nothing_do_no_harm(batch: Batch) -> None:
+async def test_rings_without_a_job_are_ignored(batch: Batch) -> None:
     await batch.doorbell.ring(["no such job:0:0", ":::", "x"])
     async with batch.worker(measure_lengths):
-        job = await batch.finished(await batch.submit(["a"]))
+        job = await batch.wait_for(await batch.submit(["a"]))
     assert job.succeeded == 1
 
 
-async def test_a_worker_outlives_restarts_of_the_queue(
+async def test_a_worker_survives_restarts_of_the_queue(
     batch: Batch, valkey_server: ValkeyServer
 ) -> None:
     async with batch.worker(measure_lengths):
-        await batch.finished(await batch.submit(["a"]))
+        await batch.wait_for(await batch.submit(["a"]))
         for _ in range(2):
             kill_server(valkey_server)
             with pytest.raises(QueueUnavailable):
                 await batch.doorbell.ring(["x"])
             valkey_server.start()
 
-            job = await batch.finished(await batch.submit(["b"]))
+            job = await batch.wait_for(await batch.submit(["b"]))
             assert job.state == "succeeded"
 
 
-async def test_what_is_computed_while_the_queue_is_away_is_not_lost(
+async def test_results_computed_while_the_queue_is_unavailable_are_not_lost(
     batch: Batch, valkey_server: ValkeyServer
 ) -> None:
     computing, release = asyncio.Event(), asyncio.Event()
@@ -121,12 +119,12 @@ async def test_what_is_computed_while_the_queue_is_away_is_not_lost(
         await computing.wait()
         kill_server(valkey_server)
         release.set()
-        assert (await batch.finished(job_id)).state == "succeeded"
+        assert (await batch.wait_for(job_id)).state == "succeeded"
         valkey_server.start()
     assert [result.attempts for result in await batch.results(job_id)] == [1]
 
 
-async def test_connecting_waits_for_the_first_use(redis_url: str) -> None:
+async def test_an_unavailable_queue_is_reported_at_the_first_use(redis_url: str) -> None:
     doorbell = await ArqDoorbell.connect(settings_of("redis://127.0.0.1:1/0"))
     with pytest.raises(QueueUnavailable):
         await doorbell.ring(["x"])
@@ -134,6 +132,6 @@ async def test_connecting_waits_for_the_first_use(redis_url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["", "http://127.0.0.1", "nonsense"])
-async def test_a_wrong_address_is_said_so(url: str) -> None:
+async def test_the_error_of_an_invalid_address_names_the_variable(url: str) -> None:
     with pytest.raises(InvalidSettings, match="SLIPWAY_REDIS_URL"):
         await ArqDoorbell.connect(settings_of(url))

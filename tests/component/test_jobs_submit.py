@@ -1,4 +1,4 @@
-"""Submission of batch jobs: all or nothing, once per key, in constant memory."""
+"""Submission of batch jobs: atomic, once per idempotency key, in constant memory."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ async def count(batch: Batch, table: str) -> int:
     return int(row[0])
 
 
-async def test_a_job_is_stored_with_its_items_and_cut_into_chunks(batch: Batch) -> None:
+async def test_a_job_is_stored_with_its_items_and_split_into_chunks(batch: Batch) -> None:
     texts = [f"text {number}" for number in range(120)]
     job, rings = await batch.jobs.submit(batch.new_job(), as_items(texts))
     assert (job.state, job.total, job.succeeded, job.failed) == ("queued", 120, 0, 0)
@@ -44,7 +44,7 @@ async def test_a_job_is_stored_with_its_items_and_cut_into_chunks(batch: Batch) 
     assert await count(batch, "batch_items") == 120
 
 
-async def test_chunks_are_cut_by_tokens_too(batch: Batch) -> None:
+async def test_chunks_are_limited_by_tokens_too(batch: Batch) -> None:
     async def items() -> AsyncIterator[NewItem]:
         for tokens in (9_000, 9_000, 5_000, 20_000, 1):
             yield NewItem('"text"', tokens)
@@ -53,13 +53,13 @@ async def test_chunks_are_cut_by_tokens_too(batch: Batch) -> None:
     assert len(rings) == 4
 
 
-async def test_an_empty_job_names_the_field(batch: Batch) -> None:
+async def test_the_error_of_an_empty_job_names_the_field(batch: Batch) -> None:
     with pytest.raises(InvalidInput) as caught:
         await batch.submit([])
     assert caught.value.errors[0].field == "inputs"
 
 
-async def test_too_many_inputs_leave_nothing_behind(batch: Batch) -> None:
+async def test_nothing_is_stored_of_a_job_with_too_many_inputs(batch: Batch) -> None:
     settings = batch.settings.model_copy(update={"batch_max_items": 10})
     with pytest.raises(PayloadTooLarge, match="at most 10 inputs"):
         await JobRepository(batch.database, settings).submit(
@@ -68,11 +68,11 @@ async def test_too_many_inputs_leave_nothing_behind(batch: Batch) -> None:
     assert await count(batch, "batch_items") == await count(batch, "batch_jobs") == 0
 
 
-async def test_a_stream_that_fails_leaves_nothing_behind(batch: Batch) -> None:
+async def test_nothing_is_stored_of_a_stream_that_fails(batch: Batch) -> None:
     async def items() -> AsyncIterator[NewItem]:
         for _ in range(5_000):
             yield NewItem('"text"', 1)
-        raise ConnectionResetError("the client went away")
+        raise ConnectionResetError("the client disconnected")
 
     with pytest.raises(ConnectionResetError):
         await batch.jobs.submit(batch.new_job(), items())
@@ -81,14 +81,14 @@ async def test_a_stream_that_fails_leaves_nothing_behind(batch: Batch) -> None:
     await batch.database.ping()
 
 
-async def test_a_text_that_cannot_be_stored_is_named(batch: Batch) -> None:
+async def test_the_error_of_a_text_that_cannot_be_stored_names_the_input(batch: Batch) -> None:
     with pytest.raises(InvalidInput) as caught:
         await batch.submit(["good", "a \0 b"])
     assert caught.value.errors[0].field == "inputs.1"
     await batch.submit(["a backslash before u0000 is no NUL: \\u0000"])
 
 
-async def test_a_repeated_key_gives_the_job_of_the_first_time(batch: Batch) -> None:
+async def test_a_repeated_key_returns_the_first_job(batch: Batch) -> None:
     first, rings = await batch.jobs.submit(batch.new_job(idempotency_key="k"), as_items(["a", "b"]))
     again, no_rings = await batch.jobs.submit(
         batch.new_job(idempotency_key="k"), as_items(["a", "b"])
@@ -130,10 +130,10 @@ async def test_concurrent_submissions_with_one_key_make_one_job(batch: Batch) ->
     assert await count(batch, "batch_items") == 500
 
 
-async def test_a_hundred_thousand_inputs_in_flat_memory(batch: Batch) -> None:
+async def test_a_hundred_thousand_inputs_need_constant_memory(batch: Batch) -> None:
     async def items(number: int) -> AsyncIterator[NewItem]:
         for index in range(number):
-            yield NewItem(f'"text {index} of a long stream that nobody keeps in memory"', 12)
+            yield NewItem(f'"text {index} of a long stream that is not kept in memory"', 12)
 
     await batch.jobs.submit(batch.new_job(), items(100))
     tracemalloc.start()
@@ -146,7 +146,7 @@ async def test_a_hundred_thousand_inputs_in_flat_memory(batch: Batch) -> None:
     assert peak < 8 * 1024 * 1024
 
 
-async def test_slow_streams_leave_connections_for_others(batch: Batch) -> None:
+async def test_slow_streams_leave_database_connections_for_others(batch: Batch) -> None:
     settings = batch.settings.model_copy(
         update={"database_pool_size": 2, "database_timeout_seconds": 1.0}
     )
@@ -169,7 +169,7 @@ async def test_slow_streams_leave_connections_for_others(batch: Batch) -> None:
     await database.close()
 
 
-async def test_a_stream_that_never_ends_is_given_up(batch: Batch) -> None:
+async def test_an_endless_stream_is_aborted(batch: Batch) -> None:
     settings = batch.settings.model_copy(update={"batch_submit_timeout_seconds": 1.0})
 
     async def endless() -> AsyncIterator[NewItem]:
@@ -184,7 +184,7 @@ async def test_a_stream_that_never_ends_is_given_up(batch: Batch) -> None:
     await batch.database.ping()
 
 
-async def test_a_task_that_never_was_is_not_found(batch: Batch) -> None:
+async def test_an_unknown_task_is_not_found(batch: Batch) -> None:
     with pytest.raises(TaskNotFound):
         await batch.jobs.get(uuid7())
     with pytest.raises(TaskNotFound):

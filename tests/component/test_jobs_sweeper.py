@@ -10,9 +10,9 @@ import pytest
 import redis.asyncio
 from tests.fixtures.batch import (
     Batch,
-    answers,
     assert_each_has_one_result,
     eventually,
+    is_available,
     measure_lengths,
 )
 from tests.fixtures.services import kill_server
@@ -36,41 +36,41 @@ async def execute(batch: Batch, statement: str, *values: object) -> list[tuple[o
         return await cursor.fetchall() if cursor.description else []
 
 
-async def quiet_is_over(batch: Batch) -> None:
-    """Date the last rings a minute back."""
+async def age_last_rings(batch: Batch) -> None:
+    """Move the time of the last rings back by a minute."""
     await execute(batch, "UPDATE batch_chunks SET rung_at = now() - interval '1 minute'")
 
 
-async def test_lost_rings_are_made_up_for(batch: Batch) -> None:
+async def test_lost_rings_are_repeated(batch: Batch) -> None:
     await batch.submit(["a"] * 170, ring=False)
     await batch.sweep()
-    assert await batch.doorbell.depth() == 0, "whoever submitted is given the time to ring"
-    await quiet_is_over(batch)
+    assert await batch.doorbell.depth() == 0, "the submitter has time to ring first"
+    await age_last_rings(batch)
     await batch.sweep()
     assert await batch.doorbell.depth() == 4
 
 
-async def test_rings_that_are_there_are_not_repeated(batch: Batch) -> None:
+async def test_queued_rings_are_not_repeated(batch: Batch) -> None:
     await batch.submit(["a"] * 170)
     for _ in range(3):
-        await quiet_is_over(batch)
+        await age_last_rings(batch)
         await batch.sweep()
     assert await batch.doorbell.depth() == 4
 
 
-async def test_rings_stuck_with_a_dead_worker_do_not_count(batch: Batch) -> None:
+async def test_rings_held_by_a_dead_worker_do_not_count(batch: Batch) -> None:
     await batch.submit(["a"] * 100)
     client = redis.asyncio.Redis.from_url(batch.settings.redis_url.get_secret_value())
     for ring in await client.zrange(batch.settings.queue_name, 0, -1):
         await client.set(b"arq:in-progress:" + ring, b"1", px=600_000)
     await client.aclose()
     assert await batch.doorbell.waiting() == 0
-    await quiet_is_over(batch)
+    await age_last_rings(batch)
     await batch.sweep()
     assert await batch.doorbell.waiting() == 2
 
 
-async def test_rings_of_many_dead_workers_hide_no_others(batch: Batch) -> None:
+async def test_rings_of_many_dead_workers_do_not_block_others(batch: Batch) -> None:
     rings = [ring_id(uuid7(), 0, 0) for _ in range(150)]
     await batch.doorbell.ring(rings)
     async with redis.asyncio.Redis.from_url(batch.settings.redis_url.get_secret_value()) as client:
@@ -78,37 +78,37 @@ async def test_rings_of_many_dead_workers_hide_no_others(batch: Batch) -> None:
             await client.set(f"arq:in-progress:{ring}", b"1", px=600_000)
     job_id = await batch.submit(["a"])
     async with batch.worker(measure_lengths):
-        assert (await batch.finished(job_id)).succeeded == 1
+        assert (await batch.wait_for(job_id)).succeeded == 1
 
 
-async def test_the_ring_of_a_dead_worker_goes_when_nothing_is_left_to_do(batch: Batch) -> None:
+async def test_the_ring_of_a_dead_worker_is_removed_when_no_work_is_left(batch: Batch) -> None:
     job_id = await batch.submit(["a"] * 170)
     client = redis.asyncio.Redis.from_url(batch.settings.redis_url.get_secret_value())
     first, *_ = await client.zrange(batch.settings.queue_name, 0, -1)
     await client.set(b"arq:in-progress:" + first, b"1", px=600_000)
     async with batch.worker(measure_lengths):
-        await quiet_is_over(batch)
+        await age_last_rings(batch)
         await batch.sweep()
-        await batch.finished(job_id)
+        await batch.wait_for(job_id)
         await eventually(lambda: is_empty(batch, besides=1))
     await batch.sweep()
     assert await batch.doorbell.depth() == 0
-    left = await client.keys(b"arq:*" + first)
+    remaining = await client.keys(b"arq:*" + first)
     await client.aclose()
-    assert not left
+    assert not remaining
 
 
 async def is_empty(batch: Batch, besides: int) -> bool:
     return await batch.doorbell.depth() == besides
 
 
-async def test_rings_of_work_that_is_not_done_stay(batch: Batch) -> None:
+async def test_rings_of_unfinished_work_are_kept(batch: Batch) -> None:
     await batch.submit(["a"] * 170)
     await batch.sweep()
     assert await batch.doorbell.depth() == 4
 
 
-async def test_a_job_submitted_without_a_queue_is_done_later(
+async def test_a_job_submitted_without_the_queue_is_computed_later(
     batch: Batch, valkey_server: ValkeyServer
 ) -> None:
     kill_server(valkey_server)
@@ -117,14 +117,14 @@ async def test_a_job_submitted_without_a_queue_is_done_later(
     (job_id,) = (row[0] for row in await execute(batch, "SELECT id FROM batch_jobs"))
     await batch.sweep()
     valkey_server.start()
-    await quiet_is_over(batch)
+    await age_last_rings(batch)
     async with batch.worker(measure_lengths):
         await batch.sweep()
-        job = await batch.finished(job_id)  # type: ignore[arg-type]
+        job = await batch.wait_for(job_id)  # type: ignore[arg-type]
     assert_each_has_one_result(await batch.results(job.id), ["a", "bb"])
 
 
-async def test_a_job_past_its_deadline_expires_with_what_it_has(batch: Batch) -> None:
+async def test_a_job_past_its_deadline_expires_and_keeps_its_results(batch: Batch) -> None:
     computed = asyncio.Event()
 
     async def first_chunk_only(items: list[object]) -> object:
@@ -153,7 +153,7 @@ async def test_a_job_past_its_deadline_expires_with_what_it_has(batch: Batch) ->
     assert len(await batch.results(job_id)) == 50
 
 
-async def test_months_past_their_retention_go_with_their_jobs(batch: Batch) -> None:
+async def test_partitions_past_their_retention_are_dropped_with_their_jobs(batch: Batch) -> None:
     now = datetime.now(UTC)
     long_ago = now - timedelta(days=200)
     async with batch.database.transaction() as connection:
@@ -171,7 +171,7 @@ async def test_months_past_their_retention_go_with_their_jobs(batch: Batch) -> N
     assert first_uuid7(long_ago) <= old
 
 
-async def test_jobs_may_take_longer_to_delete_than_a_statement_may(batch: Batch) -> None:
+async def test_deleting_jobs_may_exceed_the_statement_timeout(batch: Batch) -> None:
     now = datetime.now(UTC)
     long_ago = now - timedelta(days=200)
     async with batch.database.transaction() as connection:
@@ -179,20 +179,20 @@ async def test_jobs_may_take_longer_to_delete_than_a_statement_may(batch: Batch)
     await batch.submit(["old"], ring=False, id=uuid7(long_ago))
     await execute(
         batch,
-        "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS"
+        "CREATE FUNCTION sleep_2s() RETURNS trigger LANGUAGE plpgsql AS"
         " 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END'",
     )
     await execute(
-        batch, "CREATE TRIGGER dawdle BEFORE DELETE ON batch_chunks EXECUTE FUNCTION dawdle()"
+        batch, "CREATE TRIGGER sleep_2s BEFORE DELETE ON batch_chunks EXECUTE FUNCTION sleep_2s()"
     )
-    impatient = batch.settings.model_copy(update={"database_timeout_seconds": 1.0})
-    database = await Database.open(impatient)
+    short_timeout = batch.settings.model_copy(update={"database_timeout_seconds": 1.0})
+    database = await Database.open(short_timeout)
     await maintain_partitions(database, now, timedelta(days=90))
     await database.close()
     assert await execute(batch, "SELECT id FROM batch_jobs") == []
 
 
-async def test_retention_keeps_the_month_in_which_it_ends(batch: Batch) -> None:
+async def test_the_month_in_which_the_retention_ends_is_kept(batch: Batch) -> None:
     now = datetime.now(UTC)
     kept = now - timedelta(days=89)
     async with batch.database.transaction() as connection:
@@ -202,13 +202,13 @@ async def test_retention_keeps_the_month_in_which_it_ends(batch: Batch) -> None:
     assert (await batch.jobs.get(job_id)).total == 1
 
 
-async def test_partitions_missing_after_a_long_pause_are_made(batch: Batch) -> None:
+async def test_missing_partitions_are_created_after_a_long_pause(batch: Batch) -> None:
     later = datetime.now(UTC) + timedelta(days=250)
     await maintain_partitions(batch.database, later, timedelta(days=9_000))
     await batch.submit(["later"], ring=False, id=uuid7(later))
 
 
-async def test_partitions_that_cannot_be_maintained_stop_nothing_else(batch: Batch) -> None:
+async def test_a_failure_to_maintain_partitions_does_not_stop_the_sweep(batch: Batch) -> None:
     sweeper = Sweeper(batch.database, batch.doorbell, batch.settings)
     await execute(batch, "ALTER TABLE predictions RENAME TO hidden")
     await sweeper.sweep()
@@ -218,7 +218,7 @@ async def test_partitions_that_cannot_be_maintained_stop_nothing_else(batch: Bat
     assert (await batch.jobs.get(first)).state == "expired"
 
 
-async def test_a_process_looks_at_the_partitions_once_an_hour(batch: Batch) -> None:
+async def test_a_process_maintains_the_partitions_once_an_hour(batch: Batch) -> None:
     async def sweep_without_the_last_month(sweeper: Sweeper) -> bool:
         name = "predictions" + Month.of(datetime.now(UTC)).plus(3).suffix
         await execute(batch, f"DROP TABLE {name}")
@@ -230,18 +230,18 @@ async def test_a_process_looks_at_the_partitions_once_an_hour(batch: Batch) -> N
     assert not await sweep_without_the_last_month(sweeper)
 
 
-async def test_the_pool_comes_back_with_postgres(
+async def test_the_pool_recovers_with_postgres(
     batch: Batch, postgres_server: PostgresServer
 ) -> None:
-    impatient = batch.settings.model_copy(update={"database_timeout_seconds": 1.0})
-    database = await Database.open(impatient)
+    short_timeout = batch.settings.model_copy(update={"database_timeout_seconds": 1.0})
+    database = await Database.open(short_timeout)
     await database.ping()
     kill_server(postgres_server)
     with pytest.raises(StoreUnavailable):
         await database.ping()
     with pytest.raises(StoreUnavailable):
-        await Sweeper(database, batch.doorbell, impatient).sweep()
+        await Sweeper(database, batch.doorbell, short_timeout).sweep()
     postgres_server.start()
 
-    await eventually(lambda: answers(database), 10)
+    await eventually(lambda: is_available(database), 10)
     await database.close()

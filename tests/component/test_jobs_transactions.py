@@ -1,4 +1,4 @@
-"""Transactions stay atomic on a connection whose earlier user was cancelled."""
+"""Transactions stay atomic after a cancellation, and read-only nodes count as unavailable."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
-from tests.fixtures.batch import Batch, answers, eventually
+from tests.fixtures.batch import Batch, eventually, is_available
 
 from slipway_core.errors import StoreUnavailable
 from slipway_core.store.postgres.database import Database
@@ -20,10 +20,10 @@ async def fail_after_writing(batch: Batch, number: int) -> None:
         raise ZeroDivisionError
 
 
-async def test_transactions_stay_whole_when_others_are_cancelled(batch: Batch) -> None:
-    """A connection must not commit each statement after it was cancelled at any point."""
+async def test_transactions_stay_atomic_when_others_are_cancelled(batch: Batch) -> None:
+    """A cancellation at any point must not leave a connection in autocommit mode."""
 
-    async def give_up_after(turns: int) -> None:
+    async def cancel_after(turns: int) -> None:
         task = asyncio.create_task(batch.chunks.backlog())
         for _ in range(turns):
             await asyncio.sleep(0)
@@ -33,7 +33,7 @@ async def test_transactions_stay_whole_when_others_are_cancelled(batch: Batch) -
     async with batch.database.transaction() as connection:
         await connection.execute("CREATE TABLE written (number integer)")
     for turns in range(60):
-        await give_up_after(turns)
+        await cancel_after(turns)
         with suppress(ZeroDivisionError):
             await fail_after_writing(batch, turns)
     async with batch.database.transaction() as connection:
@@ -41,8 +41,8 @@ async def test_transactions_stay_whole_when_others_are_cancelled(batch: Batch) -
         assert await cursor.fetchone() == (None,)
 
 
-async def test_connections_to_a_demoted_node_are_given_up(batch: Batch) -> None:
-    """After a failover connections can stay open to a node that is now read-only."""
+async def test_connections_to_a_demoted_node_are_closed(batch: Batch) -> None:
+    """Connections can stay open to a node that became read-only in a failover."""
     database = await Database.open(batch.settings.model_copy(update={"database_pool_size": 1}))
     async with database.transaction() as connection:
         await connection.execute("CREATE TABLE written (number integer)")
@@ -58,12 +58,12 @@ async def test_connections_to_a_demoted_node_are_given_up(batch: Batch) -> None:
     await database.close()
 
 
-async def test_a_node_that_takes_no_writes_is_away(batch: Batch) -> None:
+async def test_a_read_only_node_counts_as_unavailable(batch: Batch) -> None:
     await _set_read_only(batch, "on")
     database = await Database.open(batch.settings)
-    assert not await answers(database)
+    assert not await is_available(database)
     await _set_read_only(batch, "off")
-    await eventually(lambda: answers(database))
+    await eventually(lambda: is_available(database))
     await database.close()
 
 

@@ -1,4 +1,4 @@
-"""`slipway local` starts, shows example commands, restarts what dies, and keeps the data."""
+"""`slipway local` starts, shows example commands, restarts dead processes, and keeps the data."""
 
 from __future__ import annotations
 
@@ -31,29 +31,29 @@ def running(platform: RunningPlatform) -> RunningPlatform:
 def predict(running: RunningPlatform, text: str) -> dict[str, object]:
     done = run_slipway("predict", text, "-o", "json", "--url", running.url)
     assert done.returncode == 0, done.stderr
-    answer: dict[str, object] = json.loads(done.stdout)
-    return answer
+    response: dict[str, object] = json.loads(done.stdout)
+    return response
 
 
 def run_batch(running: RunningPlatform) -> None:
     done = run_slipway(
-        "batch", "submit", "-", "--watch", "-o", "json", "--url", running.url, given="one\ntwo\n"
+        "batch", "submit", "-", "--watch", "-o", "json", "--url", running.url, stdin="one\ntwo\n"
     )
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["succeeded"] == 2
 
 
-def test_its_first_words_work(running: RunningPlatform) -> None:
+def test_the_example_commands_of_the_greeting_work(running: RunningPlatform) -> None:
     curl = shutil.which("curl")
     if curl is None:
-        pytest.skip("there is no curl")
+        pytest.skip("needs curl")
     lines = [line.strip() for line in running.output.splitlines() if line.strip()[:4] == "curl"]
     assert len(lines) == 3
 
     def run(line: str) -> dict[str, object]:
         done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=True)
-        answer: dict[str, object] = json.loads(done.stdout)
-        return answer
+        response: dict[str, object] = json.loads(done.stdout)
+        return response
 
     assert "embedding" in str(run(lines[0])["prediction"])
     task_id = str(run(lines[1])["task_id"])
@@ -61,7 +61,7 @@ def test_its_first_words_work(running: RunningPlatform) -> None:
     wait_until(lambda: run(status)["status"] == "succeeded", "the end of the job")
 
 
-def test_a_second_one_on_the_same_home_is_refused(running: RunningPlatform) -> None:
+def test_a_second_platform_on_the_same_home_is_rejected(running: RunningPlatform) -> None:
     assert running.process is not None
     done = run_slipway("local", "--home", str(running.home), "--port", str(running.port))
     assert done.returncode == 1
@@ -70,7 +70,7 @@ def test_a_second_one_on_the_same_home_is_refused(running: RunningPlatform) -> N
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_port_in_use_is_refused(home_parent: Path) -> None:
+def test_a_port_in_use_is_rejected(home_parent: Path) -> None:
     with socket.socket() as occupier:
         occupier.bind(("127.0.0.1", 0))
         occupier.listen()
@@ -81,15 +81,15 @@ def test_a_port_in_use_is_refused(home_parent: Path) -> None:
     assert "--port" in done.stderr
 
 
-def test_a_model_that_is_not_there_is_refused(home_parent: Path) -> None:
-    home = home_parent / "refused"
+def test_a_missing_model_is_rejected(home_parent: Path) -> None:
+    home = home_parent / "rejected"
     done = run_slipway("local", "--home", str(home), "--model", "/no/model")
     assert done.returncode == 1
     assert "--model: there is no folder or archive /no/model" in done.stderr
-    assert not (home / "postgres").exists(), "it began though it could not serve"
+    assert not (home / "postgres").exists(), "it started although it has no model"
 
 
-def test_a_model_that_cannot_be_served_is_named(home_parent: Path) -> None:
+def test_an_invalid_model_is_reported_without_a_traceback(home_parent: Path) -> None:
     empty = home_parent / "empty-model"
     empty.mkdir()
     port = str(RunningPlatform(home_parent).port)
@@ -110,7 +110,7 @@ def test_a_model_that_cannot_be_served_is_named(home_parent: Path) -> None:
         ("valkey-server", "Valkey"),
     ],
 )
-def test_what_dies_is_started_again(running: RunningPlatform, words: str, name: str) -> None:
+def test_a_dead_process_is_started_again(running: RunningPlatform, words: str, name: str) -> None:
     wait_until(
         lambda: (
             "slipway_batch" in " ".join(" ".join(child.cmdline()) for child in children(running))
@@ -129,10 +129,12 @@ def test_what_dies_is_started_again(running: RunningPlatform, words: str, name: 
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_stops_all_and_keeps_the_data(running: RunningPlatform, number: signal.Signals) -> None:
+def test_a_signal_stops_all_processes_and_keeps_the_data(
+    running: RunningPlatform, number: signal.Signals
+) -> None:
     predict(running, f"remember {number.name}")
     wait_until(
-        lambda: number.name in str(json_of(running, "/predictions")), "a row of the prediction"
+        lambda: number.name in str(get_json(running, "/predictions")), "a row of the prediction"
     )
     before = children(running)
     assert len(before) >= 4
@@ -145,33 +147,37 @@ def test_it_stops_all_and_keeps_the_data(running: RunningPlatform, number: signa
     assert f"remember {number.name}" in running.output
 
 
-def test_after_a_killed_supervisor_the_next_start_is_clean(running: RunningPlatform) -> None:
+def test_the_platform_starts_again_after_its_supervisor_was_killed(
+    running: RunningPlatform,
+) -> None:
     before = children(running)
     running.stop(signal.SIGKILL)
     if shutil.which("setpriv"):
-        # Servers first finish what they accepted, and give a database that is gone up in time.
+        # Servers first finish accepted requests, and give up waiting for a lost database.
         _, alive = psutil.wait_procs(before, timeout=90)
         assert alive == []
     running.start()
     run_batch(running)
 
 
-def test_secrets_are_nowhere_to_be_seen(running: RunningPlatform) -> None:
+def test_secrets_do_not_appear_in_output_arguments_environment_or_logs(
+    running: RunningPlatform,
+) -> None:
     secrets = [
         file.read_text().strip() for file in (running.home / "secrets").iterdir() if file.is_file()
     ]
     assert len(secrets) == 2
-    shown = running.output
+    visible = running.output
     for child in children(running):
-        shown += " ".join(child.cmdline()) + str(child.environ())
+        visible += " ".join(child.cmdline()) + str(child.environ())
     for log in (running.home / "logs").iterdir():
-        shown += log.read_text(errors="replace")
+        visible += log.read_text(errors="replace")
     for secret in secrets:
-        assert secret not in shown
+        assert secret not in visible
 
 
-def test_a_database_without_tables_gets_them_before_it_is_used(running: RunningPlatform) -> None:
-    # As a start leaves it that was interrupted after PostgreSQL had been made.
+def test_a_database_without_tables_is_migrated_before_it_is_used(running: RunningPlatform) -> None:
+    # The state after a start that was interrupted before the migration.
     with psycopg.connect(Home(running.home).read_service_secret("database_url")) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
@@ -180,7 +186,9 @@ def test_a_database_without_tables_gets_them_before_it_is_used(running: RunningP
     before = log.stat().st_size
     running.start()
     assert predict(running, "the first")["id"]
-    wait_until(lambda: "the first" in str(json_of(running, "/predictions")), "a row of it")
+    wait_until(
+        lambda: "the first" in str(get_json(running, "/predictions")), "a row of the prediction"
+    )
     lines = [json.loads(line) for line in log.read_bytes()[before:].splitlines()]
     assert {line["level"] for line in lines} == {"info"}, lines
 
@@ -194,5 +202,5 @@ def children(running: RunningPlatform) -> list[psutil.Process]:
     ]
 
 
-def json_of(running: RunningPlatform, path: str) -> object:
+def get_json(running: RunningPlatform, path: str) -> object:
     return httpx2.get(running.url + path, timeout=10, trust_env=False).json()

@@ -1,4 +1,4 @@
-"""The migrations: upgrade, downgrade, upgrade again, and the schema of the tables."""
+"""The migrations: upgrade, downgrade, repeated upgrade, and the resulting schema."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def table_names(url: str) -> set[str]:
         return {name for (name,) in rows.fetchall()}
 
 
-def test_up_down_and_up_again(empty_database_url: str) -> None:
+def test_a_database_can_be_upgraded_downgraded_and_upgraded_again(empty_database_url: str) -> None:
     assert migrate.migrate(empty_database_url) is True
     first = table_names(empty_database_url)
     migrate.run_alembic(empty_database_url, "base")
@@ -36,7 +36,7 @@ def test_up_down_and_up_again(empty_database_url: str) -> None:
     assert table_names(empty_database_url) == first
 
 
-def test_indexes_of_the_log_reach_the_months_that_are_there(empty_database_url: str) -> None:
+def test_new_indexes_of_the_log_are_added_to_existing_partitions(empty_database_url: str) -> None:
     migrate.run_alembic(empty_database_url, "0001")
     month = Month.of(datetime.now(UTC))
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
@@ -52,7 +52,7 @@ def test_indexes_of_the_log_reach_the_months_that_are_there(empty_database_url: 
     assert "btree (id) WHERE (status <> 'ok'" in indexes
 
 
-def test_upgrade_makes_the_partitions_of_this_and_the_coming_months(
+def test_an_upgrade_creates_the_partitions_of_this_and_the_coming_months(
     empty_database_url: str,
 ) -> None:
     migrate.migrate(empty_database_url)
@@ -62,7 +62,7 @@ def test_upgrade_makes_the_partitions_of_this_and_the_coming_months(
             assert table + Month.of(datetime.now(UTC)).plus(ahead).suffix in names
 
 
-def test_the_migrated_schema_is_what_the_tables_say(empty_database_url: str) -> None:
+def test_the_migrated_schema_equals_the_table_definitions(empty_database_url: str) -> None:
     assert tables.Prediction.metadata is SQLModel.metadata
     migrate.migrate(empty_database_url)
     partitions = table_names(empty_database_url) - set(SQLModel.metadata.tables)
@@ -81,7 +81,7 @@ def test_the_migrated_schema_is_what_the_tables_say(empty_database_url: str) -> 
     engine.dispose()
 
 
-def test_several_processes_may_migrate_at_once(empty_database_url: str) -> None:
+def test_several_processes_can_migrate_at_once(empty_database_url: str) -> None:
     def run(_: int) -> str:
         return subprocess.run(
             [sys.executable, "-m", "slipway_core.store.schema.migrate"],
@@ -98,14 +98,14 @@ def test_several_processes_may_migrate_at_once(empty_database_url: str) -> None:
     assert "batch_results" in table_names(empty_database_url)
 
 
-def test_a_database_of_a_newer_release_is_refused(database_url: str) -> None:
+def test_a_database_of_a_newer_release_is_rejected(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(InvalidSettings, match="at least as new"):
         migrate.migrate(database_url)
 
 
-def test_a_node_that_takes_no_writes_is_away(empty_database_url: str) -> None:
+def test_a_read_only_node_counts_as_unavailable(empty_database_url: str) -> None:
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
         name = connection.info.dbname
         connection.execute(f"ALTER DATABASE {name} SET default_transaction_read_only = on".encode())
@@ -113,7 +113,7 @@ def test_a_node_that_takes_no_writes_is_away(empty_database_url: str) -> None:
         migrate.migrate(empty_database_url)
 
 
-def test_a_database_that_is_away_is_said_so_without_the_password() -> None:
+def test_the_error_for_an_unavailable_database_hides_the_password() -> None:
     with pytest.raises(StoreUnavailable) as caught:
         migrate.migrate("postgresql://someone:secret@127.0.0.1:1/none")
     assert "secret" not in caught.value.message

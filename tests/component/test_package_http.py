@@ -1,4 +1,4 @@
-"""Archives at URLs are downloaded completely or not at all, whatever the network does."""
+"""Archives at URLs are downloaded completely or not at all, despite failures of the network."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ print(package.folder)
 
 
 def archive(size: int = 300_000, extra: bytes = b"") -> bytes:
-    """Return an archive of a package, about `size` bytes of random content."""
+    """Return an archive of a package with about `size` bytes of random content."""
     content = io.BytesIO()
     files = {"slipway.yaml": MANIFEST + extra, "model.py": b"", "weights": os.urandom(size)}
     with tarfile.open(fileobj=content, mode="w:gz") as tar:
@@ -62,7 +62,7 @@ def cache(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def server(model_server: ModelServer) -> ModelServer:
-    """Return the server, with a package to serve."""
+    """The server, with a package to serve."""
     model_server.content = archive()
     return model_server
 
@@ -72,26 +72,24 @@ def resolve(server: ModelServer, cache: Path, **more: Any) -> Package:
 
 
 def assert_clean(cache: Path) -> None:
-    """Check that only complete packages and locks are left."""
+    """Require that only complete packages and locks are left."""
     assert [path for path in (cache / "work").iterdir() if path.suffix != ".lock"] == []
 
 
 def test_a_package_is_downloaded_once(server: ModelServer, cache: Path) -> None:
-    wanted = digest(server.content)
-    first = resolve(server, cache, sha256=wanted)
-    second = resolve(server, cache, sha256=wanted)
+    expected = digest(server.content)
+    first = resolve(server, cache, sha256=expected)
+    second = resolve(server, cache, sha256=expected)
 
     assert first == second
-    assert first.manifest.digest == wanted
+    assert first.manifest.digest == expected
     assert (first.folder / "slipway.yaml").read_bytes() == MANIFEST
     assert server.requests == [""]
     assert_clean(cache)
 
 
 @pytest.mark.parametrize("dates", [False, True])
-def test_without_a_pin_the_server_is_asked_for_news(
-    server: ModelServer, cache: Path, dates: bool
-) -> None:
+def test_an_unpinned_package_is_revalidated(server: ModelServer, cache: Path, dates: bool) -> None:
     server.dates, server.etags = dates, not dates
     before = resolve(server, cache).manifest
     assert resolve(server, cache).manifest == before
@@ -104,7 +102,7 @@ def test_without_a_pin_the_server_is_asked_for_news(
     assert resolve(server, cache).manifest.digest == digest(server.content)
 
 
-def test_without_a_pin_the_cache_serves_while_the_server_fails(
+def test_an_unpinned_package_is_served_from_the_cache_while_the_server_fails(
     server: ModelServer, cache: Path
 ) -> None:
     before = resolve(server, cache)
@@ -113,7 +111,7 @@ def test_without_a_pin_the_cache_serves_while_the_server_fails(
 
 
 @pytest.mark.parametrize("pinned", [False, True])
-def test_offline_the_second_start_asks_nobody(
+def test_a_second_start_offline_sends_no_request(
     server: ModelServer, cache: Path, pinned: bool
 ) -> None:
     sha256 = digest(server.content) if pinned else ""
@@ -123,32 +121,30 @@ def test_offline_the_second_start_asks_nobody(
         resolve(server, cache, sha256=sha256, offline=True)
     assert server.requests == []
     before = resolve(server, cache, sha256=sha256)
-    asked = list(server.requests)
+    requests = list(server.requests)
     server.content = archive(extra=b"description: new\n")
     assert resolve(server, cache, sha256=sha256, offline=True) == before
-    assert server.requests == asked
+    assert server.requests == requests
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:1/mine.zip", "s3://bucket/x", "hf://acme/mine"])
-def test_without_a_pin_the_second_start_needs_no_network(
+def test_a_second_start_without_a_pin_needs_no_network(
     server: ModelServer, cache: Path, monkeypatch: pytest.MonkeyPatch, url: str
 ) -> None:
-    """A package whose source is gone is served from the cache, soon, for any kind of source."""
+    """For any kind of source, an unreachable package comes from the cache without delay."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
     before = resolve(server, cache)
     (known,) = (cache / "known").glob("*.json")
     known.rename(known.with_stem(hashlib.sha256(url.encode()).hexdigest()[:32]))
-    # With a pause of ten minutes, a second attempt would run into the test's time limit.
-    patient = replace(QUICK, backoff_seconds=600)
-    assert resolve_package(url, cache=cache, limits=patient).folder == before.folder
+    # With a backoff of ten minutes, a second attempt would exceed the test's timeout.
+    long_backoff = replace(QUICK, backoff_seconds=600)
+    assert resolve_package(url, cache=cache, limits=long_backoff).folder == before.folder
 
 
 @pytest.mark.parametrize("dates", [False, True])
-def test_a_cut_download_goes_on_where_it_broke_off(
-    server: ModelServer, cache: Path, dates: bool
-) -> None:
+def test_an_interrupted_download_is_resumed(server: ModelServer, cache: Path, dates: bool) -> None:
     server.dates, server.etags = dates, not dates
     server.cut_after = 20_000
     package = resolve(server, cache, sha256=digest(server.content))
@@ -160,9 +156,7 @@ def test_a_cut_download_goes_on_where_it_broke_off(
     assert_clean(cache)
 
 
-def test_a_server_without_ranges_is_asked_again_from_the_start(
-    server: ModelServer, cache: Path
-) -> None:
+def test_a_download_without_ranges_is_restarted(server: ModelServer, cache: Path) -> None:
     server.ranges, server.failures = False, [500, 502, 503, 429]
     assert resolve(server, cache).manifest.name == "mine"
 
@@ -172,12 +166,12 @@ def test_a_server_without_ranges_is_asked_again_from_the_start(
         resolve(server, cache, sha256=digest(server.content))
 
 
-def test_other_content_is_not_appended_to_an_old_part(server: ModelServer, cache: Path) -> None:
+def test_changed_content_is_not_appended_to_an_old_part(server: ModelServer, cache: Path) -> None:
     server.cut_after, server.failures = 100_000, []
-    once = Limits(backoff_seconds=0.01, max_fruitless_attempts=1)
+    one_attempt = Limits(backoff_seconds=0.01, max_fruitless_attempts=1)
     server.ranges = False
     with pytest.raises(ModelDownloadFailed):
-        resolve(server, cache, limits=once)
+        resolve(server, cache, limits=one_attempt)
 
     server.content, server.cut_after, server.ranges = archive(), None, True
     package = resolve(server, cache, sha256=digest(server.content))
@@ -187,7 +181,7 @@ def test_other_content_is_not_appended_to_an_old_part(server: ModelServer, cache
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "tries"),
+    ("status", "error", "attempts"),
     [
         (404, ModelNotFound, 1),
         (410, ModelNotFound, 1),
@@ -197,17 +191,17 @@ def test_other_content_is_not_appended_to_an_old_part(server: ModelServer, cache
         (503, ModelDownloadFailed, 5),
     ],
 )
-def test_statuses_are_told_apart(
-    server: ModelServer, cache: Path, status: int, error: type[ModelError], tries: int
+def test_statuses_are_distinguished(
+    server: ModelServer, cache: Path, status: int, error: type[ModelError], attempts: int
 ) -> None:
     server.failures = [status] * 10
     with pytest.raises(error, match=f"answered {status}") as raised:
         resolve(server, cache)
-    assert len(server.requests) == tries
-    assert raised.value.retryable == (tries > 1)
+    assert len(server.requests) == attempts
+    assert raised.value.retryable == (attempts > 1)
 
 
-def test_a_silent_server_is_given_up(cache: Path) -> None:
+def test_a_silent_server_causes_a_timeout(cache: Path) -> None:
     limits = Limits(backoff_seconds=0.01, read_timeout_seconds=0.2, max_fruitless_attempts=2)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/mine.zip"
@@ -215,34 +209,38 @@ def test_a_silent_server_is_given_up(cache: Path) -> None:
             resolve_package(url, cache=cache, limits=limits)
 
 
-def test_a_server_that_is_not_there_is_named(cache: Path) -> None:
+def test_the_error_for_an_unreachable_server_names_it_without_credentials(cache: Path) -> None:
     limits = Limits(backoff_seconds=0.01, max_fruitless_attempts=2)
     with pytest.raises(ModelDownloadFailed, match=r"127\.0\.0\.1:1/x cannot be read: ConnectError"):
         resolve_package("http://user:word@127.0.0.1:1/x?sig=secret", cache=cache, limits=limits)
 
 
-def test_a_download_that_takes_too_long_is_given_up(server: ModelServer, cache: Path) -> None:
+def test_a_download_that_takes_too_long_is_aborted(server: ModelServer, cache: Path) -> None:
     server.seconds_per_chunk = 0.1
     limits = Limits(backoff_seconds=0.01, total_timeout_seconds=0.3)
     with pytest.raises(ModelDownloadFailed, match=r"took over 0\.3 s"):
         resolve(server, cache, limits=limits)
 
 
-def test_a_package_over_the_limit_is_refused(server: ModelServer, cache: Path) -> None:
+def test_a_package_over_the_limit_is_rejected(server: ModelServer, cache: Path) -> None:
     with pytest.raises(ModelInvalid, match="larger than the 1000 bytes"):
         resolve(server, cache, limits=Limits(max_download_bytes=1000))
     assert server.bytes_sent < len(server.content)
 
 
-def test_another_sha256_is_refused_and_forgotten(server: ModelServer, cache: Path) -> None:
-    wanted = "0" * 64
+def test_a_package_with_another_sha256_is_rejected_and_removed(
+    server: ModelServer, cache: Path
+) -> None:
+    expected = "0" * 64
     with pytest.raises(ModelIntegrityError, match=digest(server.content)):
-        resolve(server, cache, sha256=wanted)
+        resolve(server, cache, sha256=expected)
     assert_clean(cache)
     assert not (cache / "packages").exists()
 
 
-def test_what_is_no_package_is_refused_and_forgotten(server: ModelServer, cache: Path) -> None:
+def test_a_download_that_is_not_an_archive_is_rejected_and_removed(
+    server: ModelServer, cache: Path
+) -> None:
     server.content = b"<html>please log in</html>"
     with pytest.raises(ModelInvalid, match="not an archive"):
         resolve(server, cache)
@@ -255,13 +253,15 @@ def test_user_and_password_of_the_url_are_sent(server: ModelServer, cache: Path)
     assert server.authorization == "Basic dXNlcjp3b3Jk"
 
 
-def test_endless_redirects_are_given_up(server: ModelServer, cache: Path) -> None:
+def test_endless_redirects_are_an_error(server: ModelServer, cache: Path) -> None:
     server.redirect_to = server.url
     with pytest.raises(ModelDownloadFailed, match="TooManyRedirects"):
         resolve(server, cache, limits=Limits(backoff_seconds=0.01, max_fruitless_attempts=1))
 
 
-def test_an_unusable_cache_is_named(server: ModelServer, tmp_path: Path) -> None:
+def test_the_error_for_an_unusable_cache_names_the_variable(
+    server: ModelServer, tmp_path: Path
+) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelDownloadFailed, match="set SLIPWAY_MODEL_CACHE"):
         resolve(server, tmp_path / "file" / "cache")
@@ -289,14 +289,12 @@ def test_five_processes_share_one_download(server: ModelServer, cache: Path, pin
     assert_clean(cache)
 
 
-def test_a_killed_download_is_continued_by_the_next_process(
-    server: ModelServer, cache: Path
-) -> None:
+def test_a_killed_download_is_resumed_by_the_next_process(server: ModelServer, cache: Path) -> None:
     server.content = archive(3_000_000)
     server.seconds_per_chunk = 0.02
-    wanted = digest(server.content)
+    expected = digest(server.content)
     for _ in range(3):
-        process = start(server, cache, wanted)
+        process = start(server, cache, expected)
         reached = server.bytes_sent
         deadline = time.monotonic() + 60
         while server.bytes_sent < reached + 200_000 and time.monotonic() < deadline:
@@ -306,10 +304,10 @@ def test_a_killed_download_is_continued_by_the_next_process(
         assert not (cache / "packages").exists()
     server.seconds_per_chunk = 0
 
-    package = resolve(server, cache, sha256=wanted)
+    package = resolve(server, cache, sha256=expected)
 
-    assert package.manifest.digest == wanted
+    assert package.manifest.digest == expected
     assert server.requests[0] == ""
-    assert all(asked.startswith("bytes=") for asked in server.requests[1:])
+    assert all(each.startswith("bytes=") for each in server.requests[1:])
     assert server.complete_responses == 1
     assert_clean(cache)

@@ -1,4 +1,4 @@
-"""Packages on the hub: one commit of a repository, without files that Slipway does not read."""
+"""Packages on the hub: a commit of a repository, without the files that Slipway does not read."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from slipway_core.package import Limits, Package, resolve_package
 from slipway_core.package.digest import folder_digest
 
 QUICK = Limits(backoff_seconds=0.01, max_fruitless_attempts=2)
-WANTED = {
+PACKAGE_FILES = {
     "config.json": json.dumps({"model_type": "bert", "max_position_embeddings": 512}).encode(),
     "tokenizer.json": b"{}",
     "model.safetensors": os.urandom(200_000),
     "1_Pooling/config.json": b"{}",
 }
-UNWANTED = {
+IGNORED_FILES = {
     "pytorch_model.bin": b"pickled",
     "tf_model.h5": b"x",
     "onnx/model.onnx": b"x",
@@ -42,7 +42,7 @@ def cache(tmp_path: Path) -> Path:
 @pytest.fixture
 def hub(hub_server: HubServer) -> HubServer:
     """Return the hub, with a model to serve."""
-    hub_server.files = WANTED | UNWANTED
+    hub_server.files = PACKAGE_FILES | IGNORED_FILES
     return hub_server
 
 
@@ -64,18 +64,18 @@ def test_a_revision_is_downloaded_once(hub: HubServer, cache: Path, revision: st
     second = resolve(cache, f"hf://acme/mine{revision}", first.manifest.digest)
 
     assert first == second
-    assert files_below(first.folder) == WANTED
-    assert sorted(hub.reads) == sorted(WANTED)
+    assert files_below(first.folder) == PACKAGE_FILES
+    assert sorted(hub.reads) == sorted(PACKAGE_FILES)
     assert (first.manifest.name, first.manifest.runtime) == ("mine", "bert")
     assert first.manifest.digest == folder_digest(first.folder)
 
 
-def test_a_new_commit_is_followed_unless_pinned(hub: HubServer, cache: Path) -> None:
+def test_a_new_commit_is_used_unless_the_package_is_pinned(hub: HubServer, cache: Path) -> None:
     before = resolve(cache)
     assert resolve(cache) == before
-    assert len(hub.reads) == len(WANTED)
+    assert len(hub.reads) == len(PACKAGE_FILES)
 
-    hub.commit, hub.files = COMMIT[::-1], WANTED | {"tokenizer.json": b"[]"}
+    hub.commit, hub.files = COMMIT[::-1], PACKAGE_FILES | {"tokenizer.json": b"[]"}
     after = resolve(cache)
 
     assert (after.folder / "tokenizer.json").read_bytes() == b"[]"
@@ -84,12 +84,12 @@ def test_a_new_commit_is_followed_unless_pinned(hub: HubServer, cache: Path) -> 
         resolve(cache, sha256="0" * 64)
 
 
-def test_a_cut_download_goes_on(hub: HubServer, cache: Path) -> None:
+def test_an_interrupted_download_is_resumed(hub: HubServer, cache: Path) -> None:
     hub.cut_once_after = 150_000
-    assert files_below(resolve(cache).folder) == WANTED
+    assert files_below(resolve(cache).folder) == PACKAGE_FILES
 
 
-def test_what_is_wrong_is_told_apart(hub: HubServer, cache: Path) -> None:
+def test_errors_are_distinguished(hub: HubServer, cache: Path) -> None:
     with pytest.raises(ModelNotFound, match="hf://acme/other"):
         resolve(cache, "hf://acme/other")
     with pytest.raises(ModelNotFound, match="RevisionNotFound"):
@@ -102,7 +102,7 @@ def test_what_is_wrong_is_told_apart(hub: HubServer, cache: Path) -> None:
         resolve(cache)
 
 
-def test_a_hub_that_is_away_is_worth_another_try(
+def test_an_unavailable_hub_is_a_retryable_error(
     hub: HubServer, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = resolve(cache)
@@ -113,6 +113,6 @@ def test_a_hub_that_is_away_is_worth_another_try(
     assert raised.value.retryable
 
 
-def test_a_busy_hub_is_asked_again(hub: HubServer, cache: Path) -> None:
+def test_a_request_to_a_busy_hub_is_retried(hub: HubServer, cache: Path) -> None:
     hub.failures = 1
     assert resolve(cache).manifest.name == "mine"

@@ -1,4 +1,4 @@
-"""Packages in S3: one archive, or the objects below a prefix."""
+"""Packages in S3: an archive, or the objects below a prefix."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def archive() -> bytes:
     return content.getvalue()
 
 
-def test_an_archive_is_downloaded_once_and_followed(
+def test_an_archive_is_downloaded_again_only_after_a_change(
     s3_server: S3Server, bucket: str, cache: Path
 ) -> None:
     key = f"{bucket}/models/mine.tar.gz"
@@ -65,16 +65,16 @@ def test_an_archive_is_downloaded_once_and_followed(
     assert newer.manifest.digest == hashlib.sha256(changed).hexdigest()
 
 
-def test_a_large_object_comes_in_blocks_and_goes_on_where_it_stopped(
+def test_a_large_object_is_downloaded_in_blocks(
     s3_server: S3Server, bucket: str, cache: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("slipway_core.package.sources.s3.BLOCK_BYTES", 30_000)
     key = f"{bucket}/mine.tar.gz"
     content = archive()
     s3_server.put(key, content)
-    wanted = hashlib.sha256(content).hexdigest()
+    expected = hashlib.sha256(content).hexdigest()
 
-    package = resolve_package(f"s3://{key}", sha256=wanted, cache=cache, limits=QUICK)
+    package = resolve_package(f"s3://{key}", sha256=expected, cache=cache, limits=QUICK)
 
     assert package.manifest.name == "mine"
     assert s3_server.reads(key) == -(-len(content) // 30_000)
@@ -88,16 +88,16 @@ def test_a_prefix_is_a_folder(s3_server: S3Server, bucket: str, cache: Path) -> 
 
     package = resolve_package(f"s3://{bucket}/mine/", cache=cache, limits=QUICK)
 
-    found = {
+    actual = {
         str(path.relative_to(package.folder)): path.read_bytes()
         for path in package.folder.rglob("*")
         if path.is_file()
     }
-    assert found == files
+    assert actual == files
     assert package.manifest.digest == folder_digest(package.folder)
 
 
-def test_what_is_wrong_is_told_apart(s3_server: S3Server, bucket: str, cache: Path) -> None:
+def test_errors_are_distinguished(s3_server: S3Server, bucket: str, cache: Path) -> None:
     s3_server.put(f"{bucket}/mine.zip", b"PK no archive")
     with pytest.raises(ModelNotFound, match="check bucket and key"):
         resolve_package(f"s3://{bucket}/other.zip", cache=cache, limits=QUICK)
@@ -112,7 +112,7 @@ def test_what_is_wrong_is_told_apart(s3_server: S3Server, bucket: str, cache: Pa
         resolve_package(f"s3://{bucket}/mine.zip", cache=cache, limits=small)
 
 
-def test_a_server_that_is_away_is_worth_another_try(
+def test_an_unavailable_server_is_a_retryable_error(
     bucket: str, cache: Path, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")

@@ -1,4 +1,4 @@
-"""The prediction log: records are read back unchanged, newest first, by filter and page."""
+"""The prediction log: records are read unchanged, newest first, by filter and in pages."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from slipway_core.store.schema.partitions import Month
 
 pytestmark = pytest.mark.component
 
-# Whole milliseconds: an id knows no more, and PostgreSQL keeps microseconds.
+# Without a fraction of a second, since IDs have a resolution of milliseconds.
 NOW = datetime.now(UTC).replace(microsecond=0)
 
 
 def record(seconds_ago: float = 0, **changed: object) -> PredictionRecord:
-    made = NOW - timedelta(seconds=seconds_ago)
-    plain = PredictionRecord(
-        id=uuid7(made),
-        created_at=made,
+    created = NOW - timedelta(seconds=seconds_ago)
+    default = PredictionRecord(
+        id=uuid7(created),
+        created_at=created,
         request_id="request-1",
         model="minilm",
         version="1.0",
@@ -38,7 +38,7 @@ def record(seconds_ago: float = 0, **changed: object) -> PredictionRecord:
         latency_ms=7.125,
         tokens=5,
     )
-    return msgspec.structs.replace(plain, **changed)
+    return msgspec.structs.replace(default, **changed)
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def predictions(batch: Batch) -> PredictionRepository:
     return PredictionRepository(batch.database)
 
 
-async def test_a_record_comes_back_as_it_was(predictions: PredictionRepository) -> None:
+async def test_records_are_read_unchanged(predictions: PredictionRepository) -> None:
     written = [
         record(0),
         record(1, input=None, prediction=None, embedding=b"", status="QueueFull"),
@@ -56,7 +56,7 @@ async def test_a_record_comes_back_as_it_was(predictions: PredictionRepository) 
     assert await predictions.page(PredictionFilter(), None, 10) == written
 
 
-async def test_no_statistics_are_made_of_payloads(
+async def test_no_statistics_are_collected_of_payloads(
     batch: Batch, predictions: PredictionRepository
 ) -> None:
     await predictions.insert([record(seconds) for seconds in range(10)])
@@ -65,17 +65,17 @@ async def test_no_statistics_are_made_of_payloads(
         cursor = await connection.execute(
             "SELECT DISTINCT attname FROM pg_stats WHERE tablename LIKE 'predictions_%'"
         )
-        known = {name for (name,) in await cursor.fetchall()}
-    assert {"id", "created_at", "model", "status"} <= known
-    assert not known & {"input", "prediction", "embedding"}
+        columns = {name for (name,) in await cursor.fetchall()}
+    assert {"id", "created_at", "model", "status"} <= columns
+    assert not columns & {"input", "prediction", "embedding"}
 
 
-async def test_nothing_is_written_for_no_records(predictions: PredictionRepository) -> None:
+async def test_an_empty_list_of_records_is_accepted(predictions: PredictionRepository) -> None:
     await predictions.insert([])
     assert await predictions.page(PredictionFilter(), None, 10) == []
 
 
-async def test_records_that_jsonb_refuses_are_mended(predictions: PredictionRepository) -> None:
+async def test_values_that_jsonb_rejects_are_replaced(predictions: PredictionRepository) -> None:
     await predictions.insert(
         [record(input="a\0b\ud800", prediction={"x": float("inf")}, request_id="\0")]
     )
@@ -83,7 +83,7 @@ async def test_records_that_jsonb_refuses_are_mended(predictions: PredictionRepo
     assert (read.input, read.prediction, read.request_id) == ("a\ufffdb?", {"x": None}, "\ufffd")
 
 
-async def test_pages_follow_each_other(predictions: PredictionRepository) -> None:
+async def test_pages_contain_every_record_once(predictions: PredictionRepository) -> None:
     written = [record(seconds) for seconds in range(25)]
     await predictions.insert(list(reversed(written)))
     read: list[PredictionRecord] = []
@@ -93,7 +93,7 @@ async def test_pages_follow_each_other(predictions: PredictionRepository) -> Non
 
 
 @pytest.mark.parametrize(
-    ("wanted", "expected"),
+    ("condition", "expected"),
     [
         (PredictionFilter(model="minilm"), [0, 1, 3]),
         (PredictionFilter(model="other"), [2]),
@@ -106,8 +106,8 @@ async def test_pages_follow_each_other(predictions: PredictionRepository) -> Non
         (PredictionFilter(model="nobody"), []),
     ],
 )
-async def test_filters(
-    predictions: PredictionRepository, wanted: PredictionFilter, expected: list[int]
+async def test_records_are_filtered(
+    predictions: PredictionRepository, condition: PredictionFilter, expected: list[int]
 ) -> None:
     written = [
         record(0),
@@ -116,19 +116,19 @@ async def test_filters(
         record(30, status="QueueFull"),
     ]
     await predictions.insert(written)
-    assert await predictions.page(wanted, None, 10) == [written[index] for index in expected]
+    assert await predictions.page(condition, None, 10) == [written[index] for index in expected]
 
 
-async def test_failures_are_found_by_their_index_whatever_the_status(
+async def test_failures_of_any_status_are_found_by_their_index(
     predictions: PredictionRepository, batch: Batch
 ) -> None:
     failed = record(0, status="EngineCrashed", prediction=None, embedding=b"")
     await predictions.insert([failed, *(record(seconds) for seconds in range(1, 3_000))])
-    wanted = PredictionFilter(status="EngineCrashed")
-    assert await predictions.page(wanted, None, 10) == [failed]
+    condition = PredictionFilter(status="EngineCrashed")
+    assert await predictions.page(condition, None, 10) == [failed]
     async with batch.database.transaction() as connection:
         await connection.execute("ANALYZE predictions")
-        query, _ = page_query(wanted, None, 10)
+        query, _ = page_query(condition, None, 10)
         unbound = query.as_string(connection).replace("%s", "$1", 1).replace("%s", "$2", 1)
         cursor = await connection.execute(b"EXPLAIN (GENERIC_PLAN) " + unbound.encode())
         plan = "\n".join(line for (line,) in await cursor.fetchall())
@@ -136,7 +136,7 @@ async def test_failures_are_found_by_their_index_whatever_the_status(
     assert f"using {partition}_id_idx on {partition}" in plan
 
 
-async def test_records_of_other_months_find_their_partition(
+async def test_records_of_other_months_are_stored_in_other_partitions(
     predictions: PredictionRepository, batch: Batch
 ) -> None:
     later = NOW + timedelta(days=75)
@@ -148,7 +148,9 @@ async def test_records_of_other_months_find_their_partition(
         assert await rows.fetchone() == (2,)
 
 
-async def test_ten_thousand_records_at_once(predictions: PredictionRepository) -> None:
+async def test_ten_thousand_records_can_be_inserted_at_once(
+    predictions: PredictionRepository,
+) -> None:
     await predictions.insert([record(index / 100) for index in range(10_000)])
     assert len(await predictions.page(PredictionFilter(), None, 10_001)) == 10_000
     assert await predictions.count() == 10_000

@@ -1,4 +1,4 @@
-"""The commands of the README and the quickstart do what the pages say."""
+"""The commands in the README and the quickstart work as shown there."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ pytestmark = [pytest.mark.component, pytest.mark.timeout(300)]
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "docs/quickstart.md")
 BLOCK = re.compile(r"^```(sh|json)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-# They would start the platform, which runs already, or run all tests inside of one; a platform
-# beside it has a test of its own.
+# These would start the platform, which is running, or all tests. A second platform has its own
+# test.
 NOT_RUN = ("make ", "slipway local ")
 SECOND_PLATFORM = "slipway local --model examples/{name} --home /tmp/slipway-examples --port 8001"
 EXAMPLES = ("iris-mlp", "tiny-sentiment", "word-count")
 
 
 def commands(page: str) -> list[tuple[str, str]]:
-    """The page's shell commands, each with the JSON that is shown after it, or nothing."""
-    found: list[tuple[str, str]] = []
+    """Return the shell commands of a page, each with the JSON shown after it, or an empty text."""
+    result: list[tuple[str, str]] = []
     for kind, text in BLOCK.findall((ROOT / page).read_text()):
         if kind == "json":
-            found[-1] = (found[-1][0], text)
+            result[-1] = (result[-1][0], text)
         else:
             joined = text.replace("\\\n", " ")
-            found += [(line, "") for line in joined.splitlines() if line.strip()]
-    return found
+            result += [(line, "") for line in joined.splitlines() if line.strip()]
+    return result
 
 
 @pytest.fixture
 def shell(platform: RunningPlatform, tmp_path: Path) -> Callable[[str], str]:
-    """Runs one command as a reader of the page would, in a copy of what it needs."""
+    """A function that runs a command of a page in a folder with the files that it needs."""
     (tmp_path / "services").symlink_to(ROOT / "services")
     (tmp_path / ".venv").symlink_to(Path(sys.prefix))
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
@@ -69,22 +69,22 @@ def shell(platform: RunningPlatform, tmp_path: Path) -> Callable[[str], str]:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_the_commands_run(shell: Callable[[str], str], page: str) -> None:
-    ran = 0
-    for command, shown in commands(page):
+    count = 0
+    for command, expected in commands(page):
         if command.startswith(NOT_RUN) or command.strip().startswith("#"):
             continue
         output = shell(command)
         assert "urn:slipway:error" not in output, command
-        if shown:
-            assert shape(json.loads(output)) == shape(json.loads(shown))
-        ran += 1
-    assert ran >= 5
+        if expected:
+            assert shape(json.loads(output)) == shape(json.loads(expected))
+        count += 1
+    assert count >= 5
 
 
-def test_a_second_platform_runs_beside_the_first(
+def test_a_second_platform_runs_next_to_the_first(
     platform: RunningPlatform, home_parent: Path
 ) -> None:
-    """The quickstart's command, on a free port and a home that others do not use."""
+    """Run the quickstart's command with a free port and an unused home."""
     expected = SECOND_PLATFORM.format(name="iris-mlp")
     assert expected in [command for command, _ in commands("docs/quickstart.md")]
     model = str(ROOT / "examples" / "iris-mlp")
@@ -93,13 +93,15 @@ def test_a_second_platform_runs_beside_the_first(
     try:
         assert platform.ready()
         (predict,) = re.findall(r"^ +(curl .*/predict/tabular .*)$", second.output, re.MULTILINE)
-        shown = subprocess.run(["bash", "-c", predict], capture_output=True, text=True, check=True)
-        assert json.loads(shown.stdout)["prediction"]["rows"][0]["label"]
+        predicted = subprocess.run(
+            ["bash", "-c", predict], capture_output=True, text=True, check=True
+        )
+        assert json.loads(predicted.stdout)["prediction"]["rows"][0]["label"]
         rows = "[5.1, 3.5, 1.4, 0.2]\n" + json.dumps(
             {"sepal_length": 6.3, "sepal_width": 2.5, "petal_length": 5.0, "petal_width": 1.9}
         )
         submit = ("batch", "submit", "-", "--watch", "--deadline", "600", "-o", "json")
-        done = run_slipway(*submit, "--url", second.url, given=rows)
+        done = run_slipway(*submit, "--url", second.url, stdin=rows)
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["succeeded"] == 2
     finally:
@@ -107,7 +109,7 @@ def test_a_second_platform_runs_beside_the_first(
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_the_examples_are_served_as_in_the_quickstart(name: str) -> None:
+def test_each_example_shows_the_command_of_the_quickstart(name: str) -> None:
     text = (ROOT / "examples" / name / "README.md").read_text()
     assert SECOND_PLATFORM.format(name=name) + "\n" in text
 
@@ -116,22 +118,22 @@ def test_the_targets_of_make_exist() -> None:
     targets = set(re.findall(r"^([a-z0-9-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     for page in (*PAGES, "CONTRIBUTING.md"):
         text = (ROOT / page).read_text()
-        for named in re.findall(
+        for target in re.findall(
             r"^make ([a-z0-9 -]+)|`make ([a-z0-9 -]+?)[ `]", text, re.MULTILINE
         ):
-            words = " ".join(named).split()
+            words = " ".join(target).split()
             assert words[0] in targets, f"{page}: make {words[0]}"
 
 
 @pytest.mark.parametrize("page", [*PAGES, "CONTRIBUTING.md", "SECURITY.md"])
-def test_the_links_lead_somewhere(page: str) -> None:
+def test_the_targets_of_links_exist(page: str) -> None:
     file = ROOT / page
     for target in re.findall(r"\]\(([^)#:]+)\)", file.read_text()):
         assert (file.parent / target).exists(), f"{page}: {target}"
 
 
 def shape(value: Any) -> Any:
-    """The members of a JSON value without what they hold."""
+    """Return the structure of a JSON value: members with their types."""
     if isinstance(value, dict):
         return {name: shape(member) for name, member in value.items()}
     return type(value).__name__

@@ -35,7 +35,7 @@ def test_the_operator_reads_every_variable_that_the_chart_sets(
     assert {name.removeprefix(PREFIX).lower() for name in variables} == known
 
 
-def test_probes_ask_where_the_operator_answers(container: dict[str, Any]) -> None:
+def test_probes_use_paths_that_the_operator_serves(container: dict[str, Any]) -> None:
     port = OperatorSettings.model_fields["port"].default
     assert container["ports"] == [{"name": "metrics", "containerPort": port}]
     paths = set(re.findall(r'web\.get\("(/\w+)"', Path(http_port.__file__).read_text()))

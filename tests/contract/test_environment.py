@@ -1,4 +1,4 @@
-"""What the operator puts into the environment is what the services read, under the same names."""
+"""The services read the environment variables and secrets that the operator sets."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from slipway_operator.desired.environment import build_inference_environment
 from slipway_operator.desired.volumes import build_volumes
 from slipway_operator.kubernetes.objects import Object
 
-ELSEWHERE = {"SLIPWAY_SECRETS_DIR", PVC_ROOT_VARIABLE}
-"""Variables that are read before or beside the settings."""
+OTHER_VARIABLES = {"SLIPWAY_SECRETS_DIR", PVC_ROOT_VARIABLE}
+"""Variables that are not fields of the settings."""
 
 SETTINGS: dict[str, type[ServiceSettings]] = {"server": InferenceSettings, "worker": BatchSettings}
 
@@ -33,12 +33,12 @@ def _containers(case: GoldenCase) -> list[Object]:
     ]
 
 
-def _plain(value: str) -> str:
+def _normalize(value: str) -> str:
     return value.lower().removesuffix(".0")
 
 
 @pytest.mark.parametrize("case", golden_cases(), ids=lambda case: case.folder.name)
-def test_every_variable_is_a_setting_and_every_value_is_taken(
+def test_every_variable_is_a_setting_and_every_value_is_accepted(
     case: GoldenCase, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for container in _containers(case):
@@ -49,20 +49,20 @@ def test_every_variable_is_a_setting_and_every_value_is_taken(
             if each["name"].startswith("SLIPWAY_")
         }
         known = {f"SLIPWAY_{name.upper()}" for name in settings.model_fields}
-        assert set(environment) - known <= ELSEWHERE
+        assert set(environment) - known <= OTHER_VARIABLES
         with monkeypatch.context() as patch:
             for name, value in environment.items():
                 patch.setenv(name, value)
             patch.setenv("SLIPWAY_SECRETS_DIR", str(tmp_path))
-            read = settings.load()
-        for name in set(environment) - ELSEWHERE:
-            value = getattr(read, name.removeprefix("SLIPWAY_").lower())
-            assert _plain(str(value)) == _plain(environment[name])
+            loaded = settings.load()
+        for name in set(environment) - OTHER_VARIABLES:
+            value = getattr(loaded, name.removeprefix("SLIPWAY_").lower())
+            assert _normalize(str(value)) == _normalize(environment[name])
 
 
 def test_mounted_secrets_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = build_volumes(model_deployment(), platform(webhook_secret="webhooks"))
-    (projected,) = [each["projected"] for each in found if each["name"] == "secrets"]
+    volumes = build_volumes(model_deployment(), platform(webhook_secret="webhooks"))
+    (projected,) = [each["projected"] for each in volumes if each["name"] == "secrets"]
     for source in projected["sources"]:
         for item in source["secret"]["items"]:
             (tmp_path / item["path"]).write_text(f"scheme://{item['path']}")
@@ -73,7 +73,7 @@ def test_mounted_secrets_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert settings.webhook_secret.get_secret_value() == "scheme://slipway_webhook_secret"
 
 
-def test_claims_are_mounted_where_the_package_reader_looks(
+def test_claims_are_mounted_where_packages_are_read(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from slipway_core.package.address import parse_address
@@ -85,6 +85,6 @@ def test_claims_are_mounted_where_the_package_reader_looks(
     assert path == Path("/pvc/models/sentiment/v3")
 
 
-def test_every_error_of_a_model_is_a_reason() -> None:
+def test_every_model_error_is_a_reason() -> None:
     codes = {kind.__name__ for kind in (*ModelError.__subclasses__(), InvalidSettings)}
     assert codes <= {reason.value for reason in Reason}

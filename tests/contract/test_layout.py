@@ -9,11 +9,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_folder_operator_is_no_package() -> None:
+def test_the_folder_operator_is_not_a_package() -> None:
     assert not (ROOT / "operator" / "__init__.py").exists()
 
 
-def test_python_started_in_the_repository_finds_the_standard_operator() -> None:
+def test_python_in_the_repository_imports_the_standard_operator_module() -> None:
     program = "import operator, collections; print(operator.__file__)"
     done = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True

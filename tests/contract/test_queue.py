@@ -1,4 +1,4 @@
-"""Services and KEDA use the same queue."""
+"""KEDA and the services use the same queue."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from slipway_operator.desired.autoscaling import build_scaled_object
 from slipway_operator.desired.environment import build_batch_environment
 
 
-def test_keda_counts_the_set_that_the_services_use() -> None:
+def test_keda_reads_the_queue_of_the_services() -> None:
     md = model_deployment(batch={})
     environment = build_batch_environment(md, platform())
     settings = ServiceSettings(

@@ -1,4 +1,7 @@
-"""The operator's ClusterRole grants what the API server's audit log shows as used, and no more."""
+"""The operator's ClusterRole grants exactly the permissions that the operator uses.
+
+The audit log of the API server shows which permissions are used.
+"""
 
 from __future__ import annotations
 
@@ -28,29 +31,29 @@ def _granted() -> set[Grant]:
 
 
 def _used(entries: list[dict[str, Any]]) -> set[Grant]:
-    found = set()
+    used = set()
     for entry in entries:
-        about = entry.get("objectRef")
-        if about is None or entry["user"]["username"] != OPERATOR_USER:
+        target = entry.get("objectRef")
+        if target is None or entry["user"]["username"] != OPERATOR_USER:
             continue  # discovery, which every user may do
-        resource = about["resource"]
-        if "subresource" in about:
-            resource += f"/{about['subresource']}"
-        found.add((about.get("apiGroup", ""), resource, entry["verb"]))
+        resource = target["resource"]
+        if "subresource" in target:
+            resource += f"/{target['subresource']}"
+        used.add((target.get("apiGroup", ""), resource, entry["verb"]))
         if entry["verb"] == "patch" and entry.get("responseStatus", {}).get("code") == 201:
-            found.add((about.get("apiGroup", ""), resource, "create"))
-    return found
+            used.add((target.get("apiGroup", ""), resource, "create"))
+    return used
 
 
-def test_every_granted_permission_is_used_and_no_other(
+def test_the_granted_permissions_are_those_that_are_used(
     kube: Kube, operate_with: Operate, optional_crds: None
 ) -> None:
-    everything: dict[str, Any] = {
+    all_features: dict[str, Any] = {
         "batch": {},
         "autoscaling": {"maxReplicas": 3},
         "route": {"host": "h.example"},
     }
-    nothing: dict[str, Any] = {"route": {"enabled": False}, "monitoring": {"enabled": False}}
+    no_features: dict[str, Any] = {"route": {"enabled": False}, "monitoring": {"enabled": False}}
 
     def count() -> int:
         kinds = "scaledobjects,triggerauthentications,servicemonitors,httproutes,hpa"
@@ -59,14 +62,14 @@ def test_every_granted_permission_is_used_and_no_other(
     kube.run("delete", "crd", "modeldeployments.serving.slipway.dev")
     with operate_with(routing="gateway"):
         kube.wait_for(lambda: kube.server.kubectl("get", "md").returncode == 0)
-        kube.apply(manifest(namespace=kube.namespace, **everything))
+        kube.apply(manifest(namespace=kube.namespace, **all_features))
         kube.wait_for(lambda: count() == 5)
-        kube.apply(manifest(namespace=kube.namespace, **nothing))
+        kube.apply(manifest(namespace=kube.namespace, **no_features))
         kube.wait_for(lambda: count() == 0)
     with operate_with():
         kube.apply(manifest(namespace=kube.namespace))
         kube.wait_for(lambda: kube.get("ingress", "minilm"))
-        kube.apply(manifest(namespace=kube.namespace, **nothing))
+        kube.apply(manifest(namespace=kube.namespace, **no_features))
         kube.wait_for(lambda: kube.get("ingress", "minilm") is None)
     used, granted = _used(kube.server.audit()), _granted()
     assert used <= granted, json.dumps(sorted(used - granted))

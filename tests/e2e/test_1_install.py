@@ -11,7 +11,7 @@ STEPS = ("helm upgrade --install", "waiting for modeldeployment", "a prediction"
 def test_the_first_prediction_succeeds_within_five_minutes(
     cluster: KindCluster, figures: dict[str, str]
 ) -> None:
-    response = cluster.ask("/predict/text", {"input_text": "The first one."})
+    response = cluster.request("/predict/text", {"input_text": "The first one."})
     assert response.status_code == 200, response.text
     assert len(response.json()["prediction"]["embedding"]) == 384
     seconds_of_steps = [
@@ -24,11 +24,11 @@ def test_the_first_prediction_succeeds_within_five_minutes(
 
 
 def test_the_openai_and_open_inference_protocols_are_served(cluster: KindCluster) -> None:
-    (served,) = cluster.ask("/v1/models").json()["data"]
-    embedded = cluster.ask("/v1/embeddings", {"model": served["id"], "input": "Hello."})
+    (served,) = cluster.request("/v1/models").json()["data"]
+    embedded = cluster.request("/v1/embeddings", {"model": served["id"], "input": "Hello."})
     assert len(embedded.json()["data"][0]["embedding"]) == 384, embedded.text
     tensor = {"name": "text", "shape": [1], "datatype": "BYTES", "data": ["Hello."]}
-    inferred = cluster.ask(f"/v2/models/{served['id']}/infer", {"inputs": [tensor]})
+    inferred = cluster.request(f"/v2/models/{served['id']}/infer", {"inputs": [tensor]})
     assert inferred.json()["outputs"][0]["shape"] == [1, 384], inferred.text
 
 

@@ -24,7 +24,7 @@ def limited(cluster: KindCluster) -> dict[str, int]:
     """Apply the sample with a rate limit, wait for its route, and return the limits."""
     cluster.run("apply", "-f", SAMPLE)
     model = cluster.wait_for_model("sentiment")
-    cluster.wait_for(lambda: cluster.ask(PATH, BODY).status_code == 200, 60, "its route")
+    cluster.wait_for(lambda: cluster.request(PATH, BODY).status_code == 200, 60, "its route")
     limits: dict[str, int] = model["spec"]["route"]["rateLimit"]
     return limits
 
@@ -52,10 +52,10 @@ def test_a_burst_is_limited_to_the_documented_number(
 def test_requests_succeed_again_after_the_burst(
     cluster: KindCluster, limited: dict[str, int]
 ) -> None:
-    cluster.wait_for(lambda: cluster.ask(PATH, BODY).status_code == 200, 30, "a response again")
+    cluster.wait_for(lambda: cluster.request(PATH, BODY).status_code == 200, 30, "a response again")
     rate = limited["requestsPerSecond"] / 2
     with SteadyLoad(cluster.url + PATH, BODY, per_second=rate, clients=1) as load:
-        cluster.wait_for(lambda: load.answered >= 10, 60, "responses at half the limit")
+        cluster.wait_for(lambda: load.completed >= 10, 60, "responses at half the limit")
     assert not load.failures, load.failures[:5]
     # Other models are not affected.
-    assert cluster.ask("/predict/text", {"input_text": "Hello."}).status_code == 200
+    assert cluster.request("/predict/text", {"input_text": "Hello."}).status_code == 200

@@ -29,29 +29,29 @@ def test_pods_are_added_under_load_and_removed_afterwards(
         METRICS_SECONDS,
         "metrics of the autoscaler",
     )
-    cluster.wait_for(lambda: ready_pods() == min_replicas, named="one pod without load")
+    cluster.wait_for(lambda: ready_pods() == min_replicas, what="one pod without load")
     began = time.monotonic()
     with Watch(cluster, "deployments") as watch:
         url = cluster.url + "/predict/text"
         with SteadyLoad(url, {"input_text": TEXT}, per_second=PER_SECOND) as load:
-            cluster.wait_for(lambda: desired() >= 2, named="the autoscaler to request more pods")
-            cluster.wait_for(lambda: ready_pods() >= 2, named="two ready pods")
+            cluster.wait_for(lambda: desired() >= 2, what="the autoscaler to request more pods")
+            cluster.wait_for(lambda: ready_pods() >= 2, what="two ready pods")
             figures["load to two ready pods"] = f"{time.monotonic() - began:.0f} s"
-            before = load.answered
-            cluster.wait_for(lambda: load.answered > before + 50, 60, "responses of both pods")
+            before = load.completed
+            cluster.wait_for(lambda: load.completed > before + 50, 60, "responses of both pods")
         began = time.monotonic()
         with SteadyLoad(url, {"input_text": "One."}, per_second=1) as low_load:
             cluster.wait_for(
-                lambda: desired() == ready_pods() == min_replicas, named="one pod again"
+                lambda: desired() == ready_pods() == min_replicas, what="one pod again"
             )
             cluster.wait_for(
                 lambda: len(cluster.pods("minilm")) == min_replicas, 60, "the pod to be deleted"
             )
         figures["end of the load to one pod"] = f"{time.monotonic() - began:.0f} s"
-        ready = [state.thing["status"].get("readyReplicas", 0) for state in watch.states("minilm")]
+        ready = [state.object["status"].get("readyReplicas", 0) for state in watch.states("minilm")]
     assert not load.failures, load.failures[:5]
     assert not low_load.failures, low_load.failures[:5]
-    figures["requests while scaling"] = f"{load.answered + low_load.answered}, none failed"
+    figures["requests while scaling"] = f"{load.completed + low_load.completed}, none failed"
     assert max(ready) >= 2
     assert min(ready) >= min_replicas
     cluster.wait_for_model("minilm")

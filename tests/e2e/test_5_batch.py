@@ -30,9 +30,9 @@ def kill(cluster: KindCluster, pod: str) -> None:
 def test_a_large_job_succeeds_although_a_worker_is_killed(
     cluster: KindCluster, figures: dict[str, str]
 ) -> None:
-    cluster.wait_for(lambda: not cluster.pods("minilm", "batch"), named="no worker without jobs")
+    cluster.wait_for(lambda: not cluster.pods("minilm", "batch"), what="no worker without jobs")
     query = "&".join(f"labels={label}" for label in LABELS)
-    accepted = cluster.ask(
+    accepted = cluster.request(
         f"/predict/text/batch?{query}",
         content=make_lines(),
         headers={"Content-Type": "application/x-ndjson"},
@@ -43,7 +43,7 @@ def test_a_large_job_succeeds_although_a_worker_is_killed(
     began = time.monotonic()
 
     def completed() -> int:
-        status = cluster.ask(f"{task}?limit=1").json()
+        status = cluster.request(f"{task}?limit=1").json()
         return int(status["succeeded"] + status["failed"])
 
     def ready_workers() -> list[str]:
@@ -64,13 +64,13 @@ def test_a_large_job_succeeds_although_a_worker_is_killed(
         f"{time.monotonic() - began:.0f} s from acceptance to the last result, "
         f"with a worker killed after {at_kill} results"
     )
-    status = cluster.ask(f"{task}?limit=1").json()
+    status = cluster.request(f"{task}?limit=1").json()
     assert (status["status"], status["failed"]) == ("succeeded", 0)
-    response = cluster.ask(task, headers={"Accept": "application/x-ndjson"})
+    response = cluster.request(task, headers={"Accept": "application/x-ndjson"})
     results = [json.loads(line) for line in response.text.splitlines()]
     assert sorted(each["index"] for each in results) == list(range(INPUTS))
     assert {each["prediction"]["label"] for each in results} == {LABELS[0]}
     cluster.wait_for(
         lambda: cluster.get("deployment", "minilm-batch")["status"].get("replicas", 0) == 0,
-        named="the workers to stop",
+        what="the workers to stop",
     )

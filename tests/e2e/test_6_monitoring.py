@@ -45,8 +45,8 @@ def positive(samples: list[Sample]) -> list[Sample]:
 
 def send_good_and_bad(cluster: KindCluster) -> None:
     """Send a request that succeeds and one that fails with `InvalidInput`."""
-    assert cluster.ask("/predict/text", {"input_text": "Counted."}).status_code == 200
-    assert cluster.ask("/predict/text", {"input_text": 7}).status_code == 422
+    assert cluster.request("/predict/text", {"input_text": "Counted."}).status_code == 200
+    assert cluster.request("/predict/text", {"input_text": 7}).status_code == 422
 
 
 @pytest.mark.parametrize("model", MODELS)

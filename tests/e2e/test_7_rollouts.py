@@ -28,7 +28,7 @@ def served(cluster: KindCluster) -> Iterator[KindCluster]:
     assert model["status"]["readyReplicas"] == REPLICAS
 
     def unlimited() -> bool:
-        return all(cluster.ask(PATH, BODY).status_code == 200 for _ in range(40))
+        return all(cluster.request(PATH, BODY).status_code == 200 for _ in range(40))
 
     cluster.wait_for(unlimited, 60, "the rate limit to be removed")
     yield cluster
@@ -40,7 +40,7 @@ def change_version(cluster: KindCluster, version: str) -> None:
 
 
 def served_version(cluster: KindCluster) -> str:
-    version: str = cluster.ask(PATH, BODY).json()["version"]
+    version: str = cluster.request(PATH, BODY).json()["version"]
     return version
 
 
@@ -57,7 +57,7 @@ def test_no_request_fails_while_all_pods_are_replaced(
             "the last old pod to be deleted",
         )
         assert served_version(served) == "2"
-    figures["requests during a rollout"] = f"{load.answered}, {len(load.failures)} failed"
+    figures["requests during a rollout"] = f"{load.completed}, {len(load.failures)} failed"
     assert load.statuses["200"] > PER_SECOND * 10
     assert not load.failures, load.failures[:5]
 

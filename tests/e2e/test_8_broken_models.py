@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
-from tests.fixtures.broken_models import CASES, Case, surroundings
+from tests.fixtures.broken_models import CASES, Case, build_prerequisites
 from tests.fixtures.kind_cluster import KindCluster, condition
 from tests.fixtures.kind_watch import PATHS, State, Watch
 
@@ -30,7 +30,7 @@ def watches(cluster: KindCluster, tmp_path_factory: pytest.TempPathFactory) -> I
     """Apply all ten in a cluster without metrics-server, and watch their objects."""
     operator = cluster.get("deployment", "slipway-operator")
     image = operator["spec"]["template"]["spec"]["containers"][0]["image"]
-    objects = surroundings(tmp_path_factory.mktemp("packages"), image)
+    objects = build_prerequisites(tmp_path_factory.mktemp("packages"), image)
     cluster.apply(*objects)
     cluster.run("wait", "--for=condition=Ready", "pod/broken-packages", "--timeout=120s")
     metrics = cluster.get("apiservice", METRICS_API)
@@ -58,7 +58,7 @@ def test_the_cause_is_reported_in_time(
     def reported_state() -> State | None:
         return watches["modeldeployments"].first(
             lambda thing: (
-                case.concerns(thing)
+                case.is_about(thing)
                 and condition(thing).get("status") == "False"
                 and condition(thing).get("reason") == case.reason
             )
@@ -67,14 +67,16 @@ def test_the_cause_is_reported_in_time(
     report: State = cluster.wait_for(
         reported_state, MAX_WAIT_SECONDS, f"{case.name} to report {case.reason}"
     )
-    assert case.words in condition(report.thing)["message"]
-    fact = watches[case.plural].first(lambda thing: case.concerns(thing) and case.is_fact(thing))
-    assert fact, "the API server never reported the fact"
-    began = max(fact.seen, available_since(watches, case))
-    figures[f"{case.name} reported as {case.reason}"] = (
-        f"{report.seen - began:.1f} s after the fact"
+    assert case.remedy in condition(report.object)["message"]
+    fact = watches[case.plural].first(
+        lambda thing: case.is_about(thing) and case.shows_cause(thing)
     )
-    assert report.seen - began <= MAX_DELAY_SECONDS
+    assert fact, "the API server never reported the fact"
+    began = max(fact.observed_at, available_since(watches, case))
+    figures[f"{case.name} reported as {case.reason}"] = (
+        f"{report.observed_at - began:.1f} s after the fact"
+    )
+    assert report.observed_at - began <= MAX_DELAY_SECONDS
     # The condition lasts.
     assert condition(cluster.model(case.name))["status"] == "False"
 
@@ -82,6 +84,6 @@ def test_the_cause_is_reported_in_time(
 def available_since(watches: Watches, case: Case) -> float:
     """Return when the pods became available. Before, an autoscaler reports missing pods."""
     available = watches["deployments"].first(
-        lambda thing: case.concerns(thing) and condition(thing, "Available").get("status") == "True"
+        lambda thing: case.is_about(thing) and condition(thing, "Available").get("status") == "True"
     )
-    return available.seen if available and case.reason == "MetricsUnavailable" else 0.0
+    return available.observed_at if available and case.reason == "MetricsUnavailable" else 0.0

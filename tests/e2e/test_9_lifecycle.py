@@ -24,7 +24,7 @@ IGNORED_KINDS = {"events", "events.events.k8s.io", "pods.metrics.k8s.io"}
 
 def predict(cluster: KindCluster) -> str:
     """Request a prediction, and return its id."""
-    response = cluster.ask("/predict/text", {"input_text": TEXT})
+    response = cluster.request("/predict/text", {"input_text": TEXT})
     assert response.status_code == 200, response.text
     identifier: str = response.json()["id"]
     return identifier
@@ -89,7 +89,7 @@ def test_an_upgrade_keeps_data_and_passwords(cluster: KindCluster) -> None:
 
 
 def test_new_passwords_are_generated_when_the_old_ones_are_deleted(cluster: KindCluster) -> None:
-    cluster.wait_for(lambda: len(cluster.pods("minilm")) == 1, named="one server")
+    cluster.wait_for(lambda: len(cluster.pods("minilm")) == 1, what="one server")
     before, server = passwords(cluster), servers(cluster)
     cluster.run("delete", "secret", *SECRETS)
     cluster.run("delete", "pod", *(f"{name}-0" for name in SECRETS))
@@ -99,10 +99,10 @@ def test_new_passwords_are_generated_when_the_old_ones_are_deleted(cluster: Kind
 
     row = "the row of a prediction without stores, written with the new password"
     cluster.wait_for(lambda: is_logged(cluster, identifier), PASSWORD_ROTATION_SECONDS, row)
-    job = cluster.ask("/predict/text/batch", {"inputs": [TEXT]}).json()["task_id"]
+    job = cluster.request("/predict/text/batch", {"inputs": [TEXT]}).json()["task_id"]
     assert server <= servers(cluster), "the server was restarted"
     cluster.wait_for(
-        lambda: cluster.ask(f"/predict/status/{job}").json()["status"] == "succeeded",
+        lambda: cluster.request(f"/predict/status/{job}").json()["status"] == "succeeded",
         PASSWORD_ROTATION_SECONDS,
         "a job",
     )
@@ -117,7 +117,7 @@ def test_an_upgrade_moves_the_routes_to_a_gateway_and_back(cluster: KindCluster)
     assert cluster.find("ingresses") == []
     assert "`rateLimit` has no effect" in route(cluster)
     cluster.wait_for_model("minilm")
-    with cluster.forwarded("service/traefik", 80, namespace="gateway") as url:
+    with cluster.port_forward("service/traefik", 80, namespace="gateway") as url:
         for path in ("/predict/text", "/models/minilm/predict/text"):
             response = httpx2.post(url + path, json={"input_text": TEXT}, timeout=60)
             assert response.status_code == 200, response.text
@@ -128,7 +128,9 @@ def test_an_upgrade_moves_the_routes_to_a_gateway_and_back(cluster: KindCluster)
     cluster.wait_for(lambda: "ingress controller" in route(cluster), 60, "the Ingress")
     assert cluster.find("httproutes") == []
     cluster.wait_for(
-        lambda: cluster.ask("/predict/text", {"input_text": TEXT}).status_code == 200, 60, "a route"
+        lambda: cluster.request("/predict/text", {"input_text": TEXT}).status_code == 200,
+        60,
+        "a route",
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from tests.fixtures.prepared_service import Answer, ok, problem, serving
+from tests.fixtures.prepared_service import Response, ok, problem, serving
 
 from slipway_cli.client import SlipwayClient
 from slipway_cli.local.servers.ports import find_free_port
@@ -141,7 +141,7 @@ def test_options_of_a_job_are_query_parameters() -> None:
 
 
 def test_watching_resumes_after_an_interruption() -> None:
-    def events(*progress: tuple[str, str]) -> Answer:
+    def events(*progress: tuple[str, str]) -> Response:
         text = "retry: 2000\n\n: a comment\n\n" + "".join(
             f'event: {name}\ndata: {{"status": "{status}"}}\n\n' for name, status in progress
         )

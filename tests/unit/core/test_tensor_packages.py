@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from tests.fixtures.exported_models import PackageMaker, load_package, tensors, written
+from tests.fixtures.exported_models import PackageMaker, load_package, tensors, write_manifest
 
 from slipway_core.errors import ModelInvalid, ModelLoadFailed, PickleRefused
 
@@ -77,7 +77,7 @@ def test_inputs_that_differ_from_the_export_stop_the_load(
 def test_weights_of_another_format_stop_the_load(tmp_path: Path, runtime: str) -> None:
     for name in ("model.pt", "model.pt2"):
         (tmp_path / name).write_bytes(b"these are no weights")
-    folder = written(tmp_path, {"runtime": runtime, **tensors([-1, 2])})
+    folder = write_manifest(tmp_path, {"runtime": runtime, **tensors([-1, 2])})
     with pytest.raises(ModelLoadFailed, match=r"model.pt2? is not a"):
         load_package(folder)
 
