@@ -58,7 +58,7 @@ def media_type(context: RequestContext, *accepted: str) -> str:
 
 
 def check_content_length(context: RequestContext, max_bytes: int) -> None:
-    """Raises PayloadTooLarge, or MalformedBody, by the Content-Length, before a byte is read."""
+    """Raise PayloadTooLarge, or MalformedBody, by the Content-Length, before a byte is read."""
     header = context.header("content-length")
     if header is None:
         return
@@ -142,7 +142,7 @@ class BodyReader:
 
 
 def _decompress(context: RequestContext, body: bytes, max_bytes: int) -> bytes:
-    """Raises PayloadTooLarge when the content has more than `max_bytes`."""
+    """Raise PayloadTooLarge when the content has more than `max_bytes`."""
     encoding = (context.header("content-encoding") or "identity").strip().lower()
     if encoding == "identity":
         return body

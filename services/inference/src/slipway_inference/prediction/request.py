@@ -52,7 +52,7 @@ class PredictionRequest(msgspec.Struct, frozen=True):
 
 
 def check_count(count: int, max_items: int, field: str) -> None:
-    """Raises PayloadTooLarge for more inputs than one realtime request may have."""
+    """Raise PayloadTooLarge for more inputs than one realtime request may have."""
     if count > max_items:
         raise PayloadTooLarge(f"`{field}` has {count} inputs; send at most {max_items}, or a batch")
 
@@ -83,7 +83,7 @@ def _milliseconds(seconds: float) -> int:
 
 
 def raise_first_failure(outcomes: Sequence[Outcome], field: str) -> None:
-    """Raises the error of the first item without a prediction, naming its place in the request."""
+    """Raise the error of the first item without a prediction, naming its place in the request."""
     for index, outcome in enumerate(outcomes):
         if outcome.failure is not None:
             place = f"{field}.{index}" if len(outcomes) > 1 else field

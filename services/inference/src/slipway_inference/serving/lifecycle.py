@@ -30,7 +30,7 @@ class Lifecycle:
         return self.drain_started.is_set()
 
     def check_ready(self) -> None:
-        """Raises Draining or ModelNotReady when requests should not be sent here."""
+        """Raise Draining or ModelNotReady when requests should not be sent here."""
         if self.is_draining():
             raise Draining("this server is shutting down")
         self._model.check_ready()

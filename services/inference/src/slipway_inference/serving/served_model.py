@@ -92,12 +92,12 @@ class ServedModel:
         return self._batcher
 
     def check_ready(self) -> None:
-        """Raises ModelNotReady unless the model answers at the moment."""
+        """Raise ModelNotReady unless the model answers at the moment."""
         if not self.is_ready:
             raise ModelNotReady(self.error.message if self.error else "the model is still loading")
 
     def check_name(self, name: str, version: str = "") -> None:
-        """Raises UnknownModel for another model or another version of it, and ModelNotReady when
+        """Raise UnknownModel for another model or another version of it, and ModelNotReady when
         the version is not known yet.
         """
         served = self.name

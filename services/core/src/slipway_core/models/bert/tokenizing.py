@@ -29,7 +29,7 @@ class TextTokenizer:
     """The tokenizer of tokenizer.json, with truncation and without padding."""
 
     def __init__(self, path: Path, output: OutputConfig, vocab_size: int, threads: int) -> None:
-        """Raises ModelInvalid when the file is invalid or has more tokens than the model."""
+        """Raise ModelInvalid when the file is invalid or has more tokens than the model."""
         # By default the library uses every core it sees, which may be more than the container's.
         os.environ.setdefault("RAYON_NUM_THREADS", str(threads))
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "true" if threads > 1 else "false")

@@ -58,7 +58,7 @@ class InferenceInputs:
         return PredictionRequest(items, f"{matched.field}.data", _Renderer(body.id, outputs))
 
     def check_model(self, request: Request) -> None:
-        """Raises UnknownModel unless the path names the served model, and its version if any."""
+        """Raise UnknownModel unless the path names the served model, and its version if any."""
         path = request.path_params
         self._model.check_name(path["model"], path.get("version", ""))
 
