@@ -166,7 +166,7 @@ images: ## Build the three images and print their sizes
 	@scripts/build-images
 
 .PHONY: chart
-chart: generate ## Generate the schema and README of the chart from its values, and lint it
+chart: generate ## Generate the schema and README of the chart, and lint it (needs helm-docs and Helm)
 	$(BIN)/python charts/values_schema.py --write
 	helm-docs --chart-search-root charts --log-level warning
 	helm lint --strict --kube-version 1.34 charts/slipway

@@ -8,7 +8,7 @@ from tests.fixtures.modeldeployments import manifest
 from tests.fixtures.operator_process import Kube, Operate, RunningOperator
 
 from slipway_operator.control.crd_installation import install_crd
-from slipway_operator.generate.crd import VERSION_ANNOTATION
+from slipway_operator.generate.crd import CRD_VERSION_ANNOTATION
 from slipway_operator.kubernetes.client import Client
 from slipway_operator.kubernetes.kinds import MODEL_DEPLOYMENT
 
@@ -18,13 +18,13 @@ CRD_NAME = MODEL_DEPLOYMENT.crd_name
 
 
 def annotate(kube: Kube, version: str) -> None:
-    kube.run("annotate", "crd", CRD_NAME, f"{VERSION_ANNOTATION}={version}", "--overwrite")
+    kube.run("annotate", "crd", CRD_NAME, f"{CRD_VERSION_ANNOTATION}={version}", "--overwrite")
 
 
 def version_of(kube: Kube) -> str:
     crd = kube.get("crd", CRD_NAME)
     assert crd is not None
-    return str(crd["metadata"]["annotations"][VERSION_ANNOTATION])
+    return str(crd["metadata"]["annotations"][CRD_VERSION_ANNOTATION])
 
 
 async def install(server: ApiServer, monkeypatch: pytest.MonkeyPatch) -> None:

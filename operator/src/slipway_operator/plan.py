@@ -42,7 +42,7 @@ class RoutePlan:
 
 @dataclass(frozen=True)
 class Plan:
-    """What a ModelDeployment gets on this platform and cluster."""
+    """The decisions for one ModelDeployment on this platform and cluster."""
 
     md: ModelDeployment
     platform: Platform

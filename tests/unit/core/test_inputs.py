@@ -139,7 +139,7 @@ def test_an_image_is_accepted_as_bytes_or_base64() -> None:
         ("not base64!", "in base64"),
         ("héllo", "in base64"),
         ("abc", "in base64"),
-        (3, "must be a picture in base64, not a number"),
+        (3, "must be an image in base64, not a number"),
         (bytes(MAX_IMAGE_BYTES + 1), "at most"),
         ("A" * (MAX_IMAGE_BYTES * 2), "at most"),
     ],

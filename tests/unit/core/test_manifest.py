@@ -122,7 +122,7 @@ def test_a_python_model_may_serve_several_modalities(folder: Path) -> None:
         (TENSOR, "files.weights", "../model.pt", "`files.weights` must be a path inside"),
         (TENSOR, "files.weights", "/model.pt", "`files.weights` must be a path inside"),
         (IMAGE, "inputs.0.shape", [-1, 2, 8, 8], "must be \\[-1, 1 or 3, height, width\\]"),
-        (IMAGE, "inputs.0.datatype", "INT64", "of a picture must be"),
+        (IMAGE, "inputs.0.datatype", "INT64", "of an image must be"),
         (IMAGE, "inputs.0.image.std", [1, 0, 1], "must be greater than 0"),
         (IMAGE, "inputs.0.image.mean", [0.5], "must have 3 numbers"),
         (TEXT, "labels", ["one"], "`labels` must name at least two classes"),

@@ -50,11 +50,13 @@ class Mine(Model):
 """
 
 
-def serve(folder: Path, module: str, *texts: str, sample: str = "") -> str:
+def serve(
+    folder: Path, module: str, *texts: str, sample: str = "", entrypoint: str = "Mine"
+) -> str:
     """Return the output of a fresh process, as loading a model changes sys.path."""
     (folder / "model.py").write_text(module)
     (folder / "slipway.yaml").write_text(
-        "{name: mine, task: python, runtime: python, files: {entrypoint: Mine}"
+        f"{{name: mine, task: python, runtime: python, files: {{entrypoint: {entrypoint}}}"
         + (f", sample: {sample}" if sample else "")
         + "}"
     )
@@ -114,6 +116,14 @@ def test_errors_are_reported_with_file_and_line(tmp_path: Path, module: str, mes
     output = serve(tmp_path, module)
     assert output.startswith(("ModelLoadFailed: ", "ModelInvalid: "))
     assert message in output
+
+
+def test_the_imported_base_class_is_no_entrypoint(tmp_path: Path) -> None:
+    module = HEAD + "class Mine(Model):\n    def predict(self, batch):\n        return batch\n"
+    assert serve(tmp_path, module, "hi", entrypoint="Model") == (
+        "ModelInvalid: slipway.yaml: `files.entrypoint` must name your subclass of "
+        "slipway_core.runtime.Model in model.py, such as Shout"
+    )
 
 
 @pytest.mark.parametrize("outputs", ["[]", "[1, 2]", "batch * 2"])

@@ -7,7 +7,7 @@ import logging
 import re
 
 from slipway_operator import __version__
-from slipway_operator.generate.crd import VERSION_ANNOTATION, build_crd
+from slipway_operator.generate.crd import CRD_VERSION_ANNOTATION, build_crd
 from slipway_operator.kubernetes.client import Client, Unavailable
 from slipway_operator.kubernetes.kinds import CUSTOM_RESOURCE, MODEL_DEPLOYMENT
 from slipway_operator.kubernetes.objects import get_condition
@@ -26,7 +26,7 @@ async def install_crd(client: Client) -> None:
     name = MODEL_DEPLOYMENT.crd_name
     installed = await client.get(CUSTOM_RESOURCE, "", name)
     annotations = (installed or {}).get("metadata", {}).get("annotations") or {}
-    version = annotations.get(VERSION_ANNOTATION, "")
+    version = annotations.get(CRD_VERSION_ANNOTATION, "")
     if is_newer(version, __version__):
         log.info("the installed CRD has version %s, this operator %s", version, __version__)
         return

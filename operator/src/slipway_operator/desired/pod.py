@@ -37,7 +37,7 @@ TERMINATION_MESSAGE_POLICY = "FallbackToLogsOnError"
 
 @dataclass(frozen=True)
 class ComponentSpec:
-    """What the pods of one component have that those of another do not."""
+    """The properties in which the pods of inference servers and batch workers differ."""
 
     name: str
     container: str

@@ -25,7 +25,7 @@ from slipway_operator.kubernetes.kinds import MODEL_DEPLOYMENT
 
 Schema = dict[str, Any]
 
-VERSION_ANNOTATION = f"{GROUP}/crd-version"
+CRD_VERSION_ANNOTATION = f"{GROUP}/crd-version"
 """Version of the operator that generated the CRD. An older operator does not replace it."""
 
 COLUMNS = (
@@ -52,7 +52,7 @@ def build_crd() -> Schema:
         "kind": "CustomResourceDefinition",
         "metadata": {
             "name": MODEL_DEPLOYMENT.crd_name,
-            "annotations": {VERSION_ANNOTATION: __version__},
+            "annotations": {CRD_VERSION_ANNOTATION: __version__},
         },
         "spec": {
             "group": GROUP,

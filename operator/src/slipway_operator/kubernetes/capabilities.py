@@ -19,7 +19,7 @@ OPTIONAL_KINDS = (SCALED_OBJECT, SERVICE_MONITOR, HTTP_ROUTE)
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What the cluster has beyond Kubernetes itself. It can change while the operator runs."""
+    """The optional parts that the cluster has. They can change while the operator runs."""
 
     keda: bool = False
     service_monitors: bool = False

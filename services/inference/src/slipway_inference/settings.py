@@ -1,4 +1,4 @@
-"""Settings of the inference server: what it shares with the batch worker, and its own limits."""
+"""Settings of the inference server: those shared with the batch worker, and its own."""
 
 from __future__ import annotations
 
@@ -10,68 +10,71 @@ MEBIBYTE = 1024 * 1024
 
 
 class InferenceSettings(ServiceSettings):
-    """What the inference server is told by its environment. Every size and time has a bound."""
+    """Settings of one inference server. Every size and time has a limit."""
 
     host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0: any free port.")
 
     request_timeout_seconds: float = Field(
-        30, gt=0, le=3600, description="Deadline of a request that brings no X-Request-Timeout-Ms."
+        30, gt=0, le=3600, description="Deadline of a request without X-Request-Timeout-Ms."
     )
     max_request_timeout_seconds: float = Field(
-        300, gt=0, le=3600, description="Longest deadline that a request may ask for."
+        300, gt=0, le=3600, description="Maximum deadline that X-Request-Timeout-Ms may set."
     )
     max_queue_tokens: int = Field(
-        65536, ge=1, description="Tokens (for tensors: rows) that may wait for an engine."
+        65536, ge=1, description="Maximum tokens (for tensors: rows) in the queue."
     )
     max_items_per_request: int = Field(
-        1024, ge=1, le=100_000, description="Most inputs (tabular rows) of one realtime request."
+        1024, ge=1, le=100_000, description="Maximum inputs (tabular rows) per realtime request."
     )
 
     max_header_bytes: int = Field(
-        32 * 1024, ge=1024, le=MEBIBYTE, description="Most bytes of a request's line and headers."
+        32 * 1024,
+        ge=1024,
+        le=MEBIBYTE,
+        description="Maximum bytes of the request line and headers.",
     )
     max_body_bytes: int = Field(
-        16 * MEBIBYTE, ge=1024, description="Most bytes of a body that is read as one JSON or form."
+        16 * MEBIBYTE, ge=1024, description="Maximum bytes of a JSON or form body."
     )
     max_stream_bytes: int = Field(
-        4096 * MEBIBYTE, ge=1024, description="Most bytes of an NDJSON body."
+        4096 * MEBIBYTE, ge=1024, description="Maximum bytes of an NDJSON body."
     )
     max_line_bytes: int = Field(
-        8 * MEBIBYTE, ge=1024, description="Most bytes of one line of an NDJSON body."
+        8 * MEBIBYTE, ge=1024, description="Maximum bytes of one line of an NDJSON body."
     )
     max_buffered_bytes: int = Field(
-        256 * MEBIBYTE, ge=1024, description="Most bytes of all bodies in memory at one time."
+        256 * MEBIBYTE, ge=1024, description="Maximum bytes of all bodies in memory."
     )
     body_idle_seconds: float = Field(
-        20, gt=0, le=600, description="Longest pause in a body, and in reading an answer."
+        20, gt=0, le=600, description="Maximum time without progress in a body or a response."
     )
     header_timeout_seconds: float = Field(
-        20, gt=0, le=600, description="Longest time in which a request's headers arrive."
+        20, gt=0, le=600, description="Timeout for receiving the headers of a request."
     )
     keep_alive_seconds: int = Field(
-        75, ge=1, le=3600, description="How long an idle connection stays open."
+        75, ge=1, le=3600, description="Time after which an idle connection is closed."
     )
-    max_connections: int = Field(2048, ge=1, description="Most connections at one time.")
+    max_connections: int = Field(2048, ge=1, description="Maximum open connections.")
     max_streams: int = Field(
-        64, ge=1, description="Most NDJSON uploads, result and progress streams at one time."
+        64, ge=1, description="Maximum open streams: NDJSON uploads, results and progress."
     )
 
     drain_delay_seconds: float = Field(
-        5, ge=0, le=600, description="After SIGTERM: how long new requests are still answered."
+        5, ge=0, le=600, description="Time after SIGTERM for which new requests are accepted."
     )
     drain_timeout_seconds: int = Field(
-        30, ge=1, le=3600, description="After the delay: how long accepted requests may take."
+        30, ge=1, le=3600, description="Maximum time after the delay to complete accepted requests."
     )
 
     payload_logging: PayloadLogging = Field(
         "all",
-        description="What the prediction log keeps: none, the input, or all (with predictions).",
+        description="Payloads in the prediction log: none, the input, or all (with predictions).",
     )
     log_queue_rows: int = Field(
-        10_000, ge=1, description="Rows of the prediction log that may wait for the database."
+        10_000, ge=1, description="Maximum rows of the prediction log that wait for the database."
     )
     access_log: bool = Field(True, description="Write a log line for each request.")
     root_path: str = Field(
-        "", pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="Path under which a proxy shows us."
+        "", pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="Path prefix of the server at a proxy."
     )

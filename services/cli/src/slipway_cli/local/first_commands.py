@@ -30,8 +30,8 @@ def first_commands(url: str, modalities: Sequence[str], columns: Sequence[str]) 
             status,
         ]
     return [
-        f"curl -s {url}/predict/image -F file=@picture.png   # use a picture of your own",
-        f"base64 < picture.png | tr -d '\\n' | slipway batch submit - --url {url}",
+        f"curl -s {url}/predict/image -F file=@image.png   # use an image of your own",
+        f"base64 < image.png | tr -d '\\n' | slipway batch submit - --url {url}",
         f"slipway batch status TASK_ID --url {url}",
     ]
 

@@ -132,16 +132,16 @@ def _parse_image(raw: Any, field: str) -> bytes:
     if isinstance(raw, str):
         encoded = raw[match.end() :] if (match := _DATA_URL.match(raw)) else raw
         if len(encoded) > MAX_IMAGE_BYTES * 4 // 3 + 4:
-            raise InvalidInput.at(field, f"must be a picture of at most {MAX_IMAGE_BYTES} bytes")
+            raise InvalidInput.at(field, f"must be an image of at most {MAX_IMAGE_BYTES} bytes")
         try:
             raw = binascii.a2b_base64(encoded.encode("ascii"), strict_mode=True)
         except (binascii.Error, UnicodeEncodeError):
-            raise InvalidInput.at(field, "must be the picture's bytes in base64") from None
+            raise InvalidInput.at(field, "must be the bytes of an image in base64") from None
     if not isinstance(raw, bytes | bytearray | memoryview):
-        raise InvalidInput.at(field, f"must be a picture in base64, not {json_type(raw)}")
+        raise InvalidInput.at(field, f"must be an image in base64, not {json_type(raw)}")
     image = bytes(raw)
     if not image:
         raise InvalidInput.at(field, "must not be empty")
     if len(image) > MAX_IMAGE_BYTES:
-        raise InvalidInput.at(field, f"must be a picture of at most {MAX_IMAGE_BYTES} bytes")
+        raise InvalidInput.at(field, f"must be an image of at most {MAX_IMAGE_BYTES} bytes")
     return image

@@ -33,6 +33,11 @@ def make_python_model(folder: Path, manifest: Manifest) -> Model:
     module = _import(folder, manifest.files.module)
     name = manifest.files.entrypoint
     entrypoint = getattr(module, name, None)
+    if entrypoint is Model:  # the default name, imported by the module to subclass it
+        raise ModelInvalid(
+            f"{MANIFEST_NAME}: `files.entrypoint` must name your subclass of "
+            f"slipway_core.runtime.Model in {manifest.files.module}, such as Shout"
+        )
     if not isinstance(entrypoint, type) or not issubclass(entrypoint, Model):
         problem = "does not exist" if entrypoint is None else "is not a class that subclasses it"
         raise ModelInvalid(

@@ -93,10 +93,10 @@ def _check_tensor(key: str, spec: TensorSpec) -> None:
 
 def _check_image(key: str, spec: TensorSpec) -> None:
     if len(spec.shape) != 4 or spec.shape[1] not in (1, 3) or -1 in spec.shape[1:]:
-        raise _invalid(f"{key}.shape", "of a picture must be [-1, 1 or 3, height, width]")
+        raise _invalid(f"{key}.shape", "of an image must be [-1, 1 or 3, height, width]")
     if spec.datatype not in IMAGE_DATATYPES:
         raise _invalid(
-            f"{key}.datatype", f"of a picture must be one of {', '.join(IMAGE_DATATYPES)}"
+            f"{key}.datatype", f"of an image must be one of {', '.join(IMAGE_DATATYPES)}"
         )
     image = spec.image
     for name in ("mean", "std"):
@@ -119,7 +119,7 @@ def _check_tensor_inputs(manifest: Manifest) -> None:
     if not manifest.outputs:
         raise _invalid("outputs", "must name the tensors that the model returns, in order")
     if any(spec.image for spec in manifest.inputs) and len(manifest.inputs) > 1:
-        raise _invalid("inputs", "must have a single entry for a model of pictures")
+        raise _invalid("inputs", "must have a single entry for an image model")
     for index, spec in enumerate(manifest.inputs):
         if not spec.shape:
             raise _invalid(

@@ -66,7 +66,7 @@ def decode_image(content: bytes, mode: str) -> Image.Image:
                 width, height = image.size
                 if width * height > MAX_PIXELS:
                     raise ValueError(
-                        f"the picture has {width} x {height} pixels, but may have {MAX_PIXELS} at "
+                        f"the image has {width} x {height} pixels, but may have {MAX_PIXELS} at "
                         "most"
                     )
                 return ImageOps.exif_transpose(image).convert(mode)
@@ -74,4 +74,4 @@ def decode_image(content: bytes, mode: str) -> Image.Image:
         raise
     except Exception as error:  # the decoders raise many kinds of errors on damaged content
         kinds = ", ".join(FORMATS)
-        raise ValueError(f"the picture cannot be decoded; it must be one of {kinds}") from error
+        raise ValueError(f"the image cannot be decoded; it must be one of {kinds}") from error
