@@ -11,8 +11,6 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 from urllib.parse import urlsplit
 
-import redis
-
 from slipway_cli.client import SlipwayClient
 from slipway_cli.local.home import Home
 from slipway_cli.local.servers.account import ServerAccount
@@ -20,6 +18,7 @@ from slipway_cli.local.servers.binaries import ServerBinaries
 from slipway_cli.local.servers.ports import is_free
 from slipway_cli.request_errors import RequestFailed
 from slipway_core.errors import SlipwayError
+from slipway_core.queue.eviction import KEEPS_RINGS, read_eviction_policy
 from slipway_core.store.schema.migrate import HEAD, read_revision
 
 State = Literal["ok", "warn", "fail"]
@@ -157,17 +156,12 @@ def check_redis(installation: Installation) -> Finding:
     if not installation.redis_url:
         return _not_configured("redis", "SLIPWAY_REDIS_URL")
     try:
-        with redis.Redis.from_url(
-            installation.redis_url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-        ) as client:
-            policy = client.info("memory")["maxmemory_policy"]
-    except (redis.RedisError, ValueError) as error:
-        return _unreachable("redis", str(error), installation)
-    if policy != "noeviction":
+        policy = read_eviction_policy(installation.redis_url, TIMEOUT_SECONDS)
+    except SlipwayError as error:
+        return _unreachable("redis", error.message, installation)
+    if policy != KEEPS_RINGS:
         message = f"reachable, but its maxmemory-policy is {policy}: it may drop queued work"
-        return Finding("redis", "warn", message, "CONFIG SET maxmemory-policy noeviction")
+        return Finding("redis", "warn", message, f"CONFIG SET maxmemory-policy {KEEPS_RINGS}")
     return Finding("redis", "ok", "reachable, never evicts")
 
 
