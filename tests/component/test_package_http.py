@@ -26,14 +26,15 @@ from slipway_core.errors import (
     ModelInvalid,
     ModelNotFound,
 )
-from slipway_core.package import Limits, Package, resolve_package
+from slipway_core.package.limits import Limits
+from slipway_core.package.resolve import Package, resolve_package
 
 MANIFEST = b"name: mine\nversion: '3'\ntask: python\nruntime: python\n"
 QUICK = Limits(backoff_seconds=0.01, read_timeout_seconds=2, connect_timeout_seconds=2)
 RESOLVE = """
 import sys
 from pathlib import Path
-from slipway_core.package import resolve_package
+from slipway_core.package.resolve import resolve_package
 package = resolve_package(sys.argv[1], sha256=sys.argv[2], cache=Path(sys.argv[3]))
 print(package.folder)
 """

@@ -16,8 +16,9 @@ from slipway_core.errors import (
     ModelInvalid,
     ModelNotFound,
 )
-from slipway_core.package import Limits, Package, resolve_package
 from slipway_core.package.digest import folder_digest
+from slipway_core.package.limits import Limits
+from slipway_core.package.resolve import Package, resolve_package
 
 QUICK = Limits(backoff_seconds=0.01, max_fruitless_attempts=2)
 PACKAGE_FILES = {

@@ -18,8 +18,9 @@ from slipway_core.errors import (
     ModelInvalid,
     ModelNotFound,
 )
-from slipway_core.package import Limits, resolve_package
 from slipway_core.package.digest import folder_digest
+from slipway_core.package.limits import Limits
+from slipway_core.package.resolve import resolve_package
 
 MANIFEST = b"name: mine\nversion: '3'\ntask: python\nruntime: python\n"
 QUICK = Limits(backoff_seconds=0.01, max_fruitless_attempts=2)

@@ -6,6 +6,8 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -337,3 +339,19 @@ async def test_engines_end_with_the_pool(echo_package: Path) -> None:
     async with pool_of(echo_package, engines=2):
         started = engine_processes()
     assert [process for process in started if process.is_running()] == []
+
+
+def test_an_engine_starts_without_what_only_servers_need() -> None:
+    loaded = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys, slipway_core.engines.process; "
+            "print({'torch', 'pydantic', 'httpx2', 'fastapi', 'psycopg'} & sys.modules.keys())",
+        ],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    assert loaded.stdout.strip() == "set()"

@@ -13,7 +13,7 @@ import pytest
 from slipway_core.inputs.parsing import parse_input, parse_rows
 from slipway_core.models.loading import load_model
 from slipway_core.models.model import LoadOptions, Model
-from slipway_core.package import resolve_package
+from slipway_core.package.resolve import resolve_package
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 MAX_FILE_BYTES = 200_000

@@ -20,9 +20,9 @@ from slipway_core.errors import (
     ModelNotFound,
     PickleRefused,
 )
-from slipway_core.package import resolve_package
 from slipway_core.package.address import parse_address
 from slipway_core.package.digest import folder_digest
+from slipway_core.package.resolve import resolve_package
 from slipway_core.settings import DEMO_MODEL_SHA256, DEMO_MODEL_URI, ServiceSettings
 
 MANIFEST = "name: mine\nversion: '3'\ntask: python\nruntime: python\n"

@@ -14,7 +14,7 @@ SERVE = """
 import sys
 from pathlib import Path
 from slipway_core.errors import SlipwayError
-from slipway_core.package import resolve_package
+from slipway_core.package.resolve import resolve_package
 from slipway_core.inputs.parsing import parse_input
 from slipway_core.models.loading import load_model
 from slipway_core.models.model import LoadOptions

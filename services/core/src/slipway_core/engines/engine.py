@@ -17,7 +17,7 @@ from slipway_core.engines.environment import engine_environment
 from slipway_core.engines.messages import Done, FromEngine, Load, Loaded, LoadFailed
 from slipway_core.errors import ModelError, ModelLoadFailed
 from slipway_core.models.model import LoadOptions, ModelInfo
-from slipway_core.package import Package
+from slipway_core.package.resolve import Package
 
 
 def model_error(code: str, message: str) -> ModelError:

@@ -24,7 +24,7 @@ from slipway_core.engines.yielding import YieldPolicy
 from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
 from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.models.model import LoadOptions, ModelInfo
-from slipway_core.package import Package, resolve_configured
+from slipway_core.package.resolve import Package, resolve_configured
 from slipway_core.settings import ServiceSettings
 from slipway_core.tasks import cancel_and_wait
 
