@@ -31,7 +31,7 @@ from slipway_inference.http.errors import ErrorContext, ErrorForm, render_error,
 from slipway_inference.http.metrics import UNCOUNTED_PATHS, count_request
 from slipway_inference.http.problems import PROBLEMS
 from slipway_inference.http.response_headers import CLOSE, NO_SNIFF, request_id_header
-from slipway_inference.http.routing import LeanRoute, RouteTable, allowed_methods
+from slipway_inference.http.routing import LeanRoute, RouteTable
 from slipway_inference.settings import InferenceSettings
 
 log = structlog.get_logger("slipway.access")
@@ -146,7 +146,7 @@ class Application:
         shown = ErrorContext(context.request_id, context.prefix + scope["path"])
         response = render_error(known, form, shown)
         if response.status_code == 405:
-            response.headers["Allow"] = ", ".join(sorted(allowed_methods(self._api, scope)))
+            response.headers["Allow"] = ", ".join(sorted(self._routes.allowed_methods(scope)))
         return response
 
     def _close(

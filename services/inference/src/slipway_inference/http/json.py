@@ -15,6 +15,7 @@ from slipway_inference.http.validation import explain
 T = TypeVar("T")
 
 _any = msgspec.json.Decoder(Any)
+_CONTENT_TYPE = (b"content-type", JSON.encode())
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
@@ -60,7 +61,7 @@ class _JsonResponse(Response):
         self.status_code = status
         self.background = None
         self.raw_headers = [
-            (b"content-type", JSON.encode()),
+            _CONTENT_TYPE,
             (b"content-length", b"%d" % len(body)),
         ]
 

@@ -63,12 +63,11 @@ class RouteTable:
         scope["app"] = self._api
         return route.app if route is not None else self._api
 
-
-def allowed_methods(api: FastAPI, scope: Scope) -> set[str]:
-    """Return the methods of all routes at a request's path; Starlette names those of the first."""
-    return {
-        method
-        for route in api.routes
-        if route.matches(scope)[0] is not Match.NONE
-        for method in getattr(route, "methods", None) or ()
-    }
+    def allowed_methods(self, scope: Scope) -> set[str]:
+        """Return the methods of all routes at a request's path; Starlette names the first's."""
+        return {
+            method
+            for route in self._api.routes
+            if route.matches(scope)[0] is not Match.NONE
+            for method in getattr(route, "methods", None) or ()
+        }

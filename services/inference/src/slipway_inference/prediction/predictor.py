@@ -14,6 +14,7 @@ from slipway_core.inputs.cost import estimate_tokens
 from slipway_core.inputs.items import Outcome
 from slipway_core.store.identifiers import uuid7
 from slipway_inference.http.context import CLIENT_DISCONNECTED, RequestContext, context_of
+from slipway_inference.http.disconnect import wait_while_connected
 from slipway_inference.prediction import metrics
 from slipway_inference.prediction.log_row import make_row, row_bytes
 from slipway_inference.prediction.request import (
@@ -73,7 +74,7 @@ class Predictor:
             prediction_request = await read(request)
             context = context_of(request.scope)
             outcomes = self._submit(context, prediction_request)
-            await _wait_while_connected(outcomes, context)
+            await wait_while_connected(outcomes, context)
             response = self._conclude(context, modality, prediction_request, outcomes)
         except BaseException as error:
             count_prediction(modality, error)
@@ -125,25 +126,6 @@ class Predictor:
             row = make_row(answer, request.items, status, self._settings.payload_logging)
             size = row_bytes(row, request.items, response_bytes)
             self._prediction_log.offer(row, size)
-
-
-async def _wait_while_connected(
-    outcomes: asyncio.Future[list[Outcome]], context: RequestContext
-) -> None:
-    """Wait for the outcomes, which are dropped when the client goes away: then ClientDisconnect is
-    raised. Errors of ours stay in the future.
-    """
-    context.on_disconnect = outcomes.cancel
-    try:
-        await outcomes
-    except SlipwayError:
-        pass
-    except asyncio.CancelledError:
-        if not context.disconnected:
-            raise
-        raise ClientDisconnect from None
-    finally:
-        context.on_disconnect = None
 
 
 def count_prediction(modality: str, error: BaseException | None = None) -> None:

@@ -51,5 +51,6 @@ class Lifecycle:
         """Write what is to be logged, disconnect from the stores, and end the engines."""
         if self._loading:
             await cancel_and_wait(self._loading)
+        self.end_drain()  # before the prediction log closes
         await self._stores.close()
         await self._model.close()

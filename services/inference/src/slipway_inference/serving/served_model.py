@@ -139,7 +139,6 @@ class ServedModel:
 
     async def close(self) -> None:
         """End the engines."""
-        self.reject_queued()
         if self._engines:
             await self._engines.close()
 
