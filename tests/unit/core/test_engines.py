@@ -6,8 +6,6 @@ import asyncio
 import contextlib
 import os
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,6 +15,7 @@ import psutil
 import pytest
 import uvloop
 from tests.fixtures.bert_packages import make_tensors, write_bert_package
+from tests.fixtures.imports import imported_with
 from tests.fixtures.local_platform import wait_until
 from tests.fixtures.models import write_python_package
 from tests.fixtures.tiers import needs_two_cores
@@ -342,16 +341,5 @@ async def test_engines_end_with_the_pool(echo_package: Path) -> None:
 
 
 def test_an_engine_starts_without_what_only_servers_need() -> None:
-    loaded = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import sys, slipway_core.engines.process; "
-            "print({'torch', 'pydantic', 'httpx2', 'fastapi', 'psycopg'} & sys.modules.keys())",
-        ],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
-    assert loaded.stdout.strip() == "set()"
+    heavy = ("torch", "pydantic", "httpx2", "fastapi", "psycopg")
+    assert imported_with("slipway_core.engines.process", *heavy) == set()

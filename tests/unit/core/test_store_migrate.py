@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from tests.fixtures.imports import imported_with
 
 from slipway_core.store.schema import migrate
 
@@ -18,9 +16,5 @@ def test_head_is_the_newest_migration() -> None:
 
 
 def test_importing_the_store_imports_neither_sqlalchemy_nor_alembic() -> None:
-    code = (
-        "import sys, slipway_core.store.schema.migrate, slipway_core.store.jobs;"
-        "print([n for n in ('sqlalchemy', 'alembic', 'torch', 'arq') if n in sys.modules])"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    store = "slipway_core.store.schema.migrate, slipway_core.store.jobs"
+    assert imported_with(store, "sqlalchemy", "alembic", "torch", "arq") == set()
