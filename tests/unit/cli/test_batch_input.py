@@ -20,6 +20,8 @@ from slipway_cli.batch_input import BatchInput, LineFormat, UnreadableInput
         ('"Stop!" he cried.\n', LineFormat.AUTO, ['"\\"Stop!\\" he cried."']),
         ('"one"\n', LineFormat.LINES, ['"\\"one\\""']),
         ("\ufeffgrüß dich\n", LineFormat.LINES, ['"grüß dich"']),
+        ("a\u2028b\u2029c\x85d\ne\n", LineFormat.LINES, ['"a\u2028b\u2029c\x85d"', '"e"']),
+        ('"a\u2028b\u2029c\x85d"\n"e"', LineFormat.AUTO, ['"a\u2028b\u2029c\x85d"', '"e"']),
     ],
 )
 def test_files_are_converted_to_lines(

@@ -163,3 +163,15 @@ def test_results_resume_after_an_interruption() -> None:
     with serving(cut, rest) as service, SlipwayClient(service.url) as client:
         assert [result["index"] for result in client.results("t")] == [0, 1, 2, 3]
     assert service.requests[1][1] == "/predict/status/t?after=1"
+
+
+def test_results_with_every_other_kind_of_line_end_are_complete() -> None:
+    text = "a\u2028b\u2029c\u0085d\x0be\x0cf\x1cg\x1dh\x1ei\rj"
+    results = [{"index": index, "prediction": {"label": text}} for index in range(2)]
+    lines = [json.dumps(result, ensure_ascii=False).encode() + b"\n" for result in results]
+    kind = {"Content-Type": "application/x-ndjson"}
+    with (
+        serving((200, kind, b"".join(lines))) as service,
+        SlipwayClient(service.url) as client,
+    ):
+        assert list(client.results("t")) == results

@@ -81,6 +81,11 @@ FAULTS = [
     (fetch(ended(1, LOG)), Reason.MODEL_NOT_FOUND, "no such model at https://x"),
     (server(BACK_OFF, ended(1, '{"code": "ModelLoadFailed"}')), Reason.MODEL_LOAD_FAILED, "Load"),
     (
+        server(BACK_OFF, ended(1, 'x\n{"code": "ModelLoadFailed", "cause": "no key a\u2028b"}')),
+        Reason.MODEL_LOAD_FAILED,
+        "no key a b",
+    ),
+    (
         server(BACK_OFF, ended(1, "ImportError: no module named x\n")),
         Reason.CRASH_LOOP_BACK_OFF,
         "ended with exit status 1: ImportError: no module named x",

@@ -84,8 +84,8 @@ def _termination_fault(pod: Object, name: str, terminated: Object) -> Finding:
     reported = _reported_fault(text)
     if reported is not None:
         return reported
-    lines = text.strip().splitlines()
-    detail = f": {lines[-1]}" if lines else ""
+    lines = text.strip().split("\n")
+    detail = f": {lines[-1]}" if lines[-1] else ""
     exit_code = terminated.get("exitCode")
     # Without OOMKilled, 137 means killed from outside or by a liveness probe.
     killed = ", killed" if exit_code == KILLED_EXIT_CODE else ""
@@ -100,7 +100,7 @@ def _reported_fault(text: str) -> Finding | None:
 
     The message is a JSON object with a code, or the end of a log with such an object as a line.
     """
-    for line in reversed([text, *text.splitlines()]):
+    for line in reversed([text, *text.split("\n")]):
         report = _parse(line)
         reason = _REASON_BY_CODE.get(str(report.get("code", "")))
         if reason is not None:

@@ -39,7 +39,7 @@ class BatchInput:
     def lines(self) -> Iterator[bytes]:
         """Yield each input as a line of JSON with its line break. Raises UnreadableInput."""
         with self._open() as file:
-            for number, line in enumerate(file, start=1):
+            for number, line in enumerate(_lines(file), start=1):
                 if len(line) > MAX_LINE_BYTES:
                     raise UnreadableInput(
                         f"line {number} has more than {MAX_LINE_BYTES} bytes: shorten it"
@@ -61,7 +61,7 @@ class BatchInput:
     def _detect_format(self) -> LineFormat:
         """Return NDJSON if the first non-empty line is a JSON string, object or list."""
         with self._open() as file:
-            for line in file:
+            for line in _lines(file):
                 if line.strip():
                     return LineFormat.NDJSON if _is_json(line.strip()) else LineFormat.LINES
         raise UnreadableInput("there is no line with an input")
@@ -83,6 +83,12 @@ def open_input(name: str, line_format: LineFormat) -> Iterator[BatchInput]:
         shutil.copyfileobj(sys.stdin.buffer, copy)
         copy.flush()
         yield BatchInput(Path(copy.name), line_format)
+
+
+def _lines(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield lines, which end at line feeds alone; of longer ones only what shows that they are."""
+    while line := file.readline(MAX_LINE_BYTES + 1):
+        yield line
 
 
 def _is_json(line: bytes) -> bool:

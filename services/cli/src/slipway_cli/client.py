@@ -142,7 +142,7 @@ class SlipwayClient:
             path = f"/predict/status/{task_id}?after={after}"
             try:
                 with self._stream(path, NDJSON) as response:
-                    for line in response.iter_lines():
+                    for line in _lines(response):
                         result = json.loads(line)
                         after = result["index"]
                         yield result
@@ -236,6 +236,18 @@ def _host(url: str) -> str:
         return httpx2.URL(url).host
     except httpx2.InvalidURL as error:
         raise RequestRefused(f"{url} is not an address: {error}") from None
+
+
+def _lines(response: httpx2.Response) -> Iterator[bytes]:
+    """Yield the complete lines of NDJSON. They end at line feeds alone: JSON texts may contain
+    every other character that the client's own `iter_lines` takes for the end of a line.
+    """
+    incomplete = b""
+    for block in response.iter_bytes():
+        *lines, incomplete = (incomplete + block).split(b"\n")
+        yield from lines
+    if incomplete:
+        yield incomplete
 
 
 def _events(response: httpx2.Response) -> Iterator[Json]:

@@ -186,5 +186,5 @@ def _check_metrics(client: SlipwayClient, predictions: int) -> None:
 def _show_logs(logs: Path) -> None:
     for file in sorted(logs.glob("*.log")):
         write_message(f"--- the end of {file.name}")
-        lines = file.read_text(errors="replace").splitlines()
+        lines = file.read_text(errors="replace").split("\n")
         write_message("\n".join(lines[-LOG_LINES:]))

@@ -36,7 +36,7 @@ def check_results(results: Sequence[dict[str, Any]], total: int) -> None:
 def metric_value(text: str, name: str, labels: dict[str, str]) -> float:
     """Return the value of a sample in the Prometheus text format; 0 when it is missing."""
     quoted = {label: f'"{value}"' for label, value in labels.items()}
-    for line in text.splitlines():
+    for line in text.split("\n"):
         series, _, value = line.rpartition(" ")
         series_name, _, pairs = series.partition("{")
         if series_name == name and quoted == dict(

@@ -50,7 +50,7 @@ class LogFile:
                     writer = self.path.open("ab")
                 writer.write(lines)
                 writer.flush()
-                for line in lines.splitlines():
+                for line in lines.split(b"\n"):
                     self._remember_error(line)
         writer.close()
 
@@ -86,7 +86,7 @@ def summarise_error(text: str) -> str:
 
     Later lines may be the statement that PostgreSQL rejected. Return "" for an empty text.
     """
-    lines = text.strip().splitlines() or [""]
+    lines = text.strip().split("\n")
     frames = [number for number, line in enumerate(lines) if line.startswith('  File "')]
     after = lines[frames[-1] + 1 :] if frames else lines
     return next((line for line in after if not line.startswith(" ")), lines[-1])

@@ -42,7 +42,7 @@ class TorchExportModel(TensorModel):
         except pickle.UnpicklingError as error:
             raise _code_refused(name, "pickled objects") from error
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}".splitlines()[0]
+            reason = f"{type(error).__name__}: {error}".partition("\n")[0]
             raise ModelLoadFailed(
                 f"{name} is not a program that torch.export saved: {reason}"
             ) from error

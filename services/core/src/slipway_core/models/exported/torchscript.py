@@ -28,7 +28,7 @@ class TorchScriptModel(TensorModel):
                 warnings.simplefilter("ignore", DeprecationWarning)
                 module = torch.jit.load(str(self.folder / name), map_location=device)  # type: ignore[no-untyped-call]
         except (RuntimeError, ValueError) as error:
-            reason = str(error).splitlines()[0]
+            reason = str(error).partition("\n")[0]
             raise ModelLoadFailed(f"{name} is not a TorchScript module: {reason}") from error
         module.eval()
         weights = list(itertools.chain(module.parameters(), module.buffers()))
