@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+MAX_FIELD_CHARACTERS = 256
+MAX_RULE_CHARACTERS = 1_000
+
 
 @dataclass(frozen=True)
 class FieldError:
@@ -54,7 +57,10 @@ class InvalidInput(SlipwayError):
 
     @classmethod
     def at(cls, field: str, message: str) -> InvalidInput:
-        """Return an error about a single field."""
+        """Return an error about a single field. Of names and values from a client it repeats no
+        more than MAX_FIELD_CHARACTERS and MAX_RULE_CHARACTERS.
+        """
+        field, message = field[:MAX_FIELD_CHARACTERS], message[:MAX_RULE_CHARACTERS]
         return cls(f"`{field}` {message}", errors=(FieldError(field, message),))
 
 

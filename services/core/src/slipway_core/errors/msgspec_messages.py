@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import NamedTuple
 
+MAX_MESSAGE_CHARACTERS = 2_000
+"""Characters of a message that are parsed. It may repeat a key of any length from a client."""
 _MESSAGE = re.compile(r"(?P<rule>.*?)(?: - at `\$(?P<path>[^`]*)`)?", re.DOTALL)
 _SEPARATORS = re.compile(r"[.\[\]]+")
 _MISSING = re.compile(r"missing required field `(?P<name>.*)`", re.DOTALL)
@@ -30,6 +32,9 @@ def parse_message(message: str) -> Violation:
 
     The path of the example is ("labels", "0"). Keys of dictionaries are not part of paths.
     """
+    if len(message) > MAX_MESSAGE_CHARACTERS:  # the path is at the end
+        half = MAX_MESSAGE_CHARACTERS // 2
+        message = message[:half] + message[-half:]
     match = _MESSAGE.fullmatch(message)
     rule, place = (match["rule"], match["path"] or "") if match else (message, "")
     missing, unknown = _MISSING.search(rule), _UNKNOWN.search(rule)

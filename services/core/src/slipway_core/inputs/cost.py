@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from slipway_core.inputs.items import Item
 from slipway_core.package.manifest import Manifest
 
@@ -29,12 +31,17 @@ def estimate_tokens(manifest: Manifest, item: Item) -> int:
 
 
 def _text_tokens(manifest: Manifest, text: str) -> int:
-    tokens = 2 + len(text.encode("utf-8")) // BYTES_PER_TOKEN
-    return min(tokens, manifest.max_input_tokens) if manifest.max_input_tokens else tokens
+    limit = manifest.max_input_tokens
+    # A character has at least one byte: a long text need not be encoded to know that it is long.
+    if limit and len(text) >= limit * BYTES_PER_TOKEN:
+        return limit
+    size = len(text) if text.isascii() else len(text.encode("utf-8"))
+    tokens = 2 + size // BYTES_PER_TOKEN
+    return min(tokens, limit) if limit else tokens
 
 
 def count_values(value: Any) -> int:
-    """Return the number of scalar values in nested lists and objects.
+    """Return the number of scalar values in nested lists, objects and arrays.
 
     Lists are taken to be uniform: the first element decides whether they are nested.
     """
@@ -42,4 +49,4 @@ def count_values(value: Any) -> int:
         return sum(map(count_values, value.values()))
     if isinstance(value, list):
         return sum(map(count_values, value)) if value and isinstance(value[0], list) else len(value)
-    return 1
+    return value.size if isinstance(value, np.ndarray) else 1

@@ -9,15 +9,18 @@ takes any list or object.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from slipway_core.errors import InvalidInput
-from slipway_core.inputs.json_values import check_json, json_type
+from slipway_core.inputs.json_values import MAX_VALUES, check_json, json_type
 from slipway_core.package.datatypes import INTEGER_RANGES, MAX_FLOATS, Datatype
 from slipway_core.package.manifest import Manifest, TensorSpec
 
 MAX_ROWS = 100_000
+MAX_SHOWN_NAME_CHARACTERS = 128
+"""How much of a name from a client an error repeats."""
 MAX_NUMBERS_PER_ROW = 4_000_000  # in one tensor of the row
 
 
@@ -51,20 +54,33 @@ def parse_tensor_row(spec: TensorSpec, raw: Any, field: str) -> Any:
         if not spec.columns:
             raise InvalidInput.at(field, "must be a list: this model's columns have no names")
         _check_keys(raw, spec.columns, field, "a column")
-        return [_parse_number(raw[name], spec.datatype, f"{field}.{name}") for name in spec.columns]
+        values = [raw[name] for name in spec.columns]
+        return _parse_numbers(values, spec.datatype, field, spec.columns)
     value, shape = _parse_nested(raw, spec.shape[1:], spec.datatype, field)
     if math.prod(shape) > MAX_NUMBERS_PER_ROW:
         raise InvalidInput.at(field, f"must hold at most {MAX_NUMBERS_PER_ROW} numbers")
     return value
 
 
+def count_rows(raw: Any) -> int:
+    """Return the number of rows of a table in any form, before any of them is parsed; 0 for what is
+    no table.
+    """
+    if isinstance(raw, dict):
+        raw = next(iter(raw.values()), None)
+    return len(raw) if isinstance(raw, list) else 0
+
+
 def parse_table(manifest: Manifest, raw: Any, field: str) -> list[Any]:
     """Parse a list of rows or records, or an object of columns of equal length."""
-    rows = _transpose(raw, field) if isinstance(raw, dict) else raw
-    if not isinstance(rows, list):
+    if not isinstance(raw, list | dict):
         raise InvalidInput.at(field, "must be a list of rows, or an object of named columns")
-    if not 1 <= len(rows) <= MAX_ROWS:
-        raise InvalidInput.at(field, f"must hold 1 to {MAX_ROWS} rows, not {len(rows)}")
+    if isinstance(raw, dict):
+        _check_columns(manifest, raw, field)
+    count = count_rows(raw)
+    if not 1 <= count <= MAX_ROWS:
+        raise InvalidInput.at(field, f"must hold 1 to {MAX_ROWS} rows, not {count}")
+    rows = _transpose(raw) if isinstance(raw, dict) else raw
     if any(len(spec.shape) > 1 for spec in manifest.inputs) and _is_scalar(rows[0]):
         raise InvalidInput.at(field, "must be a list of rows, even for a single row: [[...]]")
     return [parse_row(manifest, row, f"{field}.{index}") for index, row in enumerate(rows)]
@@ -74,19 +90,26 @@ def _is_scalar(value: Any) -> bool:
     return not isinstance(value, list | dict)
 
 
-def _transpose(columns: dict[str, Any], field: str) -> list[dict[str, Any]]:
-    """Turn named columns into records."""
+def _check_columns(manifest: Manifest, columns: dict[str, Any], field: str) -> None:
+    """Check named columns before they are turned into records, which multiplies their names."""
     if not columns:
         raise InvalidInput.at(field, "must name at least one column")
+    if not manifest.inputs and len(columns) > MAX_VALUES:
+        raise InvalidInput.at(field, f"must name at most {MAX_VALUES} columns")
     first = next(iter(columns))
     for name, values in columns.items():
+        place = f"{field}.{name[:MAX_SHOWN_NAME_CHARACTERS]}"
         if not isinstance(values, list):
-            raise InvalidInput.at(f"{field}.{name}", "must be a list with one value for each row")
+            raise InvalidInput.at(place, "must be a list with one value for each row")
         if len(values) != len(columns[first]):
+            shown = first[:MAX_SHOWN_NAME_CHARACTERS]
             raise InvalidInput.at(
-                f"{field}.{name}",
-                f"has {len(values)} values, but `{first}` has {len(columns[first])}",
+                place, f"has {len(values)} values, but `{shown}` has {len(columns[first])}"
             )
+
+
+def _transpose(columns: dict[str, Any]) -> list[dict[str, Any]]:
+    """Turn named columns into records."""
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
@@ -97,12 +120,13 @@ def _parse_undeclared_row(raw: Any, field: str) -> Any:
     return raw
 
 
-def _check_keys(record: dict[str, Any], names: Iterable[str], field: str, kind: str) -> None:
-    known = list(names)
+def _check_keys(record: dict[str, Any], names: Sequence[str], field: str, kind: str) -> None:
+    known = frozenset(names)
     for key in record:
         if key not in known:
-            raise InvalidInput.at(f"{field}.{key}", f"is not {kind}: they are {', '.join(known)}")
-    for name in known:
+            place = f"{field}.{key[:MAX_SHOWN_NAME_CHARACTERS]}"
+            raise InvalidInput.at(place, f"is not {kind}: they are {', '.join(names)}")
+    for name in names:
         if name not in record:
             raise InvalidInput.at(f"{field}.{name}", "is missing")
 
@@ -118,9 +142,7 @@ def _parse_nested(
     if len(raw) != sizes[0] and (sizes[0] != -1 or not raw):
         raise InvalidInput.at(field, f"must have {_count(sizes[0])}, not {len(raw)}")
     if len(sizes) == 1:
-        return [_parse_number(number, datatype, f"{field}.{i}") for i, number in enumerate(raw)], (
-            len(raw),
-        )
+        return _parse_numbers(raw, datatype, field), (len(raw),)
     values: list[Any] = []
     shapes: list[tuple[int, ...]] = []
     for index, part in enumerate(raw):
@@ -136,6 +158,29 @@ def _count(size: int) -> str:
     if size == -1:
         return "at least one value"
     return "1 value" if size == 1 else f"{size} values"
+
+
+def _parse_numbers(
+    raw: list[Any], datatype: Datatype, field: str, names: Sequence[str] = ()
+) -> list[Any]:
+    """Return a list of numbers as `_parse_number` does. They are checked together; which one is
+    wrong, and its place, are looked for only when one is. The place is its name, or its index.
+    """
+    types = set(map(type, raw))
+    if datatype in INTEGER_RANGES and types == {int}:
+        low, high = INTEGER_RANGES[datatype]
+        if low <= min(raw) and max(raw) <= high:
+            return list(raw)
+    elif datatype in MAX_FLOATS and types and types <= {int, float}:
+        high_float = MAX_FLOATS[datatype]
+        with suppress(OverflowError):  # of an integer that no float can hold
+            values = list(map(float, raw))
+            if all(map(math.isfinite, values)) and max(map(abs, values)) <= high_float:
+                return values
+    return [
+        _parse_number(number, datatype, f"{field}.{names[index] if names else index}")
+        for index, number in enumerate(raw)
+    ]
 
 
 def _parse_number(raw: Any, datatype: Datatype, field: str) -> Any:

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from slipway_core.errors import InvalidInput
 from slipway_core.inputs.items import Item
 from slipway_core.inputs.parsing import parse_input, parse_inputs, parse_rows
+from slipway_core.inputs.rows import count_rows
 from slipway_inference.api.slipway.image_form import read_image_form
 from slipway_inference.api.slipway.schemas import (
     ImageRequest,
@@ -67,6 +68,7 @@ class PredictionInputs:
     async def read_tabular(self, request: Request) -> PredictionRequest:
         """Read the rows of a table."""
         body = decode_as(_tabular, await self._bodies.read_json(request))
+        check_count(count_rows(body.inputs), self._max_items, "inputs")
         return _rows(
             parse_rows(
                 self._model.manifest, body.inputs, field="inputs", parameters=body.parameters
