@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import re
 import socket
+from contextlib import ExitStack
 from pathlib import Path
 
+import httpx2
 import psutil
 import pytest
 from tests.fixtures.models import write_python_package
-from tests.fixtures.services import ServiceProcess, StartInference, raw_prediction, receive_all
+from tests.fixtures.services import (
+    ServiceProcess,
+    StartInference,
+    raw_prediction,
+    receive_all,
+    wait_until,
+)
 
 pytestmark = pytest.mark.component
 
@@ -86,3 +94,31 @@ def test_a_client_that_pipelines_without_reading_does_not_fill_the_memory(
             pass  # the server has stopped reading
         growth = process.memory_info().rss - before
     assert growth < MAX_GROWTH_BYTES
+
+
+def test_probes_are_answered_while_clients_hold_every_connection(
+    tmp_path: Path, start_inference: StartInference, free_port: int
+) -> None:
+    package = write_python_package(tmp_path / "echo", ECHO, entrypoint="Echo")
+    server = start_inference(package, wait=False, metrics_port=free_port, max_connections=8)
+    server.wait_for_listener()
+    probes = f"http://127.0.0.1:{free_port}"
+    wait_until(lambda: httpx2.get(f"{probes}/readyz").status_code == 200, what="readiness")
+    with ExitStack() as stack:
+        for _ in range(8):
+            held = stack.enter_context(server.connect())
+            held.sendall(raw_prediction(b"x" * 100)[:-50])  # a request whose body never ends
+        assert httpx2.get(f"{probes}/livez").status_code == 200
+        assert "prediction_requests_total" in httpx2.get(f"{probes}/metrics").text
+    assert httpx2.get(f"{server.url}/livez").status_code == 404
+    assert httpx2.get(f"{server.url}/health").status_code == 200
+
+
+def test_a_port_of_the_probes_in_use_stops_the_start(
+    tmp_path: Path, start_inference: StartInference, free_port: int
+) -> None:
+    package = write_python_package(tmp_path / "echo", ECHO, entrypoint="Echo")
+    with socket.create_server(("127.0.0.1", free_port)):
+        server = start_inference(package, wait=False, metrics_port=free_port)
+        assert server.wait() == 1
+    assert server.lines()[-1]["code"] == "InvalidSettings"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
+import httpx2
 import pytest
 
-from slipway_batch.health import HealthServer
+from slipway_core.probe_server import ProbeServer
 from slipway_inference.app import Components, create_api
 from slipway_inference.settings import InferenceSettings
 from slipway_operator.desired import names
@@ -15,33 +14,34 @@ PRIVATE = {"/predictions", names.LIVENESS_PATH, names.READINESS_PATH, names.METR
 """Routes that stay inside the cluster."""
 
 
-@pytest.fixture
-def paths() -> set[str]:
-    api = create_api(Components.create(InferenceSettings()))
+PROBES = [names.LIVENESS_PATH, names.READINESS_PATH, names.METRICS_PATH]
+
+
+def paths_of(settings: InferenceSettings) -> set[str]:
+    api = create_api(Components.create(settings))
     return {getattr(route, "path", "") for route in api.routes}
 
 
-def test_inference_serves_probes_and_scrapes(paths: set[str]) -> None:
-    assert {names.LIVENESS_PATH, names.READINESS_PATH, names.METRICS_PATH} <= paths
-
-
-@pytest.mark.parametrize("path", [names.LIVENESS_PATH, names.READINESS_PATH, names.METRICS_PATH])
-async def test_batch_workers_serve_probes_and_scrapes(path: str) -> None:
-    server = HealthServer(lambda: True)
+@pytest.mark.parametrize("path", PROBES)
+async def test_probes_and_scrapes_are_answered_at_their_port(path: str) -> None:
+    server = ProbeServer(lambda: None)
     await server.start("127.0.0.1", 0)
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(f"GET {path} HTTP/1.1\r\n\r\n".encode())
-    response = await asyncio.wait_for(reader.read(), 10)
-    writer.close()
-    await writer.wait_closed()
+    async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{server.port}") as client:
+        assert (await client.get(path)).status_code == 200
     await server.close()
-    assert response.split(b" ")[1] == b"200"
 
 
-def test_every_route_is_either_public_or_private(paths: set[str]) -> None:
+def test_the_public_port_has_them_only_where_they_have_no_port() -> None:
+    assert set(PROBES) <= paths_of(InferenceSettings())
+    in_a_cluster = paths_of(InferenceSettings(metrics_port=names.METRICS_PORT))
+    assert in_a_cluster & set(PROBES) == set()
+    assert names.SUMMARY_PATH in in_a_cluster
+
+
+def test_every_route_is_either_public_or_private() -> None:
     unlisted = {
         path
-        for path in paths
+        for path in paths_of(InferenceSettings())
         if path not in PRIVATE
         and not any(path == each or path.startswith(f"{each}/") for each in names.PUBLIC_PATHS)
     }

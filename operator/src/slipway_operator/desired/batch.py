@@ -52,13 +52,10 @@ def _component(md: ModelDeployment, platform: Platform, batch: Batch) -> Compone
         container=WORKER_CONTAINER,
         image=batch.image or default_image,
         environment=build_batch_environment(md, platform),
-        port_name=METRICS_PORT_NAME,
-        port=METRICS_PORT,
+        ports={METRICS_PORT_NAME: METRICS_PORT},
         probes={
-            "startupProbe": build_startup_probe(
-                METRICS_PORT_NAME, md.spec.runtime.startup_timeout_seconds
-            ),
-            "livenessProbe": build_liveness_probe(METRICS_PORT_NAME, period_seconds=15, failures=4),
+            "startupProbe": build_startup_probe(md.spec.runtime.startup_timeout_seconds),
+            "livenessProbe": build_liveness_probe(period_seconds=15, failures=4),
         },
         resources=get_batch_resources(md),
         grace_seconds=WORKER_DRAIN_SECONDS + SHUTDOWN_MARGIN_SECONDS,

@@ -83,6 +83,8 @@ def _build_engine_environment(
         "SLIPWAY_ENGINES": str(runtime.engines),
         "SLIPWAY_THREADS": str(runtime.threads),
         "SLIPWAY_MAX_BATCH_TOKENS": str(runtime.max_batch_tokens),
+        "SLIPWAY_METRICS_HOST": "0.0.0.0",  # noqa: S104 - a pod's own network
+        "SLIPWAY_METRICS_PORT": str(METRICS_PORT),
         "SLIPWAY_RETENTION_DAYS": str(platform.retention_days),
         **_build_webhook_environment(platform),
     }
@@ -116,6 +118,4 @@ def build_batch_environment(md: ModelDeployment, platform: Platform) -> Environm
     return {
         **_build_engine_environment(md, platform, get_batch_resources(md)),
         "SLIPWAY_DRAIN_SECONDS": str(WORKER_DRAIN_SECONDS),
-        "SLIPWAY_METRICS_HOST": "0.0.0.0",  # noqa: S104 - a pod's own network
-        "SLIPWAY_METRICS_PORT": str(METRICS_PORT),
     }

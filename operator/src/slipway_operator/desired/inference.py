@@ -18,6 +18,8 @@ from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import (
     HTTP_PORT,
     HTTP_PORT_NAME,
+    METRICS_PORT,
+    METRICS_PORT_NAME,
     SERVER_CONTAINER,
 )
 from slipway_operator.desired.pod import (
@@ -65,12 +67,11 @@ def _component(md: ModelDeployment, platform: Platform) -> ComponentSpec:
         container=SERVER_CONTAINER,
         image=runtime.image or default_image,
         environment=build_inference_environment(md, platform),
-        port_name=HTTP_PORT_NAME,
-        port=HTTP_PORT,
+        ports={HTTP_PORT_NAME: HTTP_PORT, METRICS_PORT_NAME: METRICS_PORT},
         probes={
-            "startupProbe": build_startup_probe(HTTP_PORT_NAME, runtime.startup_timeout_seconds),
-            "readinessProbe": build_readiness_probe(HTTP_PORT_NAME),
-            "livenessProbe": build_liveness_probe(HTTP_PORT_NAME, period_seconds=10, failures=3),
+            "startupProbe": build_startup_probe(runtime.startup_timeout_seconds),
+            "readinessProbe": build_readiness_probe(),
+            "livenessProbe": build_liveness_probe(period_seconds=10, failures=3),
         },
         resources=runtime.resources,
         grace_seconds=DRAIN_DELAY_SECONDS

@@ -6,7 +6,7 @@ from slipway_operator.api.v1alpha1.labels import COMPONENT_LABEL, INFERENCE, MOD
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.metadata import build_metadata
-from slipway_operator.desired.names import HTTP_PORT_NAME, METRICS_PATH, METRICS_PORT_NAME
+from slipway_operator.desired.names import METRICS_PATH, METRICS_PORT_NAME
 from slipway_operator.kubernetes.objects import Object
 
 
@@ -25,6 +25,7 @@ def build_service_monitor(md: ModelDeployment, platform: Platform) -> Object:
         },
     ]
     endpoint = {
+        "port": METRICS_PORT_NAME,
         "path": METRICS_PATH,
         "interval": md.spec.monitoring.interval,
         "relabelings": relabelings,
@@ -35,10 +36,7 @@ def build_service_monitor(md: ModelDeployment, platform: Platform) -> Object:
         "metadata": {**meta, "labels": {**platform.monitor_labels, **meta["labels"]}},
         "spec": {
             "selector": {"matchLabels": {MODEL_LABEL: md.name}},
-            "endpoints": [
-                {"port": HTTP_PORT_NAME, **endpoint},
-                {"port": METRICS_PORT_NAME, **endpoint},
-            ],
+            "endpoints": [endpoint],
         },
     }
 

@@ -18,16 +18,16 @@ METADATA_SERVICE = "169.254.169.254/32"
 
 def build_inference_policy(md: ModelDeployment, platform: Platform) -> Object:
     """Return the policy of the inference pods."""
-    return _policy(md, md.name, INFERENCE, HTTP_PORT, _egress(md, platform))
+    return _policy(md, md.name, INFERENCE, [HTTP_PORT, METRICS_PORT], _egress(md, platform))
 
 
 def build_batch_policy(md: ModelDeployment, platform: Platform) -> Object:
     """Return the policy of the batch workers."""
-    return _policy(md, batch_name(md.name), BATCH, METRICS_PORT, _egress(md, platform))
+    return _policy(md, batch_name(md.name), BATCH, [METRICS_PORT], _egress(md, platform))
 
 
 def _policy(
-    md: ModelDeployment, name: str, component: str, port: int, egress: list[Object]
+    md: ModelDeployment, name: str, component: str, ports: list[int], egress: list[Object]
 ) -> Object:
     return {
         "apiVersion": "networking.k8s.io/v1",
@@ -36,7 +36,7 @@ def _policy(
         "spec": {
             "podSelector": {"matchLabels": build_selector(md, component)},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"ports": [{"port": port, "protocol": "TCP"}]}],
+            "ingress": [{"ports": [{"port": port, "protocol": "TCP"} for port in ports]}],
             "egress": egress,
         },
     }

@@ -43,8 +43,8 @@ class ComponentSpec:
     container: str
     image: str
     environment: Environment
-    port_name: str
-    port: int
+    ports: dict[str, int]
+    """Ports of the container by name."""
     probes: Object
     resources: Resources
     grace_seconds: int
@@ -108,7 +108,7 @@ def _main_container(md: ModelDeployment, platform: Platform, component: Componen
         "image": component.image,
         "imagePullPolicy": platform.image_pull_policy,
         "env": _variables(component.environment),
-        "ports": [{"name": component.port_name, "containerPort": component.port}],
+        "ports": [{"name": name, "containerPort": port} for name, port in component.ports.items()],
         "resources": resolve_resources(component.resources),
         "securityContext": build_container_security(),
         "terminationMessagePolicy": TERMINATION_MESSAGE_POLICY,

@@ -19,18 +19,17 @@ SERVICE_PORT = 80
 
 def build_inference_service(md: ModelDeployment) -> Object:
     """Return the Service of the model, http://NAME.NAMESPACE.svc inside the cluster."""
-    port = {"name": HTTP_PORT_NAME, "port": SERVICE_PORT, "targetPort": HTTP_PORT_NAME}
+    ports = [_port(HTTP_PORT_NAME, SERVICE_PORT), _port(METRICS_PORT_NAME, METRICS_PORT)]
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": build_metadata(md, md.name, INFERENCE),
-        "spec": {"selector": build_selector(md, INFERENCE), "ports": [{**port, "protocol": "TCP"}]},
+        "spec": {"selector": build_selector(md, INFERENCE), "ports": ports},
     }
 
 
 def build_batch_service(md: ModelDeployment) -> Object:
     """Return the headless Service through which Prometheus finds the workers."""
-    port = {"name": METRICS_PORT_NAME, "port": METRICS_PORT, "targetPort": METRICS_PORT_NAME}
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -38,7 +37,7 @@ def build_batch_service(md: ModelDeployment) -> Object:
         "spec": {
             "clusterIP": "None",
             "selector": build_selector(md, BATCH),
-            "ports": [{**port, "protocol": "TCP"}],
+            "ports": [_port(METRICS_PORT_NAME, METRICS_PORT)],
         },
     }
 
@@ -53,3 +52,7 @@ def build_service_account(md: ModelDeployment, platform: Platform) -> Object:
         "automountServiceAccountToken": False,
         **({"imagePullSecrets": pull_secrets} if pull_secrets else {}),
     }
+
+
+def _port(name: str, port: int) -> Object:
+    return {"name": name, "port": port, "targetPort": name, "protocol": "TCP"}

@@ -20,9 +20,3 @@ class BatchSettings(ServiceSettings):
         20, ge=0, le=3600, description="Time to finish running chunks after SIGTERM."
     )
     sweep_seconds: float = Field(5, gt=0, le=300, description="Pause between maintenance sweeps.")
-    metrics_host: str = Field(
-        "127.0.0.1", description="Address of the health server; 0.0.0.0 in a container."
-    )
-    metrics_port: int = Field(
-        0, ge=0, le=65535, description="Port of /livez, /readyz and /metrics; 0 for none."
-    )

@@ -12,15 +12,15 @@ from functools import partial
 import structlog
 
 from slipway_batch.chunk_runner import ChunkRunner
-from slipway_batch.health import HealthServer
 from slipway_batch.settings import BatchSettings
 from slipway_batch.slices import Compute, in_slices
 from slipway_core.batching.batcher import Batcher
 from slipway_core.engines.pool import EnginePool
-from slipway_core.errors import SlipwayError
+from slipway_core.errors import Draining, ModelNotReady, SlipwayError
 from slipway_core.inputs.cost import estimate_tokens
 from slipway_core.inputs.items import Item, Outcome
 from slipway_core.maintenance.sweeper import keep_sweeping
+from slipway_core.probe_server import ProbeServer
 from slipway_core.queue.doorbell import ArqDoorbell
 from slipway_core.queue.worker import QueueWorker
 from slipway_core.store.chunks import ChunkRepository
@@ -51,9 +51,9 @@ class BatchWorker:
 
     async def run(self) -> None:
         """Serve the queue. Raises InvalidSettings or ModelError when the worker cannot start."""
-        health = HealthServer(lambda: self._can_compute() and not self._stop.is_set())
+        probes = ProbeServer(self._check_ready)
         if self._settings.metrics_port:
-            await health.start(self._settings.metrics_host, self._settings.metrics_port)
+            await probes.start(self._settings.metrics_host, self._settings.metrics_port)
         try:
             async with AsyncExitStack() as stack:
                 database = await Database.open(self._settings)
@@ -62,7 +62,7 @@ class BatchWorker:
                 stack.push_async_callback(doorbell.close)
                 await self._serve(database, doorbell)
         finally:
-            await health.close()
+            await probes.close()
 
     async def _serve(self, database: Database, doorbell: ArqDoorbell) -> None:
         pool = await self._start_engines()
@@ -94,6 +94,13 @@ class BatchWorker:
             queue=self._settings.queue_name,
         )
         return pool
+
+    def _check_ready(self) -> None:
+        """Raise Draining or ModelNotReady when the worker takes no chunks."""
+        if self._stop.is_set():
+            raise Draining("this worker is shutting down")
+        if not self._can_compute():
+            raise ModelNotReady("the model is loading")
 
     def _can_compute(self) -> bool:
         """Return whether an engine has the model loaded; after a crash it takes time to reload."""

@@ -46,6 +46,16 @@ class ServiceSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Minimum level of log lines."
     )
+    metrics_host: str = Field(
+        "127.0.0.1", description="Address of `metrics_port`; 0.0.0.0 in a container."
+    )
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65535,
+        description="Port of /livez, /readyz and /metrics alone. 0: an inference server answers "
+        "them at its own port, and a batch worker not at all.",
+    )
 
     model_uri: str = Field(
         DEMO_MODEL_URI,

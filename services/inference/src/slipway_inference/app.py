@@ -113,6 +113,6 @@ def _routers(components: Components) -> list[APIRouter]:
         log_routes.create_router(stores),
         openai_routes.create_router(model, embeddings, predictor, max_timeout),
         open_inference_routes.create_router(model, lifecycle, inference, predictor, max_timeout),
-        health_routes.create_router(health, lifecycle),
+        health_routes.create_router(health, lifecycle, with_probes=not settings.metrics_port),
         docs_routes.create_router(),
     ]

@@ -17,7 +17,9 @@ import structlog
 import uvicorn
 
 from slipway_core.engines.garbage import freeze_existing_objects
+from slipway_core.errors import InvalidSettings
 from slipway_core.observability.request_lines import flush_request_lines
+from slipway_core.probe_server import ProbeServer
 from slipway_inference.app import Components, create_app
 from slipway_inference.http.connection import bounded_protocol
 from slipway_inference.settings import InferenceSettings
@@ -53,12 +55,22 @@ class Server(uvicorn.Server):
         self._settings = settings
         self._model = components.model
         self._lifecycle = components.lifecycle
+        self._probes = ProbeServer(components.lifecycle.check_ready)
         self._following: asyncio.Task[None] | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and follow the loading of the model."""
+        """Listen, and follow the loading of the model. Raises InvalidSettings when the port of the
+        probes cannot be bound.
+        """
+        if self._settings.metrics_port:
+            await self._probes.start(self._settings.metrics_host, self._settings.metrics_port)
         await super().startup(sockets)
         self._following = asyncio.create_task(self._follow_model())
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Finish accepted requests; probes are answered until then."""
+        await super().shutdown(sockets)
+        await self._probes.close()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -103,6 +115,8 @@ def serve(settings: InferenceSettings) -> int:
     server = Server(components)
     try:
         server.run()
+    except InvalidSettings as error:
+        log.critical("the server cannot run", code=error.code, cause=error.message)
     finally:
         flush_request_lines()
     return 1 if components.model.error or not server.started else 0

@@ -18,14 +18,19 @@ from slipway_inference.serving.health import HealthCheck
 from slipway_inference.serving.lifecycle import Lifecycle
 
 
-def create_router(health: HealthCheck, lifecycle: Lifecycle) -> APIRouter:
-    """Return the routes that operate the service."""
+def create_router(
+    health: HealthCheck, lifecycle: Lifecycle, *, with_probes: bool = True
+) -> APIRouter:
+    """Return the routes that operate the service. Without probes: they have a port of their own."""
     router = APIRouter(tags=["operation"], route_class=LeanRoute)
 
     @router.get("/health", **_HEALTH)
     async def read_health(request: Request) -> Response:
         summary = await health.summary()
         return json_response(summary, 503 if summary["status"] == "unavailable" else 200)
+
+    if not with_probes:
+        return router
 
     @router.get("/livez", **_LIVEZ)
     async def read_liveness(request: Request) -> Response:
