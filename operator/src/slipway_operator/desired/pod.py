@@ -12,11 +12,15 @@ from slipway_operator.configuration import Platform
 from slipway_operator.desired.environment import (
     Environment,
     build_download_environment,
-    is_downloaded,
+    is_fetched,
 )
 from slipway_operator.desired.merge import merge
 from slipway_operator.desired.names import FETCH_CONTAINER
-from slipway_operator.desired.resources import build_gpu_tolerations, resolve_resources
+from slipway_operator.desired.resources import (
+    build_gpu_tolerations,
+    resolve_resources,
+    without_devices,
+)
 from slipway_operator.desired.security import build_container_security, build_pod_security
 from slipway_operator.desired.volumes import (
     build_download_mounts,
@@ -95,7 +99,7 @@ def _pod_spec(md: ModelDeployment, platform: Platform, component: ComponentSpec)
         "containers": [_main_container(md, platform, component)],
         "volumes": build_volumes(md, platform),
     }
-    if is_downloaded(md):
+    if is_fetched(md):
         spec["initContainers"] = [_fetch_container(md, platform, component)]
     if tolerations := build_gpu_tolerations(component.resources):
         spec["tolerations"] = tolerations
@@ -118,17 +122,13 @@ def _main_container(md: ModelDeployment, platform: Platform, component: Componen
 
 
 def _fetch_container(md: ModelDeployment, platform: Platform, component: ComponentSpec) -> Object:
-    memory = resolve_resources(component.resources)["limits"]["memory"]
     return {
         "name": FETCH_CONTAINER,
         "image": component.image,
         "imagePullPolicy": platform.image_pull_policy,
         "command": FETCH_COMMAND,
         "env": _variables(build_download_environment(md, platform)),
-        "resources": {
-            "requests": {"cpu": "100m", "memory": "128Mi"},
-            "limits": {"memory": memory},
-        },
+        "resources": without_devices(resolve_resources(component.resources)),
         "securityContext": build_container_security(),
         "terminationMessagePolicy": TERMINATION_MESSAGE_POLICY,
         "volumeMounts": build_download_mounts(md),

@@ -7,6 +7,9 @@ from slipway_operator.api.v1alpha1.model_runtime import GPU_RESOURCE, Resources
 from slipway_operator.api.v1alpha1.quantities import double_quantity, parse_quantity
 from slipway_operator.kubernetes.objects import Object
 
+NATIVE_RESOURCES = frozenset({"cpu", "ephemeral-storage", "memory"})
+"""Resources that every container of a pod has a share of. The others are devices."""
+
 DEFAULT_CPU_REQUEST = "500m"
 DEFAULT_MEMORY_REQUEST = "1Gi"
 
@@ -23,6 +26,17 @@ def resolve_resources(resources: Resources) -> dict[str, dict[str, str]]:
     if GPU_RESOURCE in requests:
         limits.setdefault(GPU_RESOURCE, requests[GPU_RESOURCE])
     return {"requests": requests, "limits": limits}
+
+
+def without_devices(resources: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Return the amounts for a container that runs before the server and needs no device.
+
+    It costs a pod nothing to ask for as much before: the scheduler counts the larger of the two.
+    """
+    return {
+        part: {name: amount for name, amount in amounts.items() if name in NATIVE_RESOURCES}
+        for part, amounts in resources.items()
+    }
 
 
 def _smaller(default: str, limit: str | None) -> str:

@@ -32,8 +32,8 @@ def build_volumes(md: ModelDeployment, platform: Platform) -> list[Object]:
 
 
 def build_server_mounts(md: ModelDeployment, platform: Platform) -> list[Object]:
-    """Return the mounts of a server or worker: all but the credentials for the download."""
-    result = _model_mounts(md)
+    """Return the mounts of a server or worker: all but the credentials, the cache read-only."""
+    result = _model_mounts(md, is_cache_writable=False)
     if _secret_sources(platform):
         result.append({"name": "secrets", "mountPath": SECRETS_FOLDER, "readOnly": True})
     return result
@@ -41,7 +41,7 @@ def build_server_mounts(md: ModelDeployment, platform: Platform) -> list[Object]
 
 def build_download_mounts(md: ModelDeployment) -> list[Object]:
     """Return the mounts of the download container: all but the platform's secrets."""
-    result = _model_mounts(md)
+    result = _model_mounts(md, is_cache_writable=True)
     if md.spec.model.credentials_secret_ref:
         result.append({"name": "credentials", "mountPath": CREDENTIALS_FOLDER, "readOnly": True})
     return result
@@ -53,10 +53,12 @@ def claim_of(md: ModelDeployment) -> str:
     return rest.partition("/")[0] if scheme == "pvc" else ""
 
 
-def _model_mounts(md: ModelDeployment) -> list[Object]:
+def _model_mounts(md: ModelDeployment, *, is_cache_writable: bool) -> list[Object]:
+    # A model must not change the packages of others in a shared cache, nor its own after the check.
+    cache_access = {} if is_cache_writable else {"readOnly": True}
     result: list[Object] = [
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
-        {"name": "cache", "mountPath": CACHE_FOLDER},
+        {"name": "cache", "mountPath": CACHE_FOLDER, **cache_access},
     ]
     if claim := claim_of(md):
         result.append({"name": "model", "mountPath": f"{CLAIMS_FOLDER}/{claim}", "readOnly": True})

@@ -57,6 +57,8 @@ class ModelSource(ApiModel):
                 "hf://",
             ),
             (
+                # hf://NAME@REVISION is the form of models without an organisation.
+                "self.startsWith('hf://') ? !self.matches('^hf://[^/@]*:[^/]*@') : "
                 "!self.matches('^[a-z0-9]+://[^/]*@')",
                 "`uri` must not carry credentials: put them into a Secret and name it in "
                 "`credentialsSecretRef`",

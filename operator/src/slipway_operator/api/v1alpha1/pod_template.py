@@ -24,8 +24,8 @@ class PodTemplateMetadata(ApiModel):
 
 
 class PodTemplate(ApiModel):
-    """Part of a pod template. Lists of named items (containers, volumes, env) are merged by name, a
-    null removes a field, any other value replaces it.
+    """Part of a pod template. It is merged as server-side apply merges: lists of named items
+    (containers, volumes, env, ports) item by item, other values are replaced. A null removes a field.
     """
 
     metadata: PodTemplateMetadata = Field(

@@ -9,13 +9,13 @@ from __future__ import annotations
 from slipway_operator.api.v1alpha1.labels import INFERENCE
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.configuration import Platform
+from slipway_operator.desired.environment import ROUTE_MARGIN_SECONDS, max_request_seconds
 from slipway_operator.desired.metadata import build_metadata
 from slipway_operator.desired.names import HTTP_PORT_NAME
 from slipway_operator.kubernetes.objects import Object
 from slipway_operator.plan import RoutePlan
 
 PREFIX = "nginx.ingress.kubernetes.io"
-MIN_PROXY_TIMEOUT_SECONDS = 60
 
 
 def build_ingress(
@@ -45,7 +45,7 @@ def build_ingress(
 
 def _annotations(md: ModelDeployment) -> dict[str, str]:
     route = md.spec.route
-    seconds = max(MIN_PROXY_TIMEOUT_SECONDS, md.spec.runtime.request_timeout_seconds + 5)
+    seconds = max_request_seconds(md) + ROUTE_MARGIN_SECONDS
     values = {
         "proxy-body-size": f"{route.max_request_mebibytes}m",
         "proxy-read-timeout": str(seconds),
