@@ -343,3 +343,78 @@ async def test_engines_end_with_the_pool(echo_package: Path) -> None:
 def test_an_engine_starts_without_what_only_servers_need() -> None:
     heavy = ("torch", "pydantic", "httpx2", "fastapi", "psycopg")
     assert imported_with("slipway_core.engines.process", *heavy) == set()
+
+
+HOSTILE_OUTPUTS = """
+    import os
+    from slipway_core.runtime import Model
+
+    class Unspeakable(Exception):
+        def __str__(self):
+            raise SystemExit
+
+    class Hostile(Model):
+        def predict(self, batch):
+            (value,) = batch if len(batch) == 1 else ("fine",)
+            if value == "integer":
+                return [2**70]
+            if value == "surrogate":
+                return ["\\ud800"]
+            if value == "cyclic":
+                cycle = []
+                cycle.append(cycle)
+                return [cycle]
+            if value == "unspeakable":
+                raise Unspeakable
+            if value == "exit":
+                raise SystemExit(0)
+            if value == "interrupt":
+                raise KeyboardInterrupt
+            if value == "large":
+                return ["x" * 300 * 2**20]
+            return [{"pid": os.getpid()} for _ in batch]
+"""
+
+
+async def test_outputs_and_errors_that_cannot_be_sent_leave_the_engine_alive(
+    tmp_path: Path,
+) -> None:
+    package = write_python_package(tmp_path, HOSTILE_OUTPUTS, entrypoint="Hostile")
+    async with pool_of(package) as pool:
+        (engine,) = engine_processes()
+        for text in ("integer", "surrogate", "cyclic", "unspeakable", "exit", "interrupt", "large"):
+            (outcome,) = await pool.run(texts(text))
+            assert outcome.failure, text
+            assert outcome.failure.code == "PredictionFailed", text
+        assert (await pool.run(texts("pid")))[0].prediction == {"pid": engine.pid}
+
+
+async def test_an_engine_that_sends_too_much_or_too_deep_is_replaced(tmp_path: Path) -> None:
+    source = """
+        import socket, sys
+        from slipway_core.runtime import Model
+
+        class Forging(Model):
+            def predict(self, batch):
+                number = next(a for a in sys.argv if a.startswith("--fd=")).partition("=")[2]
+                server = socket.fromfd(int(number), socket.AF_UNIX, socket.SOCK_STREAM)
+                if batch == ["long"]:
+                    server.sendall(b"\\xff" * 2**20)
+                if batch == ["deep"]:
+                    server.sendall((2**20).to_bytes(4, "big") + b"\\x91" * 2**20)
+                return [{} for _ in batch]
+    """
+    package = write_python_package(tmp_path, source, entrypoint="Forging")
+    async with pool_of(package) as pool:
+        for text in ("long", "deep"):
+            (outcome,) = await pool.run(texts(text))
+            assert outcome.failure is not None
+            assert outcome.failure.code == "EngineCrashed"
+        assert (await pool.run(texts("fine")))[0].failure is None
+
+
+async def test_a_model_that_exits_while_it_loads_is_reported(tmp_path: Path) -> None:
+    package = write_python_package(tmp_path, "raise SystemExit(3)", entrypoint="Echo")
+    with pytest.raises(ModelLoadFailed, match="SystemExit: 3"):
+        async with pool_of(package):
+            pass

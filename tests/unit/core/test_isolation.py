@@ -10,8 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from slipway_core.engines import messages
 from slipway_core.engines.isolation import run_isolated
-from slipway_core.inputs.items import Item
+from slipway_core.engines.messages import Done
+from slipway_core.engines.plain_outcomes import MAX_BATCH_BYTES
+from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.models.model import Model
 
 
@@ -94,3 +97,91 @@ def test_too_few_outputs_are_reported() -> None:
         "PredictionFailed"
     ] * 2
     assert "0 outputs for 1 inputs" in (outcomes[0].failure.message if outcomes[0].failure else "")
+
+
+def cyclic() -> list[Any]:
+    value: list[Any] = []
+    value.append(value)
+    return value
+
+
+def nested(levels: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(levels):
+        value = [value]
+    return value
+
+
+class Unspeakable(Exception):
+    def __str__(self) -> str:
+        raise SystemExit
+
+
+@pytest.mark.parametrize(
+    "output",
+    [2**70, "\ud800", {"\ud800": 1}, cyclic(), nested(80), nested(5_000), b"x" * MAX_BATCH_BYTES],
+    ids=["integer", "surrogate", "surrogate in a key", "cyclic", "deep", "very deep", "large"],
+)
+def test_a_prediction_that_cannot_be_sent_fails_its_own_input(output: Any) -> None:
+    outcomes = run_isolated(Returns({"output": output}), items([1, 2]))
+    assert [o.failure.code for o in outcomes if o.failure] == ["PredictionFailed"] * 2
+    messages.encode(Done(outcomes, 0, 0))
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        None,
+        Outcome(prediction=[1]),  # type: ignore[arg-type]
+        Outcome(embedding="text"),  # type: ignore[arg-type]
+        Outcome(embedding=bytes(MAX_BATCH_BYTES + 1)),
+        Outcome(tokens=2**40),
+        Outcome(failure=ItemFailure("\ud800", "\ud800")),
+        Outcome(failure=ItemFailure("InvalidInput", "x" * 2**20)),
+    ],
+    ids=["none", "list", "text", "vector", "tokens", "surrogate", "long"],
+)
+def test_a_wrong_outcome_becomes_one_that_can_be_sent(outcome: Any) -> None:
+    class Forges(Model):
+        def run(self, items: Sequence[Item]) -> list[Any]:
+            return [outcome] * len(items)
+
+    outcomes = run_isolated(Forges(), items([1]))
+    assert outcomes[0].failure
+    frame = messages.encode(Done(outcomes, 0, 0))
+    assert len(frame) < 1_000
+    messages.decode_from_engine(frame[messages.LENGTH.size :])
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Unspeakable(),
+        SystemExit(1),
+        KeyboardInterrupt(),
+        ValueError("\ud800"),
+    ],
+)
+def test_whatever_a_model_raises_fails_its_own_input(error: BaseException) -> None:
+    class Raises(Model):
+        def predict(self, batch: Sequence[Any]) -> Sequence[Any]:
+            if -1 in batch:
+                raise error
+            return batch
+
+    outcomes = run_isolated(Raises(), items([1, -1, 3]))
+    assert [o.failure.code if o.failure else o.prediction["output"] for o in outcomes] == [
+        1,
+        "PredictionFailed",
+        3,
+    ]
+    messages.encode(Done(outcomes, 0, 0))
+
+
+def test_only_the_large_predictions_of_a_batch_fail() -> None:
+    class Sizes(Model):
+        def predict(self, batch: Sequence[Any]) -> Sequence[Any]:
+            return ["x" * size for size in batch]
+
+    outcomes = run_isolated(Sizes(), items([1, MAX_BATCH_BYTES // 2, 2]))
+    assert [bool(outcome.failure) for outcome in outcomes] == [False, True, False]

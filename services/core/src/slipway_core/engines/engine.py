@@ -14,7 +14,14 @@ import msgspec
 from slipway_core import errors
 from slipway_core.engines import messages
 from slipway_core.engines.environment import engine_environment
-from slipway_core.engines.messages import Done, FromEngine, Load, Loaded, LoadFailed
+from slipway_core.engines.messages import (
+    Done,
+    FrameTooLarge,
+    FromEngine,
+    Load,
+    Loaded,
+    LoadFailed,
+)
 from slipway_core.errors import ModelError, ModelLoadFailed
 from slipway_core.models.model import LoadOptions, ModelInfo
 from slipway_core.package.resolve import Package
@@ -32,7 +39,7 @@ class EngineDied(Exception):
     """The process ended, or was killed, before it replied."""
 
 
-OnBody = Callable[[bytes | None], None]
+OnBody = Callable[[bytes | FrameTooLarge | None], None]
 OnReply = Callable[[FromEngine | EngineDied], None]
 
 
@@ -49,7 +56,11 @@ class _Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._received += data
-        body = messages.take_frame(self._received)
+        try:
+            body: bytes | FrameTooLarge | None = messages.take_frame(self._received)
+        except FrameTooLarge as error:
+            self._received.clear()
+            body = error
         if body is not None:
             self._deliver(body)
 
@@ -57,14 +68,17 @@ class _Connection(asyncio.Protocol):
         self._deliver(None)
 
     def send(self, frame: bytes, on_body: OnBody) -> None:
-        """Send a frame. `on_body` gets the body of the reply, or None when the connection ends."""
+        """Send a frame.
+
+        `on_body` gets the body of the reply, None when the connection ends first, or FrameTooLarge.
+        """
         self._on_body = on_body
         if self._transport is None or self._transport.is_closing():
             asyncio.get_running_loop().call_soon(self._deliver, None)
         else:
             self._transport.write(frame)
 
-    def _deliver(self, body: bytes | None) -> None:
+    def _deliver(self, body: bytes | FrameTooLarge | None) -> None:
         on_body, self._on_body = self._on_body, None
         if on_body is not None:
             on_body(body)
@@ -186,7 +200,7 @@ class Engine:
     ) -> None:
         """Send a frame, and pass the reply to `on_reply`; the reply cancels `timer`."""
 
-        def on_body(body: bytes | None) -> None:
+        def on_body(body: bytes | FrameTooLarge | None) -> None:
             if timer is not None:
                 timer.cancel()
             message = None if body is None else self._decode(body, expected)
@@ -199,11 +213,17 @@ class Engine:
 
         connection.send(frame, on_body)
 
-    def _decode(self, body: bytes, expected: tuple[type[FromEngine], ...]) -> FromEngine | None:
+    def _decode(
+        self, body: bytes | FrameTooLarge, expected: tuple[type[FromEngine], ...]
+    ) -> FromEngine | None:
         """Decode a reply. An invalid or unexpected one kills the process and returns None."""
+        if isinstance(body, FrameTooLarge):
+            self._kill(str(body))
+            return None
         try:
             message = messages.decode_from_engine(body)
-        except msgspec.MsgspecError as error:
+        # A hostile engine may also send nesting without end, or invalid UTF-8.
+        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             self._kill(f"its reply cannot be decoded: {error}")
             return None
         if isinstance(message, expected):

@@ -1,23 +1,21 @@
-"""Runs a batch so that an input on which the model fails does not fail the others."""
+"""Runs a batch so that an input on which the model fails does not fail the others.
+
+A model may be hostile: whatever it raises or returns becomes an Outcome that a message can carry.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-import msgspec
 import structlog
 
-from slipway_core.engines.messages import plain_value
+from slipway_core.engines.plain_outcomes import failed_prediction, plain_outcomes
 from slipway_core.errors import PredictionFailed
-from slipway_core.inputs.items import Item, ItemFailure, Outcome
+from slipway_core.errors.foreign_errors import describe_error
+from slipway_core.inputs.items import Item, Outcome
 from slipway_core.models.model import Model
 
 log = structlog.get_logger("slipway.engine")
-
-MAX_MESSAGE_CHARACTERS = 500
-
-_json = msgspec.json.Encoder(enc_hook=plain_value)
 
 
 def run_isolated(model: Model, items: Sequence[Item]) -> list[Outcome]:
@@ -26,47 +24,36 @@ def run_isolated(model: Model, items: Sequence[Item]) -> list[Outcome]:
     When the model raises for several items, each half is run again. One bad item among `n` costs
     about `2 log2(n)` more calls, and only that item fails.
     """
-    errors: list[Exception] = []
-    outcomes = _run_or_bisect(model, items, errors)
+    errors: list[BaseException] = []
+    outcomes = plain_outcomes(_run_or_bisect(model, items, errors))
     if errors:
-        # One line for a batch: a job full of bad inputs must not become a log full of tracebacks.
-        log.error(
-            "the model failed on inputs",
-            code=PredictionFailed.__name__,
-            failed=len(errors),
-            exc_info=errors[0],
-        )
+        _log(errors)
     return outcomes
 
 
-def _run_or_bisect(model: Model, items: Sequence[Item], errors: list[Exception]) -> list[Outcome]:
+def _run_or_bisect(
+    model: Model, items: Sequence[Item], errors: list[BaseException]
+) -> list[Outcome]:
     try:
-        outcomes = model.run(items)
+        outcomes = list(model.run(items))
         if len(outcomes) != len(items):
             raise RuntimeError(f"the model gave {len(outcomes)} outputs for {len(items)} inputs")
-    except Exception as error:
+        return outcomes
+    # A model may call sys.exit() or raise KeyboardInterrupt, too: signals never do so here.
+    except BaseException as error:
         if len(items) == 1:
             errors.append(error)
-            return [_failure(f"the model raised {type(error).__name__} for this input: {error}")]
-        middle = len(items) // 2
-        return _run_or_bisect(model, items[:middle], errors) + _run_or_bisect(
-            model, items[middle:], errors
-        )
-    return [_with_plain_values(outcome) for outcome in outcomes]
+            return [failed_prediction(f"the model raised {describe_error(error)}")]
+    middle = len(items) // 2
+    return _run_or_bisect(model, items[:middle], errors) + _run_or_bisect(
+        model, items[middle:], errors
+    )
 
 
-def _with_plain_values(outcome: Outcome) -> Outcome:
-    """Return the outcome with JSON values only, or a failure when one has no JSON form."""
-    if not outcome.prediction:
-        return outcome
+def _log(errors: Sequence[BaseException]) -> None:
+    """Write one line for a batch: a job full of bad inputs must not fill the log."""
+    failed = {"code": PredictionFailed.__name__, "failed": len(errors)}
     try:
-        # JSON has no NaN and no infinity: msgspec writes them as null, both for the caller and for
-        # PostgreSQL.
-        plain = msgspec.json.decode(_json.encode(outcome.prediction), type=dict[str, Any])
-    except (NotImplementedError, TypeError, ValueError, OverflowError) as error:
-        return _failure(f"the model's prediction cannot be written as JSON: {error}")
-    return msgspec.structs.replace(outcome, prediction=plain)
-
-
-def _failure(message: str) -> Outcome:
-    return Outcome(failure=ItemFailure(PredictionFailed.__name__, message[:MAX_MESSAGE_CHARACTERS]))
+        log.error("the model failed on inputs", **failed, exc_info=errors[0])
+    except BaseException:  # the error has a traceback or a text that cannot be written
+        log.error("the model failed on inputs", **failed, cause=describe_error(errors[0]))

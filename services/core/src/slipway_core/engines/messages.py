@@ -60,10 +60,17 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     cpu_seconds: float
 
 
+class FrameTooLarge(ValueError):
+    """A message is larger than MAX_FRAME_BYTES."""
+
+
 ToEngine = Load | Run
 FromEngine = Loaded | LoadFailed | Done
 
 LENGTH = struct.Struct(">I")
+MAX_FRAME_BYTES = 256 * 1024 * 1024
+"""Maximum size of a message. The server holds one of each lane, and must survive a hostile engine.
+"""
 
 _encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: plain_value(value))
 _to_engine = msgspec.msgpack.Decoder(ToEngine)
@@ -85,17 +92,26 @@ def plain_value(value: Any) -> Any:
 def encode(message: ToEngine | FromEngine) -> bytes:
     """Return a message as a frame.
 
-    Raises NotImplementedError or ValueError for a value that MessagePack cannot carry.
+    Raises NotImplementedError or ValueError for a value that MessagePack cannot carry, and
+    FrameTooLarge.
     """
     body = _encoder.encode(message)
+    if len(body) > MAX_FRAME_BYTES:
+        raise FrameTooLarge(f"a message has {len(body)} bytes, but at most {MAX_FRAME_BYTES}")
     return LENGTH.pack(len(body)) + body
 
 
 def take_frame(received: bytearray) -> bytes | None:
-    """Remove the first complete frame from `received` and return its body; None when incomplete."""
+    """Remove the first complete frame from `received` and return its body; None when incomplete.
+
+    Raises FrameTooLarge as soon as the length is known.
+    """
     if len(received) < LENGTH.size:
         return None
-    end = LENGTH.size + LENGTH.unpack_from(received)[0]
+    length = LENGTH.unpack_from(received)[0]
+    if length > MAX_FRAME_BYTES:
+        raise FrameTooLarge(f"its reply has {length} bytes, but at most {MAX_FRAME_BYTES}")
+    end = LENGTH.size + length
     if len(received) < end:
         return None
     body = bytes(memoryview(received)[LENGTH.size : end])

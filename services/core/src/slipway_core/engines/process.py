@@ -33,6 +33,7 @@ from slipway_core.engines.isolation import run_isolated
 from slipway_core.engines.messages import Done, Load, Loaded, LoadFailed, Run
 from slipway_core.engines.placement import PinnedCore, cores_for_threads, pin_team
 from slipway_core.errors import EngineCrashed, ModelError, ModelLoadFailed
+from slipway_core.errors.foreign_errors import describe_error, writable
 from slipway_core.models.loading import load_model
 from slipway_core.models.model import Model, ModelInfo
 from slipway_core.observability.logging import configure_logging
@@ -40,6 +41,7 @@ from slipway_core.observability.logging import configure_logging
 log = structlog.get_logger("slipway.engine")
 
 LANES_START_TIMEOUT_SECONDS = 60.0
+MAX_REASON_CHARACTERS = 10_000
 NICENESS = 5
 """Computing yields to the server, whose work on a response takes microseconds."""
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -102,7 +104,7 @@ def _open_lanes(lanes: list[socket.socket], model: Model, cores: int) -> None:
                 core = PinnedCore(pinned_cores[number]) if pinned_cores else None
                 started.wait()
                 _serve_batches(lane, lane.makefile("rb"), model, core)
-        except Exception:
+        except BaseException:
             # The server notices only the end of the process, and then starts another engine.
             log.exception("a lane of the engine failed", code=EngineCrashed.__name__)
             os._exit(1)
@@ -135,18 +137,23 @@ def _load(connection: socket.socket, lanes: list[socket.socket], request: Load) 
         if used:
             _open_lanes(used, model, info.threads)
     except ModelError as error:
-        connection.sendall(messages.encode(LoadFailed(error.code, error.message)))
+        _refuse(connection, error.code, error.message)
         return None
-    except Exception as error:
-        log.exception("the model could not be loaded", code=ModelLoadFailed.__name__)
-        reason = f"the model could not be loaded: {type(error).__name__}: {error}"
-        connection.sendall(messages.encode(LoadFailed(ModelLoadFailed.__name__, reason)))
+    except BaseException as error:  # a model may call sys.exit()
+        reason = f"the model could not be loaded: {describe_error(error)}"
+        log.error("the model could not be loaded", code=ModelLoadFailed.__name__, cause=reason)
+        _refuse(connection, ModelLoadFailed.__name__, reason)
         return None
     freeze_existing_objects()
     info = msgspec.structs.replace(info, load_seconds=round(time.perf_counter() - started, 3))
     _log_loaded(info)
     connection.sendall(messages.encode(Loaded(info)))
     return model
+
+
+def _refuse(connection: socket.socket, code: str, reason: str) -> None:
+    reply = LoadFailed(writable(code), writable(reason[:MAX_REASON_CHARACTERS]))
+    connection.sendall(messages.encode(reply))
 
 
 def _log_loaded(info: ModelInfo) -> None:

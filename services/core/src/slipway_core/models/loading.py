@@ -27,7 +27,7 @@ def load_model(folder: Path, manifest: Manifest, options: LoadOptions) -> Model:
         model.load()
     except ModelError:
         raise
-    except Exception as error:
+    except BaseException as error:  # a model may call sys.exit()
         reason = describe_failure(error, folder)
         raise ModelLoadFailed(f"the model {manifest.name} could not be loaded: {reason}") from error
     check_model(model)

@@ -46,7 +46,7 @@ def make_python_model(folder: Path, manifest: Manifest) -> Model:
         )
     try:
         return entrypoint()
-    except Exception as error:
+    except BaseException as error:
         raise ModelLoadFailed(f"{name}() failed: {describe_failure(error, folder)}") from error
 
 
@@ -72,7 +72,7 @@ def _import(folder: Path, name: str) -> ModuleType:
     sys.modules[MODULE_NAME] = module
     try:
         loader.exec_module(module)
-    except Exception as error:
+    except BaseException as error:
         raise ModelLoadFailed(
             f"{name} cannot be imported: {describe_failure(error, folder)}"
         ) from error

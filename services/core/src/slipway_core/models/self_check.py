@@ -29,7 +29,7 @@ def check_model(model: Model) -> None:
     for size in (1, 2):
         try:
             outcomes = model.run([item] * size)
-        except Exception as error:
+        except BaseException as error:
             reason = describe_failure(error, model.folder)
             raise ModelLoadFailed(_failed(model.manifest, size, reason)) from error
         if len(outcomes) != size:
