@@ -118,6 +118,18 @@ async def test_every_final_state_causes_a_call(
     assert json.loads(receiver.bodies[0])["status"] == state
 
 
+async def test_a_retried_job_causes_another_call(batch: Batch, receiver: Receiver) -> None:
+    job_id = await run_job(batch, receiver.url, ["a", "raise"])
+    assert await deliver_due(batch.database, batch.settings) == 1
+    async with batch.worker(measure_lengths):
+        _, rings = await batch.jobs.retry(job_id, batch.model_digest)
+        await batch.doorbell.ring(rings)
+        await batch.wait_for(job_id)
+    assert await deliver_due(batch.database, batch.settings) == 1
+    deliveries = [head["slipway-delivery"] for head in receiver.heads]
+    assert deliveries == [str(job_id), f"{job_id}:1"]
+
+
 async def test_a_process_without_the_secret_leaves_the_calls_to_others(
     batch: Batch, receiver: Receiver
 ) -> None:

@@ -114,18 +114,18 @@ async def test_an_input_that_kills_the_worker_fails_alone(
     watch = StatusWatch(batch, job_id, len(texts))
     watching = asyncio.create_task(watch.until_finished(150))
     restarts = 0
-    worker = workers.start()
+    worker = workers.start(max_lost_leases=5)
     while not watching.done():
         await asyncio.sleep(0.2)
         if worker.exit_status is not None:
             restarts += 1
-            worker = workers.start()
+            worker = workers.start(max_lost_leases=5)
     job = await watching
     assert (job.state, job.succeeded, job.failed) == ("partial", 120, 1)
     results = await batch.results(job_id)
     assert_each_has_one_result(results, texts)
-    assert (results[70].error_code, results[70].attempts) == ("WorkerCrashed", 4)
-    assert restarts == 4
+    assert (results[70].error_code, results[70].attempts) == ("WorkerCrashed", 5)
+    assert restarts == 5
 
 
 async def test_sigterm_finishes_or_releases_chunks(batch: Batch, workers: WorkerProcesses) -> None:

@@ -11,6 +11,7 @@ from uuid import uuid4
 import httpx2
 import psycopg
 import pytest
+from tests.fixtures.batch import eventually
 from tests.fixtures.inference_app import TABLE_MODEL, open_app
 from tests.fixtures.problems import check_problem
 from tests.fixtures.services import StartInference
@@ -20,6 +21,7 @@ from slipway_core.store.identifiers import uuid7
 pytestmark = pytest.mark.component
 
 NDJSON = {"Content-Type": "application/x-ndjson"}
+_STREAMS = ("application/x-ndjson", "text/event-stream")
 
 
 @pytest.fixture
@@ -172,6 +174,34 @@ async def test_unknown_jobs_are_not_found(app: httpx2.AsyncClient, method: str) 
     malformed = await app.request(method, "/predict/status/not-an-id")
     assert malformed.status_code == 422
     assert malformed.json()["errors"][0]["field"] == "task_id"
+
+
+async def _logged(client: httpx2.AsyncClient) -> list[Any]:
+    predictions: list[Any] = (await client.get("/predictions")).json()["predictions"]
+    return predictions
+
+
+async def test_a_server_knows_only_the_jobs_and_predictions_of_its_deployment(
+    database_url: str, redis_url: str
+) -> None:
+    stores: dict[str, Any] = {
+        "database_url": database_url, "redis_url": redis_url, "namespace": "team-a",
+    }  # fmt: skip
+    async with (
+        open_app(**stores, deployment="first") as (first, _),
+        open_app(**stores, deployment="second") as (second, _),
+    ):
+        job = (await first.post("/predict/text/batch", json={"inputs": ["a"]})).json()
+        await first.post("/predict/text", json={"input_text": "a"})
+        await eventually(lambda: _logged(first))
+        assert (await second.get("/predictions")).json() == {"predictions": [], "next": None}
+        url = job["status_url"]
+        requests = [("GET", url, accept) for accept in ("*/*", *_STREAMS)]
+        requests += [("DELETE", url, "*/*"), ("POST", url + "/retry", "*/*")]
+        for method, path, accept in requests:
+            response = await second.request(method, path, headers={"Accept": accept})
+            assert check_problem(response, status=404)["code"] == "TaskNotFound", (method, accept)
+        assert (await first.get(url)).json()["status"] == "queued"
 
 
 def _write_results(database_url: str, task_id: str, count: int) -> None:

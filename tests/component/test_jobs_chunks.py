@@ -13,6 +13,7 @@ from tests.fixtures.batch import Batch
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import Claim, ItemResult
+from slipway_core.store.splitting import MAX_ATTEMPTS, MAX_LOST_LEASES
 
 pytestmark = pytest.mark.component
 
@@ -34,8 +35,11 @@ async def claim(batch: Batch) -> Claim:
 
 
 async def end_leases(batch: Batch) -> None:
-    """Expire all leases, as if every worker had died."""
-    await execute(batch, "UPDATE batch_chunks SET available_at = now() WHERE state = 'running'")
+    """Expire all leases, as if every worker had died an hour ago."""
+    await execute(
+        batch,
+        "UPDATE batch_chunks SET available_at = now() - interval '1 hour' WHERE state = 'running'",
+    )
 
 
 async def execute(batch: Batch, statement: LiteralString, *values: object) -> None:
@@ -165,11 +169,53 @@ async def test_only_the_input_that_kills_workers_fails(batch: Batch) -> None:
             assert await batch.chunks.complete(claimed, results)
     job = await batch.jobs.get(job_id)
     assert (job.state, job.succeeded, job.failed) == ("partial", 49, 1)
-    assert deaths == 4
+    assert deaths == MAX_LOST_LEASES
     results = await batch.results(job_id)
     assert [result.index for result in results] == list(range(50))
     assert [result.index for result in results if result.error_code] == [deadly]
-    assert (results[deadly].error_code, results[deadly].attempts) == ("WorkerCrashed", 4)
+    assert (results[deadly].error_code, results[deadly].attempts) == (
+        "WorkerCrashed",
+        MAX_LOST_LEASES,
+    )
+
+
+async def test_lost_workers_do_not_make_healthy_inputs_fail(batch: Batch) -> None:
+    job_id = await batch.submit(["a", "bb", "ccc"])
+    for _ in range(10):
+        await claim(batch)
+        await end_leases(batch)
+    while (claimed := await batch.chunks.claim(LEASE)) is not None:
+        assert await batch.chunks.begin(claimed)
+        assert await batch.chunks.complete(claimed, results_of(claimed))
+    job = await batch.jobs.get(job_id)
+    assert (job.state, job.succeeded, job.failed) == ("succeeded", 3, 0)
+
+
+async def test_an_input_fails_soon_when_workers_survive_it(batch: Batch) -> None:
+    job_id = await batch.submit(["a"])
+    for _ in range(3):
+        await claim(batch)
+        await end_leases(batch)
+    for attempt in range(MAX_ATTEMPTS):
+        claimed = await claim(batch)
+        assert (claimed.attempt, claimed.lost) == (4 + attempt, 3)
+        await batch.chunks.retry_later(claimed, timedelta())
+    assert await batch.chunks.claim(LEASE) is None
+    (result,) = await batch.results(job_id)
+    assert (result.error_code, result.attempts) == ("WorkerCrashed", 7)
+
+
+async def test_other_inputs_go_first_after_an_input_has_lost_many_workers(batch: Batch) -> None:
+    first = await batch.submit(["kills"])
+    for _ in range(5):
+        await claim(batch)
+        await end_leases(batch)
+    await claim(batch)
+    await execute(batch, "UPDATE batch_chunks SET available_at = now()")
+    second = await batch.submit(["harmless"])
+    other = await claim(batch)
+    assert other.job_id == second != first
+    assert await batch.chunks.claim(LEASE) is None
 
 
 @pytest.mark.parametrize("count", [1, 2, 7])

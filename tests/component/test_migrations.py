@@ -16,7 +16,7 @@ from sqlmodel import SQLModel
 
 from slipway_core.errors import InvalidSettings, StoreUnavailable
 from slipway_core.store.schema import migrate, tables
-from slipway_core.store.schema.partitions import MONTHS_AHEAD, PARTITIONED, Month, create_statements
+from slipway_core.store.schema.partitions import MONTHS_AHEAD, PARTITIONED, Month
 
 pytestmark = pytest.mark.component
 
@@ -25,6 +25,16 @@ def table_names(url: str) -> set[str]:
     with psycopg.connect(url) as connection:
         rows = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         return {name for (name,) in rows.fetchall()}
+
+
+def create_partition(connection: psycopg.Connection, month: Month) -> None:
+    """Create a partition of the prediction log, whatever its columns are."""
+    name = "predictions" + month.suffix
+    start, end = month.start.isoformat(), month.plus(1).start.isoformat()
+    connection.execute(
+        f"CREATE TABLE {name} PARTITION OF predictions"
+        f" FOR VALUES FROM ('{start}') TO ('{end}')".encode()
+    )
 
 
 def test_a_database_can_be_upgraded_downgraded_and_upgraded_again(empty_database_url: str) -> None:
@@ -40,8 +50,7 @@ def test_new_indexes_of_the_log_are_added_to_existing_partitions(empty_database_
     migrate.run_alembic(empty_database_url, "0001")
     month = Month.of(datetime.now(UTC))
     with psycopg.connect(empty_database_url, autocommit=True) as connection:
-        for statement in create_statements([], month.start):
-            connection.execute(statement)
+        create_partition(connection, month)
     migrate.migrate(empty_database_url)
     with psycopg.connect(empty_database_url) as connection:
         rows = connection.execute(
@@ -49,7 +58,28 @@ def test_new_indexes_of_the_log_are_added_to_existing_partitions(empty_database_
         )
         indexes = " ".join(definition for (definition,) in rows.fetchall())
     assert "brin (created_at)" in indexes
-    assert "btree (id) WHERE (status <> 'ok'" in indexes
+    assert "btree (deployment, id) WHERE (status <> 'ok'" in indexes
+    assert "btree (deployment, id)" in indexes
+
+
+@pytest.mark.parametrize("deployment", ["", "default/local"])
+def test_stored_predictions_belong_to_the_given_deployment(
+    empty_database_url: str, deployment: str
+) -> None:
+    migrate.run_alembic(empty_database_url, "0002")
+    month = Month.of(datetime.now(UTC))
+    insert = (
+        "INSERT INTO predictions (id, created_at, request_id, model, version, model_digest,"
+        " modality, status, latency_ms, tokens)"
+        " VALUES (gen_random_uuid(), now(), '', '', '', '', 'text', 'ok', 1, 1)"
+    )
+    with psycopg.connect(empty_database_url, autocommit=True) as connection:
+        create_partition(connection, month)
+        connection.execute(insert)
+        migrate.migrate(empty_database_url, deployment)
+        connection.execute(insert)  # by a server of the release before
+        rows = connection.execute("SELECT deployment FROM predictions ORDER BY 1").fetchall()
+    assert rows == sorted([(deployment,), ("",)])
 
 
 def test_an_upgrade_creates_the_partitions_of_this_and_the_coming_months(

@@ -43,7 +43,7 @@ def record(seconds_ago: float = 0, **changed: object) -> PredictionRecord:
 
 @pytest.fixture
 def predictions(batch: Batch) -> PredictionRepository:
-    return PredictionRepository(batch.database)
+    return PredictionRepository(batch.database, "test/first")
 
 
 async def test_records_are_read_unchanged(predictions: PredictionRepository) -> None:
@@ -119,6 +119,30 @@ async def test_records_are_filtered(
     assert await predictions.page(condition, None, 10) == [written[index] for index in expected]
 
 
+async def test_the_records_of_other_deployments_are_not_read(batch: Batch) -> None:
+    first, second = (PredictionRepository(batch.database, f"test/{n}") for n in ("a", "b"))
+    written = {first: record(1), second: record(2)}
+    for repository, row in written.items():
+        await repository.insert([row])
+    for repository, row in written.items():
+        assert await repository.page(PredictionFilter(), None, 10) == [row]
+        assert await repository.count() == 1
+
+
+async def test_the_records_of_a_quiet_deployment_are_found_by_an_index(
+    predictions: PredictionRepository, batch: Batch
+) -> None:
+    await predictions.insert([record(seconds) for seconds in range(3_000)])
+    quiet = PredictionRepository(batch.database, "test/quiet")
+    await quiet.insert([record(5_000)])
+    async with batch.database.transaction() as connection:
+        await connection.execute("ANALYZE predictions")
+        query, values = page_query("test/quiet", PredictionFilter(), None, 10)
+        cursor = await connection.execute("EXPLAIN " + query.as_string(connection), values)
+        plan = "\n".join(line for (line,) in await cursor.fetchall())
+    assert f"predictions{Month.of(NOW).suffix}_deployment_id_idx on" in plan
+
+
 async def test_failures_of_any_status_are_found_by_their_index(
     predictions: PredictionRepository, batch: Batch
 ) -> None:
@@ -128,12 +152,14 @@ async def test_failures_of_any_status_are_found_by_their_index(
     assert await predictions.page(condition, None, 10) == [failed]
     async with batch.database.transaction() as connection:
         await connection.execute("ANALYZE predictions")
-        query, _ = page_query(condition, None, 10)
-        unbound = query.as_string(connection).replace("%s", "$1", 1).replace("%s", "$2", 1)
+        query, values = page_query("test/first", condition, None, 10)
+        unbound = query.as_string(connection)
+        for number in range(1, len(values) + 1):
+            unbound = unbound.replace("%s", f"${number}", 1)
         cursor = await connection.execute(b"EXPLAIN (GENERIC_PLAN) " + unbound.encode())
         plan = "\n".join(line for (line,) in await cursor.fetchall())
     partition = "predictions" + Month.of(NOW).suffix
-    assert f"using {partition}_id_idx on {partition}" in plan
+    assert f"using {partition}_deployment_id_idx1 on {partition}" in plan
 
 
 async def test_records_of_other_months_are_stored_in_other_partitions(

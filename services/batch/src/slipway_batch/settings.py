@@ -13,6 +13,12 @@ class BatchSettings(ServiceSettings):
     lease_seconds: float = Field(
         15, gt=0, le=600, description="Time after which the chunks of a dead worker are taken over."
     )
+    max_lost_leases: int = Field(
+        20,
+        ge=1,
+        le=1_000,
+        description="Times that the worker of an input may disappear before the input fails.",
+    )
     chunk_timeout_seconds: float = Field(
         600, gt=0, le=86_400, description="Maximum time to compute one chunk."
     )

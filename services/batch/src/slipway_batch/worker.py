@@ -131,7 +131,12 @@ class BatchWorker:
         concurrency = pool.size + 1
         slots = concurrency + 1
         runner = ChunkRunner(
-            ChunkRepository(database, self._settings.queue_name, pool.info.manifest.digest),
+            ChunkRepository(
+                database,
+                self._settings.queue_name,
+                pool.info.manifest.digest,
+                self._settings.max_lost_leases,
+            ),
             self._compute_on(pool),
             lease=timedelta(seconds=self._settings.lease_seconds),
             timeout_seconds=self._settings.chunk_timeout_seconds,

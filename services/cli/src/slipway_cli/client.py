@@ -156,6 +156,10 @@ class SlipwayClient:
         """Cancel the inputs that have not run, and return the job."""
         return self._request("DELETE", f"/predict/status/{task_id}")
 
+    def retry(self, task_id: str) -> Json:
+        """Queue the failed inputs of a job that has ended, and return the job."""
+        return self._request("POST", f"/predict/status/{task_id}/retry")
+
     def predictions(self, *, limit: int = 10) -> Json:
         """Return the newest rows of the prediction log."""
         return self._request("GET", "/predictions", params={"limit": limit})

@@ -161,6 +161,11 @@ class ServiceSettings(BaseSettings):
         """The name of this deployment's queue in Redis."""
         return f"slipway:{self.namespace}:{self.deployment}"
 
+    @property
+    def deployment_id(self) -> str:
+        """The name of this deployment in the prediction log."""
+        return f"{self.namespace}/{self.deployment}"
+
     @classmethod
     def load(cls) -> Self:
         """Read the settings from the environment and the secrets folder.

@@ -109,7 +109,9 @@ def _routers(components: Components) -> list[APIRouter]:
     return [
         predict_routes.create_router(predictions, predictor, max_timeout),
         submit_routes.create_router(submitter),
-        status_routes.create_router(stores, admission, lifecycle, settings.body_idle_seconds),
+        status_routes.create_router(
+            model, stores, admission, lifecycle, settings.body_idle_seconds
+        ),
         log_routes.create_router(stores),
         openai_routes.create_router(model, embeddings, predictor, max_timeout),
         open_inference_routes.create_router(model, lifecycle, inference, predictor, max_timeout),

@@ -129,6 +129,24 @@ def cancel(task_id: TaskId, output: Format = Output.TABLE, url: Url = DEFAULT_UR
         _show(client.cancel(task_id), output)
 
 
+@app.command()
+def retry(
+    task_id: TaskId,
+    watch: Watch = False,
+    output_file: OutputFile = None,
+    output: Format = Output.TABLE,
+    url: Url = DEFAULT_URL,
+) -> None:
+    """Compute the failed inputs of a job again; existing results are kept."""
+    _require_writable(output_file)
+    with exit_on_request_error(), SlipwayClient(url, on_retry=write_message) as client:
+        job = client.retry(task_id)
+        if watch or output_file:
+            _follow(client, task_id, output_file, output)
+        else:
+            _show(job, output)
+
+
 def _default_modality(client: SlipwayClient) -> str:
     """Return text if the model takes it or /health does not list modalities, else the first."""
     served = client.health().get("modalities") or [Modality.TEXT]

@@ -31,7 +31,7 @@ async def _count(database_url: str, job_id: UUID) -> StoredRows:
     settings = ServiceSettings(database_url=SecretStr(database_url), database_pool_size=1)
     database = await Database.open(settings)
     try:
-        predictions = await PredictionRepository(database).count()
+        predictions = await PredictionRepository(database, settings.deployment_id).count()
         async with database.transaction() as connection:
             return StoredRows(predictions, await count_results(connection, job_id))
     finally:

@@ -163,7 +163,12 @@ class LocalPlatform:
 
     def _migrate(self) -> None:
         finished = subprocess.run(
-            [sys.executable, "-m", "slipway_core.store.schema.migrate"],
+            [
+                sys.executable,
+                "-m",
+                "slipway_core.store.schema.migrate",
+                "--adopt-predictions",
+            ],
             env=self._environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,

@@ -117,6 +117,12 @@ class IdempotencyConflict(SlipwayError):
     http_status = 409
 
 
+class RetryRefused(SlipwayError):
+    """The failed items of this job cannot be computed again."""
+
+    http_status = 409
+
+
 class WebhookRefused(SlipwayError):
     """This installation must not call the webhook URL."""
 
@@ -185,7 +191,7 @@ class PredictionFailed(SlipwayError):
 
 
 class WorkerCrashed(SlipwayError):
-    """Batch workers died whenever they computed this input, the last time alone."""
+    """Computing this input failed too often, or its workers were lost, the last time alone."""
 
     http_status = 500
 

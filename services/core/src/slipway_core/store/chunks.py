@@ -13,7 +13,6 @@ from datetime import timedelta
 from typing import Any, LiteralString
 from uuid import UUID, uuid4
 
-from slipway_core.errors import WorkerCrashed
 from slipway_core.queue.contract import ring_id
 from slipway_core.store.postgres.connection import (
     LONG_STATEMENT_SECONDS,
@@ -23,13 +22,18 @@ from slipway_core.store.postgres.connection import (
 )
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import Backlog, Claim, ItemResult
-from slipway_core.store.results import write_results
-from slipway_core.store.splitting import MAX_ATTEMPTS, plan_split
+from slipway_core.store.results import crash_result, write_results
+from slipway_core.store.splitting import (
+    MAX_LOST_LEASES,
+    PAUSE_AFTER_LOSSES,
+    has_failed,
+    plan_split,
+)
 from slipway_core.store.states import CHUNK_IS_OPEN, OPEN_CHUNK_STATES, state_in
 
 _MAX_QUIET_FACTOR = 60
 """Maximum pause between rings for a chunk, as a multiple of the first pause."""
-_CLAIMABLE = CHUNK_IS_OPEN + " AND available_at <= now()"
+_CLAIMABLE = CHUNK_IS_OPEN + f" AND available_at <= now() - {PAUSE_AFTER_LOSSES}"
 _HELD: LiteralString = (
     " WHERE job_id = %s AND chunk = %s AND lease_token = %s AND state = 'running'"
 )
@@ -42,18 +46,27 @@ class _LockedChunk:
     first_index: int
     count: int
     attempt: int
+    lost: int
 
 
 class ChunkRepository:
     """The chunks of one queue. All methods raise StoreUnavailable.
 
-    model_digest: the model whose jobs may be claimed; not needed to ring or count.
+    model_digest: the model whose jobs may be claimed; not needed to ring or count. max_lost_leases:
+    lost leases after which a single input fails.
     """
 
-    def __init__(self, database: Database, queue: str, model_digest: str = "") -> None:
+    def __init__(
+        self,
+        database: Database,
+        queue: str,
+        model_digest: str = "",
+        max_lost_leases: int = MAX_LOST_LEASES,
+    ) -> None:
         self._database = database
         self._queue = queue
         self._model_digest = model_digest
+        self._max_lost_leases = max_lost_leases
 
     async def claim(self, lease: timedelta, own_tokens: Sequence[UUID] = ()) -> Claim | None:
         """Lease the oldest chunk of this model that waits or whose lease has expired.
@@ -61,15 +74,18 @@ class ChunkRepository:
         own_tokens: leases that this worker holds. They are not taken again if they expired because
         the database was unavailable.
 
-        A chunk whose workers died is split first. A single input that has no attempts left gets the
-        result WorkerCrashed here, and the next chunk is tried. Return None when no chunk is left.
+        A chunk whose workers died is split first. A single input whose computation has failed too
+        often gets the result WorkerCrashed here, and the next chunk is tried. Return None when no
+        chunk is left.
         """
         while True:
             async with self._database.transaction() as connection:
                 chunk = await self._lock_oldest(connection, own_tokens)
                 if chunk is None:
                     return None
-                if chunk.count == 1 and chunk.attempt >= MAX_ATTEMPTS:
+                if chunk.count == 1 and has_failed(
+                    chunk.attempt, chunk.lost, self._max_lost_leases
+                ):
                     await _fail_only_input(connection, chunk)
                     continue
                 sizes = plan_split(chunk.count, chunk.attempt)
@@ -80,11 +96,13 @@ class ChunkRepository:
     async def begin(self, claim: Claim) -> bool:
         """Count an attempt, just before the chunk is computed. Return False if the lease is lost.
 
-        A claimed chunk that is not computed yet cannot have caused the death of its worker.
+        A claimed chunk that is not computed yet cannot have caused the death of its worker. The
+        attempt counts as lost until the worker says how it ended.
         """
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
-                "UPDATE batch_chunks SET attempt = %s" + _HELD, [claim.attempt, *_key(claim)]
+                "UPDATE batch_chunks SET attempt = %s, lost = %s" + _HELD,
+                [claim.attempt, claim.lost + 1, *_key(claim)],
             )
             return cursor.rowcount == 1
 
@@ -118,7 +136,9 @@ class ChunkRepository:
         await self._make_available(claim, claim.attempt - 1, timedelta())
 
     async def retry_later(self, claim: Claim, pause: timedelta) -> None:
-        """Return a chunk that failed as a whole; it can be claimed again after `pause`."""
+        """Return a chunk whose computation failed on a worker that survived: its inputs explain
+        that. It can be claimed again after `pause`.
+        """
         await self._make_available(claim, claim.attempt, pause)
 
     async def reserve_rings(self, waiting: int, quiet: timedelta, limit: int) -> list[str]:
@@ -169,15 +189,16 @@ class ChunkRepository:
         async with self._database.transaction() as connection:
             await connection.execute(
                 "UPDATE batch_chunks SET state = 'waiting', lease_token = NULL,"
-                " attempt = %s, available_at = now() + %s, rung_at = '-infinity'" + _HELD,
-                [attempt, pause, *_key(claim)],
+                " attempt = %s, lost = %s, available_at = now() + %s, rung_at = '-infinity'"
+                + _HELD,
+                [attempt, claim.lost, pause, *_key(claim)],
             )
 
     async def _lock_oldest(
         self, connection: Connection, own_tokens: Sequence[UUID]
     ) -> _LockedChunk | None:
         cursor = await connection.execute(
-            "SELECT job_id, chunk, first_index, count, attempt FROM batch_chunks AS chunks"
+            "SELECT job_id, chunk, first_index, count, attempt, lost FROM batch_chunks AS chunks"
             " WHERE queue = %s AND (lease_token IS NULL OR lease_token <> ALL(%s)) AND "
             + _CLAIMABLE
             + " AND (SELECT model_digest FROM batch_jobs WHERE id = chunks.job_id) = %s"
@@ -202,12 +223,12 @@ class ChunkRepository:
         rows = []
         for size in sizes[1:]:
             number += 1
-            rows.append((job_id, number, self._queue, first_index, size, chunk.attempt))
+            rows.append((job_id, number, self._queue, first_index, size, chunk.attempt, chunk.lost))
             first_index += size
         async with connection.cursor() as parts:
             await parts.executemany(
-                "INSERT INTO batch_chunks (job_id, chunk, queue, first_index, count, attempt,"
-                " rung_at) VALUES (%s, %s, %s, %s, %s, %s, '-infinity')",
+                "INSERT INTO batch_chunks (job_id, chunk, queue, first_index, count, attempt, lost,"
+                " rung_at) VALUES (%s, %s, %s, %s, %s, %s, %s, '-infinity')",
                 rows,
             )
 
@@ -243,6 +264,7 @@ async def _lease(
         chunk=chunk.chunk,
         first_index=chunk.first_index,
         attempt=chunk.attempt + 1,
+        lost=chunk.lost,
         lease_token=token,
         modality=modality,
         labels=tuple(labels),
@@ -258,17 +280,7 @@ async def _fail_only_input(connection: Connection, chunk: _LockedChunk) -> None:
         " WHERE job_id = %s AND chunk = %s",
         [chunk.job_id, chunk.chunk],
     )
-    failure = ItemResult(
-        index=chunk.first_index,
-        prediction=None,
-        embedding=b"",
-        error_code=WorkerCrashed.__name__,
-        error_message=(
-            f"computing this input failed {chunk.attempt} times, the last time alone: the worker "
-            "died or took too long. Make the input smaller, or give the workers more memory or time"
-        ),
-        attempts=chunk.attempt,
-    )
+    failure = crash_result(chunk.first_index, chunk.attempt, chunk.lost)
     await write_results(connection, chunk.job_id, [failure])
 
 

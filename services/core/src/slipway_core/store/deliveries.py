@@ -23,11 +23,12 @@ class DeliveryRepository:
                 " webhook_attempts = webhook_attempts + 1 WHERE id IN"
                 " (SELECT id FROM batch_jobs WHERE webhook_next_at <= now()"
                 "  ORDER BY webhook_next_at LIMIT %s FOR UPDATE SKIP LOCKED)"
-                " RETURNING webhook_url, webhook_attempts, " + JOB_COLUMNS,
+                " RETURNING webhook_url, webhook_attempts, retries, " + JOB_COLUMNS,
                 [lease, limit],
             )
             return [
-                Delivery(url, attempt, Job(*job)) for url, attempt, *job in await cursor.fetchall()
+                Delivery(url, attempt, retries, Job(*job))
+                for url, attempt, retries, *job in await cursor.fetchall()
             ]
 
     async def mark_delivered(self, delivery: Delivery) -> None:
@@ -35,8 +36,8 @@ class DeliveryRepository:
         async with self._database.transaction() as connection:
             await connection.execute(
                 "UPDATE batch_jobs SET webhook_next_at = NULL, webhook_error = NULL,"
-                " webhook_delivered_at = now() WHERE id = %s",
-                [delivery.job.id],
+                " webhook_delivered_at = now() WHERE id = %s AND retries = %s",
+                [delivery.job.id, delivery.retries],
             )
 
     async def mark_failed(self, delivery: Delivery, error: str, pause: timedelta | None) -> None:
@@ -44,6 +45,6 @@ class DeliveryRepository:
         async with self._database.transaction() as connection:
             await connection.execute(
                 "UPDATE batch_jobs SET webhook_next_at = now() + %s, webhook_error = %s"
-                " WHERE id = %s",
-                [pause, error, delivery.job.id],
+                " WHERE id = %s AND retries = %s",
+                [pause, error, delivery.job.id, delivery.retries],
             )

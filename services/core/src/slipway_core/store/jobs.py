@@ -20,6 +20,7 @@ from slipway_core.store.postgres.connection import (
 )
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import ItemResult, Job, NewItem, NewJob
+from slipway_core.store.retries import requeue_failed
 from slipway_core.store.states import CHUNK_IS_OPEN, JOB_IS_OPEN, JobState
 from slipway_core.store.submission import (
     ReceivedItems,
@@ -46,10 +47,13 @@ class _DuplicateKey(Exception):
 
 
 class JobRepository:
-    """The batch jobs of all queues. All methods raise StoreUnavailable."""
+    """The batch jobs of one deployment's queue. Those of others are not found. All methods raise
+    StoreUnavailable.
+    """
 
     def __init__(self, database: Database, settings: ServiceSettings) -> None:
         self._database = database
+        self._queue = settings.queue_name
         self._limits = SubmissionLimits(
             chunk_tokens=settings.batch_chunk_tokens,
             chunk_items=settings.batch_chunk_items,
@@ -85,7 +89,7 @@ class JobRepository:
     async def get(self, job_id: UUID) -> Job:
         """Return a job. Raises TaskNotFound."""
         async with self._database.transaction() as connection:
-            return await read_job(connection, job_id)
+            return await read_job(connection, job_id, self._queue)
 
     async def results(self, job_id: UUID, after: int, limit: int) -> list[ItemResult]:
         """Return at most `limit` results with an index greater than `after`, in index order.
@@ -98,8 +102,9 @@ class JobRepository:
         ):
             await cursor.execute(
                 "SELECT idx, prediction, embedding, error_code, error_message, attempts"
-                " FROM batch_results WHERE job_id = %s AND idx > %s ORDER BY idx LIMIT %s",
-                [job_id, after, limit],
+                " FROM batch_results WHERE job_id = %s AND idx > %s AND EXISTS"
+                " (SELECT 1 FROM batch_jobs WHERE id = %s AND queue = %s) ORDER BY idx LIMIT %s",
+                [job_id, after, job_id, self._queue, limit],
             )
             return [
                 ItemResult(index, prediction, embedding or b"", code, message, attempts)
@@ -115,11 +120,26 @@ class JobRepository:
     async def cancel(self, job_id: UUID) -> Job:
         """Cancel the open chunks of a job; a finished job stays as it is. Raises TaskNotFound."""
         async with self._database.transaction() as connection:
+            await read_job(connection, job_id, self._queue)
             await close_job(connection, job_id, "cancelled", "cancelled by request")
-            return await read_job(connection, job_id)
+            return await read_job(connection, job_id, self._queue)
+
+    async def retry(self, job_id: UUID, model_digest: str) -> tuple[Job, list[str]]:
+        """Queue the failed items of a job that ended as partial or failed, and keep all others'
+        results. Return the job and the rings to announce it.
+
+        Nothing changes when nothing has failed, or while the job runs: a repeated request does no
+        harm. Raises TaskNotFound, and RetryRefused when the job was cancelled, has expired, or
+        belongs to another model than `model_digest`.
+        """
+        async with self._database.transaction() as connection:
+            await set_statement_timeout(connection, LONG_STATEMENT_SECONDS)
+            await read_job(connection, job_id, self._queue)
+            rings = await requeue_failed(connection, job_id, model_digest, self._limits)
+            return await read_job(connection, job_id, self._queue), rings
 
     async def expire(self, limit: int = 100) -> int:
-        """End at most `limit` jobs whose deadline has passed, and return how many."""
+        """End at most `limit` jobs, of any queue, whose deadline has passed; return how many."""
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
                 "SELECT id FROM batch_jobs WHERE "
@@ -139,7 +159,7 @@ class JobRepository:
             received = await self._receive(connection, job, items)
             await _insert_job(connection, job, received)
             await store_chunks(connection, job.id, job.queue, received.counts)
-            stored = await read_job(connection, job.id)
+            stored = await read_job(connection, job.id, job.queue)
         return stored, [ring_id(job.id, chunk, 0) for chunk in range(len(received.counts))]
 
     async def _receive(
@@ -181,13 +201,13 @@ class JobRepository:
             row = await cursor.fetchone()
             if row is None:
                 return None
-            return await read_job(connection, row[0]), bytes(row[1])
+            return await read_job(connection, row[0], job.queue), bytes(row[1])
 
 
-async def read_job(connection: Connection, job_id: UUID) -> Job:
-    """Return a job as the current transaction sees it. Raises TaskNotFound."""
+async def read_job(connection: Connection, job_id: UUID, queue: str) -> Job:
+    """Return a job of a queue as the current transaction sees it. Raises TaskNotFound."""
     cursor = await connection.execute(
-        "SELECT " + JOB_COLUMNS + " FROM batch_jobs WHERE id = %s", [job_id]
+        "SELECT " + JOB_COLUMNS + " FROM batch_jobs WHERE id = %s AND queue = %s", [job_id, queue]
     )
     row = await cursor.fetchone()
     if row is None:

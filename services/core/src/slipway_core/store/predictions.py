@@ -26,6 +26,7 @@ from slipway_core.store.postgres.float_array import encode_float_array
 from slipway_core.store.postgres.jsonb import storable_json
 from slipway_core.store.records import PredictionFilter, PredictionRecord
 
+# Columns of a record. The repository adds the deployment, which is the same for all of its records.
 COLUMNS = (
     "id", "created_at", "request_id", "model", "version", "model_digest", "modality", "status",
     "input", "prediction", "embedding", "latency_ms", "tokens",
@@ -36,27 +37,33 @@ _MAX_ID_SKEW = timedelta(hours=1)
 
 
 class PredictionRepository:
-    """The table `predictions`. All methods raise StoreUnavailable."""
+    """The predictions of one deployment, named as in `ServiceSettings.deployment_id`. Those of
+    others are neither read nor counted. All methods raise StoreUnavailable.
+    """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, deployment: str) -> None:
         self._database = database
+        self._deployment = deployment
 
     async def insert(self, records: Sequence[PredictionRecord]) -> None:
         """Store all records or none."""
         async with self._database.transaction() as connection, connection.cursor() as cursor:
-            await copy_rows(cursor, "predictions", COLUMNS, map(_encode, records))
+            columns = (*COLUMNS, "deployment")
+            await copy_rows(cursor, "predictions", columns, map(self._encode, records))
 
     async def count(self) -> int:
         """Return the number of records."""
         async with self._database.transaction() as connection:
-            cursor = await connection.execute("SELECT count(*) FROM predictions")
+            cursor = await connection.execute(
+                "SELECT count(*) FROM predictions WHERE deployment = %s", [self._deployment]
+            )
             return sum(number for (number,) in await cursor.fetchall())
 
     async def page(
         self, conditions: PredictionFilter, before: UUID | None, limit: int
     ) -> list[PredictionRecord]:
         """Return at most `limit` records older than the id `before`, newest first."""
-        query, values = page_query(conditions, before, limit)
+        query, values = page_query(self._deployment, conditions, before, limit)
         async with (
             self._database.transaction() as connection,
             connection.cursor(binary=True) as cursor,
@@ -64,22 +71,27 @@ class PredictionRepository:
             await cursor.execute(query, values)
             return [_decode(columns) for columns in await cursor.fetchall()]
 
+    def _encode(self, record: PredictionRecord) -> bytes:
+        return row(*_fields(record), recurring_text_field(self._deployment))
+
 
 def page_query(
-    conditions: PredictionFilter, before: UUID | None, limit: int
+    deployment: str, conditions: PredictionFilter, before: UUID | None, limit: int
 ) -> tuple[sql.Composed, list[object]]:
     """Return the query of a page and its values."""
-    clauses, values = _where(conditions, before)
+    clauses, values = _where(deployment, conditions, before)
     query = sql.SQL("SELECT {} FROM predictions WHERE {} ORDER BY id DESC LIMIT %s").format(
         sql.SQL(", ").join(map(sql.Identifier, COLUMNS)),
-        sql.SQL(" AND ").join(map(sql.SQL, clauses)) if clauses else sql.SQL("true"),
+        sql.SQL(" AND ").join(map(sql.SQL, clauses)),
     )
     return query, [*values, limit]
 
 
-def _where(conditions: PredictionFilter, before: UUID | None) -> tuple[list[str], list[object]]:
-    clauses: list[str] = []
-    values: list[object] = []
+def _where(
+    deployment: str, conditions: PredictionFilter, before: UUID | None
+) -> tuple[list[str], list[object]]:
+    clauses = ["deployment = %s"]
+    values: list[object] = [deployment]
 
     def add(clause: str, *clause_values: object) -> None:
         clauses.append(clause)
@@ -102,8 +114,8 @@ def _where(conditions: PredictionFilter, before: UUID | None) -> tuple[list[str]
     return clauses, values
 
 
-def _encode(record: PredictionRecord) -> bytes:
-    return row(
+def _fields(record: PredictionRecord) -> tuple[bytes | None, ...]:
+    return (
         uuid_field(record.id),
         time_field(record.created_at),
         text_field(record.request_id),

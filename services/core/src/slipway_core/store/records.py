@@ -115,6 +115,8 @@ class Claim:
     chunk: int
     first_index: int
     attempt: int
+    lost: int
+    """Earlier attempts whose lease was lost."""
     lease_token: UUID
     modality: str
     labels: tuple[str, ...]
@@ -134,8 +136,16 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A webhook call to make; `attempt` is 1 for the first."""
+    """A webhook call to make; `attempt` is 1 for the first. `retries` says how often the job's
+    failed items were computed again: each time it ends again.
+    """
 
     url: str
     attempt: int
+    retries: int
     job: Job
+
+    @property
+    def id(self) -> str:
+        """The id by which a receiver recognises a repeated call."""
+        return f"{self.job.id}:{self.retries}" if self.retries else str(self.job.id)

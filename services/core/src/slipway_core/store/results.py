@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from uuid import UUID
 
+from slipway_core.errors import WorkerCrashed
 from slipway_core.store.postgres.binary_copy import (
     copy_rows,
     int_field,
@@ -30,6 +31,24 @@ async def count_results(connection: Connection, job_id: UUID) -> int:
         "SELECT count(*) FROM batch_results WHERE job_id = %s", [job_id]
     )
     return sum(number for (number,) in await cursor.fetchall())
+
+
+def crash_result(index: int, attempts: int, lost: int) -> ItemResult:
+    """Return the result WorkerCrashed of an input after `attempts`, `lost` of them with a lost
+    lease.
+    """
+    return ItemResult(
+        index=index,
+        prediction=None,
+        embedding=b"",
+        error_code=WorkerCrashed.__name__,
+        error_message=(
+            f"computing this input failed {attempts} times, the last time alone: it took too long, "
+            f"or its workers were lost ({lost} times). Make the input smaller, or give the workers "
+            "more memory or time; then retry the job"
+        ),
+        attempts=attempts,
+    )
 
 
 async def write_results(

@@ -2,6 +2,7 @@
 
 job:    queued → running → succeeded | partial | failed
         queued or running → cancelled | expired
+        partial | failed → queued, when the failed items are retried by request
 chunk:  waiting ⇄ running → done
         waiting or running → cancelled
 """
@@ -16,7 +17,7 @@ JOB_STATES: tuple[JobState, ...] = get_args(JobState)
 OPEN_JOB_STATES: tuple[JobState, ...] = ("queued", "running")
 """States of a job that has not ended: it can be cancelled, and it can expire."""
 FINAL_JOB_STATES: frozenset[JobState] = frozenset(JOB_STATES).difference(OPEN_JOB_STATES)
-"""States that a job never leaves."""
+"""States that a job does not leave by itself."""
 
 ChunkState = Literal["waiting", "running", "done", "cancelled"]
 CHUNK_STATES: tuple[ChunkState, ...] = get_args(ChunkState)

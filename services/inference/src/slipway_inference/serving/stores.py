@@ -73,7 +73,7 @@ class Stores:
 
         self.database = await Database.open(self._settings)
         self._jobs = JobRepository(self.database, self._settings)
-        self._predictions = PredictionRepository(self.database)
+        self._predictions = PredictionRepository(self.database, self._settings.deployment_id)
         self.prediction_log.start(self._predictions.insert)
 
     async def close(self) -> None:

@@ -168,7 +168,7 @@ def _build_request(
             "Content-Type": "application/json",
             "User-Agent": "slipway-webhook",
             SIGNATURE_HEADER: signature,
-            DELIVERY_HEADER: str(delivery.job.id),
+            DELIVERY_HEADER: delivery.id,
         },
         extensions={"sni_hostname": target.host},
     )

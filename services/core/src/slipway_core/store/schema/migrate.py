@@ -6,6 +6,7 @@ to migrate it takes a few queries, and imports neither Alembic nor SQLAlchemy.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from datetime import UTC, datetime
 from typing import Any
@@ -17,14 +18,17 @@ from slipway_core.settings import ServiceSettings
 from slipway_core.store.postgres.connection import connection_options
 from slipway_core.store.schema.partitions import PARTITION_NAMES, PARTITIONED, create_statements
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `migrations/versions`, which a test checks."""
 
 STATEMENT_TIMEOUT_SECONDS = 600
 
 
-def migrate(database_url: str) -> bool:
+def migrate(database_url: str, deployment: str = "") -> bool:
     """Migrate the schema to HEAD and create missing partitions; return whether a migration ran.
+
+    deployment: that of the predictions which were stored before they named theirs; empty when it is
+    not known, and then no server shows them.
 
     Raises InvalidSettings when the URL is malformed or the schema is newer than this release, and
     StoreUnavailable when PostgreSQL cannot be reached.
@@ -37,7 +41,7 @@ def migrate(database_url: str) -> bool:
                 "run a release at least as new as the one that migrated it"
             )
         if current != HEAD:
-            run_alembic(database_url, HEAD)
+            run_alembic(database_url, HEAD, deployment)
         _create_partitions(database_url)
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"the database cannot be migrated: {error}") from None
@@ -57,7 +61,7 @@ def read_revision(database_url: str) -> str | None:
         raise StoreUnavailable(f"the database cannot be read: {error}") from None
 
 
-def run_alembic(database_url: str, revision: str) -> None:
+def run_alembic(database_url: str, revision: str, deployment: str = "") -> None:
     """Upgrade to `revision`, or downgrade to 'base', which drops all tables."""
     from alembic import command
     from alembic.config import Config
@@ -65,6 +69,7 @@ def run_alembic(database_url: str, revision: str) -> None:
     from sqlalchemy.exc import OperationalError
 
     config = Config()
+    config.attributes["deployment"] = deployment
     config.set_main_option("script_location", "slipway_core.store.schema:migrations")
     engine = create_engine("postgresql+psycopg://", creator=lambda: _connect(database_url))
     try:
@@ -100,11 +105,19 @@ def _connect(database_url: str) -> psycopg.Connection[tuple[Any, ...]]:
 
 def main() -> int:
     """Migrate the database of SLIPWAY_DATABASE_URL and return the exit status."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--adopt-predictions",
+        action="store_true",
+        help="predictions stored before they named their deployment are those of this deployment",
+    )
+    arguments = parser.parse_args()
     try:
-        url = ServiceSettings.load().database_url.get_secret_value()
+        settings = ServiceSettings.load()
+        url = settings.database_url.get_secret_value()
         if not url:
             raise InvalidSettings("SLIPWAY_DATABASE_URL is empty: set it to postgresql://...")
-        changed = migrate(url)
+        changed = migrate(url, settings.deployment_id if arguments.adopt_predictions else "")
     except SlipwayError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1

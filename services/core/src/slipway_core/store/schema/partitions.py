@@ -83,7 +83,7 @@ PARTITIONED: dict[str, Callable[[Month], str]] = {
 _NO_STATISTICS, _FEW_STATISTICS = 0, 10
 _STATISTICS = {
     "predictions": {
-        **dict.fromkeys(PREDICTION_COLUMNS, _FEW_STATISTICS),
+        **dict.fromkeys(("deployment", *PREDICTION_COLUMNS), _FEW_STATISTICS),
         **dict.fromkeys(("input", "prediction", "embedding"), _NO_STATISTICS),
     },
     "batch_items": {"input": _NO_STATISTICS},

@@ -10,7 +10,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import REAL, CheckConstraint, Column, DateTime, ForeignKey, Index, Text, text
+from sqlalchemy import (
+    REAL,
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
@@ -31,7 +41,8 @@ class Prediction(SQLModel, table=True):
 
     __tablename__ = "predictions"
     __table_args__ = (
-        Index("predictions_failures", "id", postgresql_where=text("status <> 'ok'")),
+        Index("predictions_deployment", "deployment", "id"),
+        Index("predictions_failures", "deployment", "id", postgresql_where=text("status <> 'ok'")),
         Index("predictions_time", "created_at", postgresql_using="brin"),
         {"postgresql_partition_by": "RANGE (created_at)"},
     )
@@ -49,15 +60,21 @@ class Prediction(SQLModel, table=True):
     embedding: Any | None = Field(sa_column=Column(ARRAY(REAL)))
     latency_ms: float
     tokens: int
+    deployment: str = Field(sa_column_kwargs={"server_default": text("''")}, sa_type=Text)
 
 
 class BatchJob(SQLModel, table=True):
-    """One batch job, with its counters and the state of its webhook call."""
+    """One batch job, with its counters and the state of its webhook call.
+
+    input_bytes: size of the inputs as they are sent to PostgreSQL. retries: how often its failed
+    items were computed again by request.
+    """
 
     __tablename__ = "batch_jobs"
     __table_args__ = (
         CheckConstraint(state_in(JOB_STATES), name="batch_jobs_state"),
         Index("batch_jobs_key", "queue", "idempotency_key", unique=True),
+        Index("batch_jobs_open", "queue", postgresql_where=text(JOB_IS_OPEN)),
         Index(
             "batch_jobs_deadline",
             "deadline",
@@ -94,13 +111,16 @@ class BatchJob(SQLModel, table=True):
     webhook_next_at: datetime | None = Field(sa_column=Column(_TIME))
     webhook_delivered_at: datetime | None = Field(sa_column=Column(_TIME))
     webhook_error: str | None = Field(sa_type=Text)
+    input_bytes: int = Field(sa_type=BigInteger, sa_column_kwargs={"server_default": text("0")})
+    retries: int = Field(sa_column_kwargs={"server_default": text("0")})
 
 
 class BatchChunk(SQLModel, table=True):
     """The unit that a worker claims: `count` consecutive items of a job.
 
     available_at: the time from which the chunk can be claimed; for a running one, when its lease
-    expires. rings: how often it was announced on the queue.
+    expires. rings: how often it was announced on the queue. attempt: computations that were begun.
+    lost: those of them whose lease was lost, so that nobody knows how they ended.
     """
 
     __tablename__ = "batch_chunks"
@@ -128,6 +148,7 @@ class BatchChunk(SQLModel, table=True):
     available_at: datetime = Field(sa_column=Column(_TIME, nullable=False, server_default=_NOW))
     rings: int = Field(sa_column_kwargs={"server_default": text("1")})
     rung_at: datetime = Field(sa_column=Column(_TIME, nullable=False, server_default=_NOW))
+    lost: int = Field(sa_column_kwargs={"server_default": text("0")})
 
 
 class BatchItem(SQLModel, table=True):

@@ -1,4 +1,4 @@
-"""/predict/status/{task_id}: how a batch job is doing, its results, and cancelling it."""
+"""/predict/status/{task_id}: the state of a batch job and its results; cancelling and retrying."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from starlette.responses import Response
 from slipway_core import errors
 from slipway_core.store.records import ItemResult, Job
 from slipway_inference.api.jobs.job_values import job_value, progress_value, result_value
+from slipway_inference.api.jobs.notification import notify_workers
 from slipway_inference.api.jobs.progress_events import progress_events
 from slipway_inference.api.jobs.schemas import JobProgress, JobStatus
 from slipway_inference.http.bodies import JSON, NDJSON
@@ -23,6 +24,7 @@ from slipway_inference.http.problems import PROBLEMS
 from slipway_inference.http.streams import BoundedStream
 from slipway_inference.serving.admission import Admission
 from slipway_inference.serving.lifecycle import Lifecycle
+from slipway_inference.serving.served_model import ServedModel
 from slipway_inference.serving.stores import Stores
 
 if TYPE_CHECKING:  # the database driver is imported only where there is a database
@@ -66,7 +68,22 @@ _CANCEL: dict[str, Any] = {
         **error_responses(PROBLEMS, *_ERRORS),
     },
 }
+_RETRY: dict[str, Any] = {
+    "summary": "Compute the failed items of a batch job again",
+    "description": (
+        "Queues the items that ended with an error, once the job has ended; results that there are"
+        " stay. Nothing changes while the job runs, or when nothing has failed, so that a repeated"
+        " request does no harm."
+    ),
+    "response_class": Response,
+    "responses": {
+        200: success("The job as it is now", JobProgress),
+        **error_responses(PROBLEMS, *_ERRORS, errors.RetryRefused, errors.ModelNotReady),
+    },
+}
 TaskId = Annotated[UUID, Path(description="The job's `task_id`.")]
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE_RESULTS, description="Most results of one page.")]
+After = Annotated[int, Query(ge=-1, le=MAX_INDEX, description="Only results after this index.")]
 
 
 def status_path(request: Request, task_id: UUID, **query: Any) -> str:
@@ -75,7 +92,11 @@ def status_path(request: Request, task_id: UUID, **query: Any) -> str:
 
 
 def create_router(
-    stores: Stores, admission: Admission, lifecycle: Lifecycle, idle_seconds: float
+    model: ServedModel,
+    stores: Stores,
+    admission: Admission,
+    lifecycle: Lifecycle,
+    idle_seconds: float,
 ) -> APIRouter:
     """Return the routes of jobs that have been submitted. A client that reads nothing of a stream
     for `idle_seconds` is disconnected.
@@ -86,12 +107,8 @@ def create_router(
     async def read_status(
         request: Request,
         task_id: TaskId,
-        limit: Annotated[
-            int, Query(ge=1, le=MAX_PAGE_RESULTS, description="Most results of one page.")
-        ] = 100,
-        after: Annotated[
-            int, Query(ge=-1, le=MAX_INDEX, description="Only results after this index.")
-        ] = -1,
+        limit: Limit = 100,
+        after: After = -1,
     ) -> Response:
         jobs = stores.jobs
         job = await jobs.get(task_id)
@@ -103,17 +120,17 @@ def create_router(
             lines = _all_results(jobs, task_id, after)
             return _stream(admission, lines, NDJSON, idle_seconds)
         results = await jobs.results(task_id, after, limit)
-        return json_response(
-            {
-                **job_value(job),
-                "results": [result_value(result) for result in results],
-                "next": _next_page(request, job, results, limit),
-            }
-        )
+        return json_response(_page_value(request, job, results, limit))
 
     @router.delete("/predict/status/{task_id}", **_CANCEL)
     async def cancel(request: Request, task_id: TaskId) -> Response:
         return json_response(progress_value(await stores.jobs.cancel(task_id)))
+
+    @router.post("/predict/status/{task_id}/retry", **_RETRY)
+    async def retry(request: Request, task_id: TaskId) -> Response:
+        job, rings = await stores.jobs.retry(task_id, model.manifest.digest)
+        await notify_workers(stores.doorbell, rings)
+        return json_response(progress_value(job))
 
     return router
 
@@ -124,6 +141,16 @@ def _stream(
     slot = ExitStack()
     slot.enter_context(admission.stream())
     return BoundedStream(chunks, media_type=media_type, idle_seconds=idle_seconds, resources=slot)
+
+
+def _page_value(
+    request: Request, job: Job, results: list[ItemResult], limit: int
+) -> dict[str, Any]:
+    return {
+        **job_value(job),
+        "results": [result_value(result) for result in results],
+        "next": _next_page(request, job, results, limit),
+    }
 
 
 def _next_page(request: Request, job: Job, results: list[ItemResult], limit: int) -> str | None:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-import structlog
 from fastapi import APIRouter
 from starlette.requests import Request
 from starlette.responses import Response
 
 from slipway_core import errors
-from slipway_core.errors import QueueUnavailable
 from slipway_core.inputs.parsing import check_modality
 from slipway_core.maintenance.webhooks.address_policy import WebhookAddressPolicy
-from slipway_core.queue.contract import Doorbell
+from slipway_inference.api.jobs.notification import notify_workers
 from slipway_inference.api.jobs.schemas import BatchRequest, JobAccepted
 from slipway_inference.api.jobs.status_routes import status_path
 from slipway_inference.api.jobs.submission_reader import QUERY_PARAMETERS, SubmissionReader
@@ -26,8 +24,6 @@ from slipway_inference.prediction.fields import unknown_modality
 from slipway_inference.serving.admission import Admission
 from slipway_inference.serving.served_model import ServedModel
 from slipway_inference.serving.stores import Stores
-
-log = structlog.get_logger("slipway.batch")
 
 _ERRORS = (
     *BODY_ERRORS,
@@ -71,7 +67,7 @@ class JobSubmitter:
             if submission.job.webhook_url is not None:
                 await self._webhook_addresses.resolve(submission.job.webhook_url)
             job, rings = await jobs.submit(submission.job, submission.items)
-        await _ring(self._stores.doorbell, rings)
+        await notify_workers(self._stores.doorbell, rings)
         path = status_path(request, job.id)
         accepted = {
             "task_id": str(job.id),
@@ -103,16 +99,6 @@ def create_router(submitter: JobSubmitter) -> APIRouter:
         raise unknown_modality(request.path_params["modality"])
 
     return router
-
-
-async def _ring(doorbell: Doorbell | None, rings: list[str]) -> None:
-    """Announce the job. It is stored already: if this fails, the sweeper announces it later."""
-    if doorbell is None or not rings:
-        return
-    try:
-        await doorbell.ring(rings)
-    except QueueUnavailable as error:
-        log.warning("the queue was not rung", code=error.code, cause=error.message)
 
 
 def _document(inputs: str) -> dict[str, Any]:
