@@ -67,6 +67,11 @@ class Platform(BaseSettings):
         (), description='Hosts that webhooks may call at private addresses, as JSON: ["name"].'
     )
 
+    pod_template_allowed_fields: tuple[str, ...] = Field(
+        (),
+        description="Fields of pod templates beyond the Pod Security Standard restricted that are "
+        'allowed, as JSON: ["hostNetwork", "volumes.hostPath"].',
+    )
     routing: Literal["nginx", "gateway", "none"] = Field(
         "nginx", description="Kind of routes: Ingress with nginx annotations, HTTPRoute, or none."
     )

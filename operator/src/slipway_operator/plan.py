@@ -13,6 +13,8 @@ from slipway_operator.api.v1alpha1.route import Route
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Platform
 from slipway_operator.kubernetes.capabilities import Capabilities
+from slipway_operator.policy.pod_template import find_refusal
+from slipway_operator.policy.refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,8 @@ class Plan:
     """Batch workers to run; None without them, or without the database and queue they need."""
     keda_scales_batch: bool
     """Whether KEDA scales batch workers by queue length. Otherwise an HPA scales them by CPU."""
+    refusal: Refusal | None
+    """Why the Deployments are left as they are; None when the spec asks for nothing refused."""
     is_scraped: bool
     """Whether Prometheus scrapes the model through a ServiceMonitor."""
 
@@ -68,8 +72,12 @@ class Plan:
         capabilities: Capabilities,
         *,
         older_claimant: str = "",
+        refused_reference: Refusal | None = None,
     ) -> Plan:
-        """Return the plan for a ModelDeployment."""
+        """Return the plan for a ModelDeployment.
+
+        `refused_reference` names a Secret or claim that the spec must not use.
+        """
         route = RoutePlan.of(md.name, md.spec.route, platform)
         has_stores = bool(platform.database_secret and platform.redis_secret)
         has_monitors = platform.service_monitors and capabilities.service_monitors
@@ -82,6 +90,7 @@ class Plan:
             url=_url(md, platform, None if older_claimant else route),
             batch=md.enabled_batch if has_stores else None,
             keda_scales_batch=bool(capabilities.keda and platform.redis_address),
+            refusal=find_refusal(md, platform.pod_template_allowed_fields) or refused_reference,
             is_scraped=md.spec.monitoring.enabled and has_monitors,
         )
 

@@ -35,7 +35,12 @@ from slipway_operator.desired.merge import merge
         ),
         (
             {"ports": [{"containerPort": 53, "protocol": "TCP"}]},
-            {"ports": [{"containerPort": 53, "protocol": "UDP"}, {"containerPort": 53, "name": "d"}]},
+            {
+                "ports": [
+                    {"containerPort": 53, "protocol": "UDP"},
+                    {"containerPort": 53, "name": "d"},
+                ]
+            },
             {
                 "ports": [
                     {"containerPort": 53, "protocol": "TCP", "name": "d"},
@@ -82,7 +87,9 @@ from slipway_operator.desired.merge import merge
         ({}, {"a": {"b": None, "c": 1}}, {"a": {"c": 1}}),
     ],
 )
-def test_merges_by_the_keys_of_the_api_and_replaces_the_rest(original: Any, patch: Any, expected: Any) -> None:
+def test_merges_by_the_keys_of_the_api_and_replaces_the_rest(
+    original: Any, patch: Any, expected: Any
+) -> None:
     before = repr(original)
     assert merge(original, patch) == expected
     assert repr(original) == before

@@ -17,6 +17,7 @@ IMAGE_PULL_POLICY: {{ .Values.images.pullPolicy | quote }}
 IMAGE_PULL_SECRETS: {{ include "slipway.pullSecrets.names" . | quote }}
 MODEL_LOG_LEVEL: {{ .Values.operator.modelLogLevel | quote }}
 PAYLOAD_LOGGING: {{ .Values.predictionLog.payloads | quote }}
+POD_TEMPLATE_ALLOWED_FIELDS: {{ .Values.operator.podTemplate.allowedFields | toJson | quote }}
 RETENTION_DAYS: {{ .Values.predictionLog.retentionDays | quote }}
 
 # PostgreSQL

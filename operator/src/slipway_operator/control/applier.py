@@ -34,17 +34,20 @@ class Applier:
         self._client = client
         self._objects = objects
 
-    async def apply(self, md: ModelDeployment, desired: list[Object]) -> Finding | None:
+    async def apply(
+        self, md: ModelDeployment, desired: list[Object], *, keeps_pods: bool = False
+    ) -> Finding | None:
         """Apply missing and different objects, delete the others. Return the first problem.
 
-        Raises Unavailable when the API server does not respond.
+        With `keeps_pods` Deployments are kept though they are not desired. Raises Unavailable when
+        the API server does not respond.
         """
         problems = []
         min_replicas = min_replicas_by_deployment(desired)
         for manifest in desired:
             name = manifest["metadata"]["name"]
             problems.append(await self._apply_one(md, manifest, min_replicas.get(name, 0)))
-        await self._prune(md, desired)
+        await self._prune(md, desired, keeps_pods)
         return next((each for each in problems if each is not None), None)
 
     async def _apply_one(
@@ -97,12 +100,14 @@ class Applier:
             await self._client.overwrite(kind, manifest)
             return await self._client.apply(kind, manifest)
 
-    async def _prune(self, md: ModelDeployment, desired: list[Object]) -> None:
+    async def _prune(self, md: ModelDeployment, desired: list[Object], keeps_pods: bool) -> None:
         key = Key(md.namespace, md.name)
         kept = {(kind_of(each), each["metadata"]["name"]) for each in desired}
         for kind, name in self._objects.names(key):
             current = self._objects.get(key, kind, name)
             if kind not in CHILDREN or (kind, name) in kept or current is None:
+                continue
+            if keeps_pods and kind == DEPLOYMENT:
                 continue
             if _is_owned(current, md):
                 await self._delete(kind, current)

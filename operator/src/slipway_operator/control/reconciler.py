@@ -71,7 +71,9 @@ class Reconciler:
             return None
         older_claimant = self._deployments.route_claims.older_claimant(key)
         plan = Plan.of(md, self._platform, capabilities, older_claimant=older_claimant)
-        problem = await self._applier.apply(md, build_children(plan))
+        problem = await self._applier.apply(
+            md, build_children(plan), keeps_pods=plan.refusal is not None
+        )
         state = replace(read_state(key, self._objects, self._mount_failures), problem=problem)
         if not md.spec.model.version:
             version = self._served_versions.get(key, state.inference_pods)

@@ -27,12 +27,18 @@ from slipway_operator.plan import Plan
 
 
 def build_children(plan: Plan) -> list[Object]:
-    """Return every object of the ModelDeployment, in the order in which they are applied."""
+    """Return every object of the ModelDeployment, in the order in which they are applied.
+
+    Deployments are absent when the plan refuses what the spec asks for: existing ones stay as they
+    are.
+    """
     md, platform = plan.md, plan.platform
     manifests = [build_service_account(md, platform), build_inference_service(md)]
     if platform.network_policies:
         manifests.append(build_inference_policy(md, platform))
-    manifests += [build_inference_deployment(md, platform), build_disruption_budget(md)]
+    if not plan.refusal:
+        manifests.append(build_inference_deployment(md, platform))
+    manifests.append(build_disruption_budget(md))
     if md.spec.autoscaling:
         manifests.append(build_inference_autoscaler(md, md.spec.autoscaling))
     if plan.batch:
@@ -49,7 +55,8 @@ def _build_batch(plan: Plan, batch: Batch) -> list[Object]:
     manifests = [build_batch_service(md)]
     if platform.network_policies:
         manifests.append(build_batch_policy(md, platform))
-    manifests.append(build_batch_deployment(md, platform, batch))
+    if not plan.refusal:
+        manifests.append(build_batch_deployment(md, platform, batch))
     if not plan.keda_scales_batch:
         return [*manifests, build_batch_autoscaler(md, batch)]
     if needs_credentials(platform):

@@ -73,7 +73,29 @@ def build_pod_template(md: ModelDeployment, platform: Platform, component: Compo
     result: Object = merge(template, patch)
     # The user must not override the labels by which the Deployment selects its pods.
     fixed = {**result["metadata"]["labels"], **build_labels(md, component.name)}
-    return {**result, "metadata": {**result["metadata"], "labels": fixed}}
+    return {
+        "metadata": {**result["metadata"], "labels": fixed},
+        "spec": _secure_added_containers(result["spec"]),
+    }
+
+
+def _secure_added_containers(spec: Object) -> Object:
+    """Return the spec with the security context of every container within the standard.
+
+    Containers of the user may write to their root file system, which many images need.
+    """
+    base = {k: v for k, v in build_container_security().items() if k != "readOnlyRootFilesystem"}
+    return {
+        **spec,
+        **{
+            field: [
+                {**each, "securityContext": merge(base, each.get("securityContext", {}))}
+                for each in spec[field]
+            ]
+            for field in ("containers", "initContainers")
+            if field in spec
+        },
+    }
 
 
 def progress_deadline_seconds(md: ModelDeployment) -> int:

@@ -60,7 +60,7 @@ def _findings(
     """Return the finding for each condition, Ready first."""
     md = plan.md
     findings = {
-        "Reconciled": state.problem or holds(Reason.APPLIED, "every object is as declared"),
+        "Reconciled": _reconciled(plan, state),
         "Available": _available(inference),
         "Progressing": inference.progress(),
     }
@@ -71,6 +71,12 @@ def _findings(
     if plan.route:
         findings["RouteReady"] = check_route(plan, state.route)
     return {"Ready": _ready(findings, inference), **findings}
+
+
+def _reconciled(plan: Plan, state: ObservedState) -> Finding:
+    if plan.refusal:
+        return fault(plan.refusal.reason, plan.refusal.fact)
+    return state.problem or holds(Reason.APPLIED, "every object is as declared")
 
 
 def _model_version(md: ModelDeployment, inference: Workload, served: str) -> str:

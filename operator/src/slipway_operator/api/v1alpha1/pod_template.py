@@ -25,7 +25,8 @@ class PodTemplateMetadata(ApiModel):
 
 class PodTemplate(ApiModel):
     """Part of a pod template. It is merged as server-side apply merges: lists of named items
-    (containers, volumes, env, ports) item by item, other values are replaced. A null removes a field.
+    (containers, volumes, env, ports) item by item. Other values are replaced, and a null removes a
+    field.
     """
 
     metadata: PodTemplateMetadata = Field(
@@ -33,6 +34,8 @@ class PodTemplate(ApiModel):
     )
     spec: dict[str, Any] = Field(
         {},
-        description="Part of a core/v1 PodSpec.",
+        description="Part of a core/v1 PodSpec, with fields that keep the pods within the Pod "
+        "Security Standard `restricted` and on their own service account. The platform can allow "
+        "more.",
         json_schema_extra=PRESERVED,
     )

@@ -64,6 +64,7 @@ class Reason(StrEnum):
     KEDA_NOT_INSTALLED = "KEDANotInstalled"
     DATABASE_NOT_CONFIGURED = "DatabaseNotConfigured"
     # the operator itself
+    POD_TEMPLATE_REFUSED = "PodTemplateRefused"
     NAME_TAKEN = "NameTaken"
     APPLY_REJECTED = "ApplyRejected"
     INVALID_SPEC = "InvalidSpec"
@@ -204,6 +205,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.DATABASE_NOT_CONFIGURED: Explanation(
         "Batch needs PostgreSQL and Redis, and the platform has none configured.",
         "configure them for the platform, or remove `spec.batch`",
+    ),
+    Reason.POD_TEMPLATE_REFUSED: Explanation(
+        "A `podTemplate` asks for more than the Pod Security Standard `restricted` permits.",
+        "remove the field, or list its name in `operator.podTemplate.allowedFields` of the chart",
     ),
     Reason.NAME_TAKEN: Explanation(
         "An object with the required name exists and has another owner.",

@@ -26,7 +26,9 @@ def build_http_route(
     """
     timeout = f"{max_request_seconds(md) + ROUTE_MARGIN_SECONDS}s"
     streams = [prefix + STATUS_PATH for prefix in route.prefixes]
-    groups = [(paths[start : start + MAX_MATCHES], timeout) for start in range(0, len(paths), MAX_MATCHES)]
+    groups = [
+        (paths[start : start + MAX_MATCHES], timeout) for start in range(0, len(paths), MAX_MATCHES)
+    ]
     spec: Object = {
         "parentRefs": [{"name": platform.gateway_name, "namespace": platform.gateway_namespace}],
         "rules": [_rule(md, *group) for group in [(streams, NO_TIMEOUT), *groups]],

@@ -1,0 +1,16 @@
+"""A refusal: what a ModelDeployment asks for and may not have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from slipway_operator.api.v1alpha1.reasons import Reason
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why the pods of a ModelDeployment are left as they are until its spec or a grant changes."""
+
+    reason: Reason
+    fact: str
+    """The field, what is wrong with it, and the remedy where it depends on the field."""
