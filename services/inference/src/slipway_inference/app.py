@@ -95,8 +95,8 @@ def create_api(components: Components) -> FastAPI:
 def _routers(components: Components) -> list[APIRouter]:
     settings, model, stores = components.settings, components.model, components.stores
     admission, lifecycle = components.admission, components.lifecycle
-    bodies = BodyReader(settings, admission.body_memory)
-    predictor = Predictor(settings, model, stores.prediction_log)
+    bodies = BodyReader(settings, admission.body_memory, admission.large_work)
+    predictor = Predictor(settings, model, stores.prediction_log, admission.large_work)
     max_items, max_timeout = settings.max_items_per_request, settings.max_request_timeout_seconds
     predictions = PredictionInputs(model, bodies, max_items)
     embeddings = EmbeddingInputs(model, bodies, max_items)

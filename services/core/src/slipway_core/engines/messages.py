@@ -15,6 +15,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from slipway_core.inputs.items import Item, Outcome
 from slipway_core.models.model import LoadOptions, ModelInfo
@@ -72,9 +73,28 @@ MAX_FRAME_BYTES = 256 * 1024 * 1024
 """Maximum size of a message. The server holds one of each lane, and must survive a hostile engine.
 """
 
+_ARRAY = 1
+"""Code of the extension type for arrays in inputs."""
+
 _encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: plain_value(value))
-_to_engine = msgspec.msgpack.Decoder(ToEngine)
+_run_encoder = msgspec.msgpack.Encoder(enc_hook=lambda value: _pack_array(value))
+_to_engine = msgspec.msgpack.Decoder(
+    ToEngine, ext_hook=lambda code, content: _unpack_array(code, content)
+)
 _from_engine = msgspec.msgpack.Decoder(FromEngine)
+
+
+def _pack_array(value: Any) -> msgspec.msgpack.Ext:
+    """Return an array of numbers as an extension type: its NumPy type, its shape and its bytes."""
+    if not isinstance(value, np.ndarray):
+        raise NotImplementedError(f"a {type(value).__name__} is no input")
+    content = (value.dtype.str, value.shape, value.tobytes())
+    return msgspec.msgpack.Ext(_ARRAY, msgspec.msgpack.encode(content))
+
+
+def _unpack_array(code: int, content: memoryview) -> npt.NDArray[Any]:
+    kind, shape, raw = msgspec.msgpack.decode(content, type=tuple[str, tuple[int, ...], bytes])
+    return np.frombuffer(raw, dtype=kind).reshape(shape)
 
 
 def plain_value(value: Any) -> Any:
@@ -95,7 +115,8 @@ def encode(message: ToEngine | FromEngine) -> bytes:
     Raises NotImplementedError or ValueError for a value that MessagePack cannot carry, and
     FrameTooLarge.
     """
-    body = _encoder.encode(message)
+    encoder = _run_encoder if isinstance(message, Run) else _encoder
+    body = encoder.encode(message)
     if len(body) > MAX_FRAME_BYTES:
         raise FrameTooLarge(f"a message has {len(body)} bytes, but at most {MAX_FRAME_BYTES}")
     return LENGTH.pack(len(body)) + body

@@ -14,13 +14,25 @@ class Item(msgspec.Struct, frozen=True, omit_defaults=True):
 
     `value` is a string (text), bytes (an encoded image) or a row: a nested list of numbers, an
     object {input name: nested list} for a model with several inputs, or any list or object for a
-    python model that declares no inputs. With `labels` an embedding model classifies instead.
+    python model that declares no inputs. An array may stand for a nested list: one of a large
+    tensor, which is never turned into objects on its way to an exported model. With `labels` an
+    embedding model classifies instead.
     """
 
     modality: str
     value: Any
     labels: tuple[str, ...] = ()
     parameters: dict[str, Any] = {}
+
+    def plain_value(self) -> Any:
+        """Return the value with nested lists instead of arrays."""
+        if isinstance(self.value, dict):
+            return {name: _without_array(part) for name, part in self.value.items()}
+        return _without_array(self.value)
+
+
+def _without_array(value: Any) -> Any:
+    return value.tolist() if isinstance(value, np.ndarray) else value
 
 
 class ItemFailure(msgspec.Struct, frozen=True):

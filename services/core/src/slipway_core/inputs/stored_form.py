@@ -13,7 +13,7 @@ def to_stored(item: Item) -> Any:
     """Return the input as a JSON value; images become base64."""
     if isinstance(item.value, bytes):
         return base64.b64encode(item.value).decode("ascii")
-    return item.value
+    return item.plain_value()
 
 
 def from_stored(

@@ -105,7 +105,7 @@ class Model:
         failures: dict[int, Outcome] = {}
         for index, item in enumerate(items):
             try:
-                prepared.append(self.preprocess(item.value, item.parameters))
+                prepared.append(self.preprocess(item.plain_value(), item.parameters))
             except ValueError as error:
                 failures[index] = Outcome(failure=ItemFailure("InvalidInput", str(error)))
         outputs = list(self.predict(prepared)) if prepared else []

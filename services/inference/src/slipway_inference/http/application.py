@@ -152,7 +152,11 @@ class Application:
     def _close(
         self, scope: Scope, context: RequestContext, status: int, route: LeanRoute | None
     ) -> None:
-        """Count a lean route's request, as FastAPI's are counted by middleware, and log it."""
+        """Release the request's memory, count a lean route's request, as FastAPI's are counted by
+        middleware, and log it.
+        """
+        if context.memory is not None:
+            context.memory.release()
         if route is not None and route.path not in UNCOUNTED_PATHS:
             count_request(route.path, scope["method"], status, context.elapsed_seconds)
         level = self._log_level(scope["path"], status)

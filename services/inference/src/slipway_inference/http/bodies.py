@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import Message
@@ -19,7 +20,12 @@ from slipway_core.errors import (
 )
 from slipway_inference.http.body_memory import BodyMemory
 from slipway_inference.http.context import RequestContext, context_of, is_body_received
+from slipway_inference.http.disconnect import while_connected
+from slipway_inference.http.large_json import limits_for
+from slipway_inference.http.large_work import LARGE_BYTES, LargeWork
 from slipway_inference.settings import InferenceSettings
+
+T = TypeVar("T")
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -27,6 +33,10 @@ MULTIPART = "multipart/form-data"
 BINARY = "application/octet-stream"
 MIN_BYTES_PER_SECOND = 1024
 """Slowest average rate at which a body may arrive."""
+DECODED_BYTES_PER_BYTE = 3
+"""Memory reserved for the values of a large body, for each of its bytes: numbers of ten characters
+become 32 bytes each.
+"""
 MAX_SHOWN_MEDIA_TYPE = 64
 """Characters of a client's media type that an error repeats."""
 MAX_LENGTH_DIGITS = 19
@@ -71,27 +81,47 @@ def check_content_length(context: RequestContext, max_bytes: int) -> None:
 class BodyReader:
     """Reads the bodies of a server's requests."""
 
-    def __init__(self, settings: InferenceSettings, memory: BodyMemory) -> None:
+    def __init__(
+        self, settings: InferenceSettings, memory: BodyMemory, large_work: LargeWork
+    ) -> None:
+        self.json_limits = limits_for(settings.max_body_bytes)
+        """How much the JSON of a body may hold."""
         self._max_bytes = settings.max_body_bytes
+        self.large_work = large_work
         self._idle_seconds = settings.body_idle_seconds
         self._memory = memory
 
     async def read(self, request: Request) -> bytes:
-        """Return the complete body.
+        """Return the complete body. Its memory counts until the request has ended.
 
         Raises PayloadTooLarge, MalformedBody, RequestTimeout, QueueFull, or ClientDisconnect.
         """
-        check_content_length(context_of(request.scope), self._max_bytes)
+        context = context_of(request.scope)
+        check_content_length(context, self._max_bytes)
+        account = context.memory = self._memory.account()
+        if is_body_received(request.scope):
+            body = await self._receive_whole(request)
+            account.take(len(body))
+            return body
         chunks = []
-        with self._memory.account() as account:
-            if is_body_received(request.scope):
-                body = await self._receive_whole(request)
-                account.take(len(body))
-                return body
-            async for chunk in self.stream(request, self._max_bytes):
-                account.take(len(chunk))
-                chunks.append(chunk)
+        async for chunk in self.stream(request, self._max_bytes):
+            account.take(len(chunk))
+            chunks.append(chunk)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def parse(self, request: Request, body: bytes, parse: Callable[[bytes], T]) -> T:
+        """Return `parse(body)`. A large body is parsed off the event loop, and memory for what it
+        is decoded to is reserved until the request has ended.
+
+        Raises QueueFull, ClientDisconnect, and what `parse` raises.
+        """
+        if len(body) <= LARGE_BYTES:
+            return parse(body)
+        memory = context_of(request.scope).memory
+        if memory is not None:
+            memory.take(len(body) * DECODED_BYTES_PER_BYTE)
+        with while_connected(request.scope):  # a client that left gives up its turn
+            return await self.large_work.run(len(body), lambda: parse(body))
 
     async def read_json(self, request: Request) -> bytes:
         """Return the complete body of a request whose Content-Type is JSON, or missing.

@@ -1,28 +1,26 @@
-"""Bounds the memory that all bodies in flight take together."""
+"""Bounds the memory that the bodies of all requests in progress take together."""
 
 from __future__ import annotations
-
-from typing import Self
 
 from slipway_core.errors import QueueFull
 
 
 class BodyMemory:
-    """Bytes shared by all bodies that are being read, so that a flood cannot exhaust memory."""
+    """Bytes shared by all requests in progress, so that a flood cannot exhaust memory."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._used = 0
 
     def account(self) -> BodyAccount:
-        """Return the account of one body: a context that releases its bytes at the end."""
+        """Return the account of one request, which releases its bytes at the end."""
         return BodyAccount(self)
 
     def take(self, count: int) -> None:
         """Reserve bytes. Raises QueueFull when there is no room."""
         if self._used + count > self._max_bytes:
             raise QueueFull(
-                "too many large bodies are being read; send the request again",
+                "too many large requests are in progress; send the request again",
                 retry_after_seconds=1,
             )
         self._used += count
@@ -32,7 +30,7 @@ class BodyMemory:
 
 
 class BodyAccount:
-    """The bytes that one body has reserved."""
+    """The bytes that one request has reserved for its body and for what was decoded from it."""
 
     __slots__ = ("_memory", "_used")
 
@@ -45,8 +43,7 @@ class BodyAccount:
         self._memory.take(count)
         self._used += count
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
+    def release(self) -> None:
+        """Return all bytes of the account."""
         self._memory.release(self._used)
+        self._used = 0

@@ -14,6 +14,7 @@ from starlette.types import Scope
 
 from slipway_core.errors import QueueFull
 from slipway_core.observability.request_lines import request_fields
+from slipway_inference.http.body_memory import BodyAccount
 
 CLIENT_DISCONNECTED = "ClientDisconnected"
 """The code of a request whose client went away before it was answered."""
@@ -42,6 +43,10 @@ class RequestContext(msgspec.Struct, eq=False):
     code: str = ""
     """The code of the error that the request ended in; empty for success."""
     disconnected: bool = False
+    memory: BodyAccount | None = None
+    """What the request has reserved. It is released when the request has ended, since its inputs
+    wait in the queue after its body has been read.
+    """
     on_disconnect: Callable[[], object] | None = None
     """Called when the client goes away while the request is in progress."""
 

@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 import msgspec
+import numpy.typing as npt
 import orjson
 from starlette.responses import Response
 
 from slipway_core.errors import InvalidInput, MalformedBody
 from slipway_inference.http.bodies import JSON
+from slipway_inference.http.json_structure import Limits
+from slipway_inference.http.large_json import DEFAULT_LIMITS, decode_large
+from slipway_inference.http.large_work import LARGE_BYTES
 from slipway_inference.http.validation import explain
 
 T = TypeVar("T")
 
+ELEMENTS_PER_CALL = 64
+"""Elements of a list that are encoded in one call; each may be a vector."""
+NUMBERS_PER_CALL = 64 * 1024
 _any = msgspec.json.Decoder(Any)
 _CONTENT_TYPE = (b"content-type", JSON.encode())
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 
-def decode_as(decoder: msgspec.json.Decoder[T], body: bytes, *, what: str = "body") -> T:
-    """Decode JSON as the decoder's type. `what` names the text in error messages.
+def decode_as(
+    decoder: msgspec.json.Decoder[T],
+    body: bytes,
+    *,
+    what: str = "body",
+    limits: Limits = DEFAULT_LIMITS,
+) -> T:
+    """Decode JSON as the decoder's type. `what` names the text in error messages; `limits` are
+    those of a large one.
 
-    Raises MalformedBody when it is not JSON, InvalidInput when it is JSON of another form.
+    Raises MalformedBody when it is not JSON, PayloadTooLarge when it holds too many values,
+    InvalidInput when it is JSON of another form.
     """
     try:
-        return decoder.decode(body)
+        if len(body) <= LARGE_BYTES:
+            return decoder.decode(body)
+        value: T = msgspec.convert(decode_large(body, limits, what), decoder.type)
+        return value
     except msgspec.ValidationError as error:
         field, rule = explain(str(error))
         raise InvalidInput.at(field or what, rule) from None
@@ -49,6 +68,23 @@ def encode_json(value: Any) -> bytes:
     and infinity, which JSON cannot express, become null.
     """
     return orjson.dumps(value, option=_OPTIONS, default=str)
+
+
+def encoded_list(values: Sequence[Any]) -> Any:
+    """Return a list for `encode_json` whose elements are encoded one by one when there are many, so
+    that no call takes long.
+    """
+    if len(values) <= ELEMENTS_PER_CALL:
+        return values
+    return orjson.Fragment(b"[" + b",".join(map(encode_json, values)) + b"]")
+
+
+def encoded_array(array: npt.NDArray[Any]) -> Any:
+    """Return an array [elements] of numbers for `encode_json`; a large one is encoded in slices."""
+    if array.size <= NUMBERS_PER_CALL:
+        return array
+    slices = (array[at : at + NUMBERS_PER_CALL] for at in range(0, array.size, NUMBERS_PER_CALL))
+    return orjson.Fragment(b"[" + b",".join(encode_json(each)[1:-1] for each in slices) + b"]")
 
 
 class _JsonResponse(Response):

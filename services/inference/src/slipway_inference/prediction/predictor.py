@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from slipway_core import errors
 from slipway_core.errors import Draining, InternalError, SlipwayError
-from slipway_core.inputs.cost import estimate_tokens
 from slipway_core.inputs.items import Outcome
 from slipway_core.store.identifiers import uuid7
 from slipway_inference.http.context import CLIENT_DISCONNECTED, RequestContext, context_of
 from slipway_inference.http.disconnect import wait_while_connected
+from slipway_inference.http.large_work import LargeWork
 from slipway_inference.prediction import metrics
 from slipway_inference.prediction.log_row import make_row, row_bytes
 from slipway_inference.prediction.request import (
@@ -41,6 +42,8 @@ PREDICTION_ERRORS: tuple[type[SlipwayError], ...] = (
 )
 """Errors of `Predictor.respond` besides those of reading."""
 MIN_TIMEOUT_SECONDS = 0.001
+JSON_BYTES_PER_VECTOR_BYTE = 3
+BYTES_PER_PREDICTION = 2048
 _LOGGED = (
     errors.InvalidInput,
     errors.PredictionFailed,
@@ -58,11 +61,16 @@ class Predictor:
     """
 
     def __init__(
-        self, settings: InferenceSettings, model: ServedModel, prediction_log: PredictionLog
+        self,
+        settings: InferenceSettings,
+        model: ServedModel,
+        prediction_log: PredictionLog,
+        large_work: LargeWork,
     ) -> None:
         self._settings = settings
         self._model = model
         self._prediction_log = prediction_log
+        self._large_work = large_work
 
     async def respond(self, request: Request, modality: str, read: Read) -> Response:
         """Return the response to a prediction.
@@ -75,7 +83,10 @@ class Predictor:
             context = context_of(request.scope)
             outcomes = self._submit(context, prediction_request)
             await wait_while_connected(outcomes, context)
-            response = self._conclude(context, modality, prediction_request, outcomes)
+            response = await self._large_work.run(
+                _work_size(prediction_request, outcomes),
+                partial(self._conclude, context, modality, prediction_request, outcomes),
+            )
         except BaseException as error:
             count_prediction(modality, error)
             raise
@@ -88,7 +99,7 @@ class Predictor:
         """Queue the inputs, to be computed before the request's deadline."""
         if context.disconnected:
             raise ClientDisconnect
-        settings, manifest = self._settings, self._model.manifest
+        settings = self._settings
         check_count(len(request.items), settings.max_items_per_request, request.field)
         timeout_seconds = read_timeout(
             context,
@@ -96,8 +107,7 @@ class Predictor:
             max_seconds=settings.max_request_timeout_seconds,
         )
         remaining = max(timeout_seconds - context.elapsed_seconds, MIN_TIMEOUT_SECONDS)
-        costs = [estimate_tokens(manifest, item) for item in request.items]
-        return self._model.batcher.submit(request.items, costs, timeout_seconds=remaining)
+        return self._model.batcher.submit(request.items, request.costs, timeout_seconds=remaining)
 
     def _conclude(
         self,
@@ -126,6 +136,17 @@ class Predictor:
             row = make_row(answer, request.items, status, self._settings.payload_logging)
             size = row_bytes(row, request.items, response_bytes)
             self._prediction_log.offer(row, size)
+
+
+def _work_size(request: PredictionRequest, outcomes: asyncio.Future[list[Outcome]]) -> int:
+    """Return by how many bytes the work on a response counts as large: those of the request, or
+    about those of several predictions.
+    """
+    if len(request.items) == 1 or outcomes.exception() is not None:
+        return request.size
+    width = len(outcomes.result()[0].embedding)
+    bytes_per_row = JSON_BYTES_PER_VECTOR_BYTE * width or BYTES_PER_PREDICTION
+    return max(request.size, bytes_per_row * len(request.items))
 
 
 def count_prediction(modality: str, error: BaseException | None = None) -> None:

@@ -17,6 +17,7 @@ from slipway_core.errors import (
     PredictionFailed,
     SlipwayError,
 )
+from slipway_core.inputs.cost import estimate_tokens
 from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.package.manifest import Manifest
 from slipway_inference.http.context import RequestContext
@@ -42,13 +43,29 @@ class Answer(msgspec.Struct, eq=False):
 
 
 class PredictionRequest(msgspec.Struct, frozen=True):
-    """Validated inputs. `field` is their path in the request, for errors; `render` makes the
-    response.
+    """Validated inputs and their estimated tokens. `field` is their path in the request, for
+    errors; `render` makes the response; `size` is that of the body in bytes.
     """
 
     items: list[Item]
+    costs: list[int]
     field: str
     render: Callable[[Answer], Response]
+    size: int
+
+    @classmethod
+    def of(
+        cls,
+        manifest: Manifest,
+        items: list[Item],
+        field: str,
+        render: Callable[[Answer], Response],
+        *,
+        size: int,
+    ) -> PredictionRequest:
+        """Return the request of items for a model."""
+        costs = [estimate_tokens(manifest, item) for item in items]
+        return cls(items, costs, field, render, size)
 
 
 def check_count(count: int, max_items: int, field: str) -> None:

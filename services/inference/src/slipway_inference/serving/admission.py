@@ -1,4 +1,4 @@
-"""Room that all requests share: memory for bodies, and slots for streams."""
+"""Room that all requests share: memory for bodies, a thread for large ones, slots for streams."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from slipway_core.errors import TooManyStreams
 from slipway_inference.http.body_memory import BodyMemory
+from slipway_inference.http.large_work import LargeWork
 
 RETRY_AFTER_SECONDS = 5
 
@@ -18,6 +19,7 @@ class Admission:
 
     def __init__(self, *, max_buffered_bytes: int, max_streams: int) -> None:
         self.body_memory = BodyMemory(max_buffered_bytes)
+        self.large_work = LargeWork()
         self._max_streams = max_streams
         self._streaming: set[asyncio.Task[Any]] = set()
 

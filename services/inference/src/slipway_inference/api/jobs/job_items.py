@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -16,10 +17,14 @@ from slipway_core.inputs.stored_form import to_stored
 from slipway_core.package.manifest import Manifest
 from slipway_core.store.records import NewItem
 from slipway_inference.http.json import decode_any
+from slipway_inference.http.large_work import LargeWork
 from slipway_inference.http.validation import MAX_FIELD_CHARACTERS
 
 ITEMS_PER_TURN = 500
 """Items of a list that are validated before other requests get a turn of the event loop."""
+BYTES_PER_TURN = 64 * 1024
+"""Bytes of lines, with BYTES_PER_LINE for each, that are validated before others get a turn."""
+BYTES_PER_LINE = 200
 _MEMBERS = {"text": "input_text", "image": "image"}
 """The member that holds the value of an input sent as an object."""
 
@@ -30,7 +35,10 @@ class JobItems:
     `labels` have been validated and belong to the job; here they only count as tokens.
     """
 
-    def __init__(self, manifest: Manifest, modality: str, labels: Sequence[str]) -> None:
+    def __init__(
+        self, manifest: Manifest, modality: str, labels: Sequence[str], large_work: LargeWork
+    ) -> None:
+        self._large_work = large_work
         self._manifest = manifest
         self._modality = modality
         self._label_tokens = sum(
@@ -38,22 +46,37 @@ class JobItems:
         )
         self._count = 0
 
-    async def from_list(self, inputs: Sequence[Any]) -> AsyncIterator[NewItem]:
-        """Yield each element of a JSON list. Raises InvalidInput naming `inputs.N`."""
-        for index, raw in enumerate(inputs):
-            if index % ITEMS_PER_TURN == ITEMS_PER_TURN - 1:
-                await asyncio.sleep(0)
-            yield self._item(raw, f"inputs.{index}")
+    async def from_list(self, inputs: Sequence[Any], size: int) -> AsyncIterator[NewItem]:
+        """Yield each element of a JSON list from a body of `size` bytes. Raises InvalidInput naming
+        `inputs.N`.
+        """
+        for start in range(0, len(inputs), ITEMS_PER_TURN):
+            part = inputs[start : start + ITEMS_PER_TURN]
+            for item in await self._large_work.run(size, partial(self._items, part, start)):
+                yield item
+            await asyncio.sleep(0)
 
     async def from_lines(self, lines: AsyncIterator[bytes]) -> AsyncIterator[NewItem]:
         """Yield each non-empty line. Raises InvalidInput or MalformedBody naming `line N`."""
         number = 0
+        bytes_in_turn = 0
         async for line in lines:
             number += 1
             if line.strip():
-                yield self._item(decode_any(line, what=f"line {number}"), f"line {number}")
+                parse = partial(self._item_of_line, line, f"line {number}")
+                yield await self._large_work.run(len(line), parse)
+            bytes_in_turn += len(line) + BYTES_PER_LINE
+            if bytes_in_turn > BYTES_PER_TURN:
+                bytes_in_turn = 0
+                await asyncio.sleep(0)
         if self._count == 0:
             raise InvalidInput.at("body", "must hold at least one line with an input")
+
+    def _items(self, inputs: Sequence[Any], start: int) -> list[NewItem]:
+        return [self._item(raw, f"inputs.{start + index}") for index, raw in enumerate(inputs)]
+
+    def _item_of_line(self, line: bytes, name: str) -> NewItem:
+        return self._item(decode_any(line, what=name), name)
 
     def _item(self, raw: Any, field: str) -> NewItem:
         self._count += 1

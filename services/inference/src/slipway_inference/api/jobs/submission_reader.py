@@ -66,17 +66,21 @@ class SubmissionReader:
         key = _read_idempotency_key(request)
         if kind == JSON:
             _reject_query_options(request)
-            body = decode_as(_batch, await self._bodies.read(request))
+            content = await self._bodies.read(request)
+            body = await self._bodies.parse(request, content, self._decode)
             job = self._new_job(modality, body, key)
-            return Submission(job, self._items(job).from_list(body.inputs))
+            return Submission(job, self._items(job).from_list(body.inputs, len(content)))
         check_content_length(context, settings.max_stream_bytes)
         job = self._new_job(modality, _read_query_options(request), key)
         chunks = self._bodies.stream(request, settings.max_stream_bytes)
         lines = read_lines(chunks, settings.max_line_bytes)
         return Submission(job, self._items(job).from_lines(lines))
 
+    def _decode(self, content: bytes) -> BatchRequest:
+        return decode_as(_batch, content, limits=self._bodies.json_limits)
+
     def _items(self, job: NewJob) -> JobItems:
-        return JobItems(self._model.manifest, job.modality, job.labels)
+        return JobItems(self._model.manifest, job.modality, job.labels, self._bodies.large_work)
 
     def _new_job(self, modality: str, options: BatchRequest, key: str | None) -> NewJob:
         """Return the job. Raises InvalidInput for options that this model does not take."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -15,7 +16,6 @@ from slipway_inference.api.open_inference.request_body import (
     BINARY_OUTPUT,
     JSON_LENGTH_HEADER,
     InferRequest,
-    InputTensor,
     read_request,
 )
 from slipway_inference.api.open_inference.response_body import requested_outputs, write_body
@@ -48,14 +48,23 @@ class InferenceInputs:
         ModelNotReady.
         """
         self.check_model(request)
-        body, tensors = await self._read_body(request)
+        length = context_of(request.scope).header(JSON_LENGTH_HEADER)
+        if length is not None and not _is_count(length):
+            raise MalformedBody(f"{JSON_LENGTH_HEADER} must be a number of bytes")
+        content = await self._bodies.read_decompressed(request)
+        parse = partial(self._parse, None if length is None else int(length))
+        return await self._bodies.parse(request, content, parse)
+
+    def _parse(self, json_length: int | None, content: bytes) -> PredictionRequest:
+        body, tensors = read_request(content, json_length, self._bodies.json_limits)
         manifest = self._model.manifest
         matched = match_tensors(manifest, tensors)
         check_count(matched.rows, self._max_items, f"{matched.field}.shape")
         specs = output_specs(self._model.info, by_labels=matched.labels is not None)
         outputs = requested_outputs(body, [spec.name for spec in specs])
         items = to_items(manifest, matched, _model_parameters(body))
-        return PredictionRequest(items, f"{matched.field}.data", _Renderer(body.id, outputs))
+        field, render = f"{matched.field}.data", _Renderer(body.id, outputs)
+        return PredictionRequest.of(manifest, items, field, render, size=len(content))
 
     def check_model(self, request: Request) -> None:
         """Raise UnknownModel unless the path names the served model, and its version if any."""
@@ -66,13 +75,6 @@ class InferenceInputs:
         """Return what the tensors are, for the log and the metrics."""
         model = self._model
         return model.manifest.served_modalities()[0] if model.is_loaded else "unknown"
-
-    async def _read_body(self, request: Request) -> tuple[InferRequest, list[InputTensor]]:
-        length = context_of(request.scope).header(JSON_LENGTH_HEADER)
-        if length is not None and not _is_count(length):
-            raise MalformedBody(f"{JSON_LENGTH_HEADER} must be a number of bytes")
-        body = await self._bodies.read_decompressed(request)
-        return read_request(body, None if length is None else int(length))
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ from msgspec import Meta
 from slipway_core.errors import InvalidInput, MalformedBody
 from slipway_core.package.datatypes import NUMPY_TYPES, Datatype
 from slipway_inference.http.json import decode_as
+from slipway_inference.http.json_structure import Limits
+from slipway_inference.http.large_json import DEFAULT_LIMITS
 
 Size = Annotated[int, Meta(ge=1, le=2**31 - 1)]
 Options = dict[str, Any] | None
@@ -27,6 +29,8 @@ BINARY_SIZE = "binary_data_size"
 BINARY_OUTPUT = "binary_data_output"
 BINARY_DATA = "binary_data"
 _UNSUPPORTED = ("shared_memory_region", "classification")
+MIN_ARRAY_ELEMENTS = 64
+"""Size from which a row is kept as an array: each of its elements would become an object."""
 _LENGTH = struct.Struct("<I")
 
 
@@ -71,6 +75,7 @@ class InputTensor:
 
     def rows(self) -> list[Any]:
         """Return its rows as nested lists [rows][...], or as elements [rows] for one dimension.
+        Large rows of a raw tensor are arrays.
 
         Elements from JSON are not validated yet. Elements of BYTES are texts, or bytes from a raw
         tensor. Raises InvalidInput when their number does not match the shape, and for numbers
@@ -94,6 +99,8 @@ class InputTensor:
         numbers = np.frombuffer(raw, kind).reshape(self.shape)
         if kind.kind == "f" and not np.isfinite(numbers).all():
             raise InvalidInput.at(f"{self.field}.data", "must hold finite numbers only")
+        if len(self.shape) > 1 and numbers[0].size >= MIN_ARRAY_ELEMENTS:
+            return list(numbers)
         rows: list[Any] = numbers.tolist()
         return rows
 
@@ -101,17 +108,19 @@ class InputTensor:
 _decoder = msgspec.json.Decoder(InferRequest)
 
 
-def read_request(body: bytes, json_length: int | None) -> tuple[InferRequest, list[InputTensor]]:
+def read_request(
+    body: bytes, json_length: int | None, limits: Limits = DEFAULT_LIMITS
+) -> tuple[InferRequest, list[InputTensor]]:
     """Return the request and its tensors. `json_length` is the number of JSON bytes in front of raw
-    tensors, or None when the whole body is JSON.
+    tensors, or None when the whole body is JSON; `limits` are those of a large JSON.
 
-    Raises MalformedBody, or InvalidInput naming the member that is wrong.
+    Raises MalformedBody, PayloadTooLarge, or InvalidInput naming the member that is wrong.
     """
     if json_length is not None and json_length > len(body):
         raise MalformedBody(
             f"{JSON_LENGTH_HEADER} is {json_length}, but the body has {len(body)} bytes"
         )
-    request = decode_as(_decoder, body[:json_length])
+    request = decode_as(_decoder, body[:json_length], limits=limits)
     _check_outputs(request.outputs or [])
     rest = memoryview(body)[len(body) if json_length is None else json_length :]
     tensors = []

@@ -15,7 +15,7 @@ from slipway_inference.api.open_inference.request_body import (
     InferRequest,
     is_binary,
 )
-from slipway_inference.http.json import encode_json
+from slipway_inference.http.json import encode_json, encoded_array
 
 
 def requested_outputs(request: InferRequest, names: Sequence[str]) -> dict[str, bool]:
@@ -70,7 +70,9 @@ def write_body(
 def _plain(tensor: OutputTensor) -> Any:
     """Return the elements for JSON: a flat array [elements], or a list of texts."""
     flat = tensor.elements.reshape(-1)
-    return [element.decode() for element in flat] if tensor.datatype == "BYTES" else flat
+    if tensor.datatype == "BYTES":
+        return [element.decode() for element in flat]
+    return encoded_array(flat)
 
 
 def _raw(tensor: OutputTensor) -> bytes:

@@ -15,7 +15,7 @@ from slipway_core.inputs.items import Outcome
 from slipway_core.inputs.parsing import parse_inputs
 from slipway_inference.api.openai.schemas import EmbeddingsRequest
 from slipway_inference.http.bodies import BodyReader
-from slipway_inference.http.json import decode_as, json_response
+from slipway_inference.http.json import decode_as, encoded_list, json_response
 from slipway_inference.prediction.request import Answer, PredictionRequest, check_count
 from slipway_inference.serving.served_model import ServedModel
 
@@ -40,11 +40,16 @@ class EmbeddingInputs:
         Raises InvalidInput, MalformedBody, PayloadTooLarge, UnsupportedMediaType, UnknownModel,
         UnknownModality and ModelNotReady.
         """
-        body = decode_as(_embeddings, await self._bodies.read_json(request))
+        content = await self._bodies.read_json(request)
+        return await self._bodies.parse(request, content, self._parse)
+
+    def _parse(self, content: bytes) -> PredictionRequest:
+        body = decode_as(_embeddings, content, limits=self._bodies.json_limits)
         self._check_model(body)
-        items = parse_inputs(self._model.manifest, "text", self._texts(body))
+        manifest = self._model.manifest
+        items = parse_inputs(manifest, "text", self._texts(body))
         render = partial(_respond, self._model.name, body.encoding_format or "float")
-        return PredictionRequest(items, "input", render)
+        return PredictionRequest.of(manifest, items, "input", render, size=len(content))
 
     def _check_model(self, body: EmbeddingsRequest) -> None:
         self._model.check_name(body.model)
@@ -76,10 +81,12 @@ def _respond(model: str, encoding: str, answer: Answer) -> Response:
     return json_response(
         {
             "object": "list",
-            "data": [
-                {"object": "embedding", "index": index, "embedding": _vector(outcome, encoding)}
-                for index, outcome in enumerate(answer.outcomes)
-            ],
+            "data": encoded_list(
+                [
+                    {"object": "embedding", "index": index, "embedding": _vector(outcome, encoding)}
+                    for index, outcome in enumerate(answer.outcomes)
+                ]
+            ),
             "model": model,
             "usage": {"prompt_tokens": tokens, "total_tokens": tokens},
         }

@@ -1,20 +1,24 @@
-"""Images sent as a form: one `file`, and optional `parameters` as JSON."""
+"""Images sent as a form: one `file`, and optional `parameters` as JSON.
+
+A form of two parts is cut at its boundaries. Parsers of forms of any size call back for each line
+end within a part, which takes minutes for an image made of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
-from starlette.datastructures import FormData, UploadFile
-from starlette.formparsers import MultiPartException, MultiPartParser
-from starlette.requests import Request
+from python_multipart.multipart import parse_options_header
+from starlette.datastructures import Headers
 
 from slipway_core.errors import InvalidInput, MalformedBody
 from slipway_inference.http.json import decode_any
 from slipway_inference.http.validation import MAX_FIELD_CHARACTERS
 
+MAX_PARTS = 2
+MAX_PART_HEADER_BYTES = 8 * 1024
 MAX_PARAMETER_BYTES = 64 * 1024
-MAX_SHOWN_CAUSE_CHARACTERS = 200
+MAX_BOUNDARY_BYTES = 256
 IMAGE_FORM_SCHEMA: dict[str, Any] = {
     "type": "object",
     "required": ["file"],
@@ -24,52 +28,87 @@ IMAGE_FORM_SCHEMA: dict[str, Any] = {
         "parameters": {"type": "string", "description": "A JSON object."},
     },
 }
+_LINE_END = b"\r\n"
 
 
-async def read_image_form(request: Request, body: bytes) -> tuple[bytes, dict[str, Any]]:
+class _Part(NamedTuple):
+    name: str
+    is_file: bool
+    content: bytes
+
+
+def read_image_form(headers: Headers, body: bytes) -> tuple[bytes, dict[str, Any]]:
     """Return the image and the parameters of a multipart form.
 
     Raises InvalidInput and MalformedBody.
     """
-    form = await _parse(request, body)
-    try:
-        for name in form:
-            if name not in IMAGE_FORM_SCHEMA["properties"]:
-                shown = name[:MAX_FIELD_CHARACTERS]
-                raise InvalidInput.at(shown, "is not a field of this form")
-        file = form.get("file")
-        if not isinstance(file, UploadFile):
-            raise InvalidInput.at("file", "must be one file: the image")
-        return await file.read(), _read_parameters(form.get("parameters"))
-    finally:
-        await form.close()
+    parts: dict[str, _Part] = {}
+    for part in _split(body, _boundary(headers)):
+        if part.name not in IMAGE_FORM_SCHEMA["properties"]:
+            shown = part.name[:MAX_FIELD_CHARACTERS]
+            raise InvalidInput.at(shown, "is not a field of this form")
+        if part.name in parts:
+            raise _malformed(f"it has the field {part.name} twice")
+        parts[part.name] = part
+    file = parts.get("file")
+    if file is None or not file.is_file:
+        raise InvalidInput.at("file", "must be one file: the image")
+    return file.content, _read_parameters(parts.get("parameters"))
 
 
-async def _parse(request: Request, body: bytes) -> FormData:
-    async def chunks() -> AsyncIterator[bytes]:
-        yield body
-        yield b""
-
-    try:
-        parser = MultiPartParser(
-            request.headers,
-            chunks(),  # type: ignore[arg-type]
-            max_files=1,
-            max_fields=1,
-            max_part_size=MAX_PARAMETER_BYTES,
-        )
-        return await parser.parse()
-    except (MultiPartException, KeyError, UnicodeDecodeError, LookupError) as error:
-        cause = str(error)[:MAX_SHOWN_CAUSE_CHARACTERS]
-        raise MalformedBody(f"the form cannot be read: {cause}") from None
+def _boundary(headers: Headers) -> bytes:
+    _, options = parse_options_header(headers.get("content-type", ""))
+    boundary = options.get(b"boundary", b"")
+    if not 1 <= len(boundary) <= MAX_BOUNDARY_BYTES:
+        raise _malformed("Content-Type has no boundary")
+    return boundary
 
 
-def _read_parameters(value: UploadFile | str | None) -> dict[str, Any]:
-    if value is None:
+def _split(body: bytes, boundary: bytes) -> list[_Part]:
+    """Return the parts between the boundaries (RFC 2046, section 5.1.1)."""
+    delimiter = _LINE_END + b"--" + boundary
+    start = 0 if body.startswith(delimiter[2:]) else body.find(delimiter) + len(_LINE_END)
+    if start == 1:
+        raise _malformed("its boundary is missing")
+    sections = body[start + len(delimiter) - len(_LINE_END) :].split(delimiter, MAX_PARTS + 1)
+    *complete, last = sections
+    if not last.startswith(b"--"):
+        if len(complete) > MAX_PARTS:
+            raise _malformed(f"it has more than {MAX_PARTS} parts")
+        raise _malformed("its last boundary is missing")
+    return [_read_part(section) for section in complete]
+
+
+def _read_part(section: bytes) -> _Part:
+    """Return a part from the bytes after its boundary: headers, an empty line, the content."""
+    line_end = section.find(_LINE_END, 0, MAX_PART_HEADER_BYTES)
+    headers_end = section.find(_LINE_END * 2, 0, MAX_PART_HEADER_BYTES)
+    if line_end < 0 or section[:line_end].strip(b" \t") or headers_end < 0:
+        raise _malformed(f"a part has no headers, or more than {MAX_PART_HEADER_BYTES} bytes")
+    disposition = b""
+    for line in section[line_end:headers_end].split(_LINE_END):
+        name, _, value = line.partition(b":")
+        if name.strip().lower() == b"content-disposition":
+            disposition = value.strip()
+    _, options = parse_options_header(disposition)
+    if b"name" not in options:
+        raise _malformed("a part has no name in its Content-Disposition")
+    content = section[headers_end + 2 * len(_LINE_END) :]
+    return _Part(options[b"name"].decode("utf-8", "replace"), b"filename" in options, content)
+
+
+def _read_parameters(part: _Part | None) -> dict[str, Any]:
+    if part is None:
         return {}
-    if isinstance(value, UploadFile):
+    if part.is_file:
         raise InvalidInput.at("parameters", "must be a plain field with a JSON object")
-    parameters = decode_any(value.encode("utf-8", "replace"), what="field `parameters`")
+    if len(part.content) > MAX_PARAMETER_BYTES:
+        raise _malformed(f"the field parameters has more than {MAX_PARAMETER_BYTES} bytes")
+    parameters = decode_any(part.content, what="field `parameters`")
     if not isinstance(parameters, dict):
         raise InvalidInput.at("parameters", "must be a JSON object")
     return parameters
+
+
+def _malformed(cause: str) -> MalformedBody:
+    return MalformedBody(f"the form cannot be read: {cause}")

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 from msgspec import UNSET
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -23,7 +24,7 @@ from slipway_inference.api.slipway.schemas import (
 )
 from slipway_inference.http.bodies import JSON, MULTIPART, BodyReader, media_type
 from slipway_inference.http.context import context_of
-from slipway_inference.http.json import decode_as, json_response
+from slipway_inference.http.json import decode_as, encoded_list, json_response
 from slipway_inference.prediction.json_value import prediction_value
 from slipway_inference.prediction.request import Answer, PredictionRequest, check_count
 from slipway_inference.serving.served_model import ServedModel
@@ -45,7 +46,24 @@ class PredictionInputs:
 
     async def read_text(self, request: Request) -> PredictionRequest:
         """Read one text, or several."""
-        body = decode_as(_text, await self._bodies.read_json(request))
+        content = await self._bodies.read_json(request)
+        return await self._bodies.parse(request, content, self._parse_text)
+
+    async def read_tabular(self, request: Request) -> PredictionRequest:
+        """Read the rows of a table."""
+        content = await self._bodies.read_json(request)
+        return await self._bodies.parse(request, content, self._parse_tabular)
+
+    async def read_image(self, request: Request) -> PredictionRequest:
+        """Read an image, in base64 within JSON or as a form."""
+        kind = media_type(context_of(request.scope), JSON, MULTIPART)
+        content = await self._bodies.read(request)
+        form = partial(self._parse_image_form, request.headers)
+        parse = form if kind == MULTIPART else self._parse_image
+        return await self._bodies.parse(request, content, parse)
+
+    def _parse_text(self, content: bytes) -> PredictionRequest:
+        body = decode_as(_text, content, limits=self._bodies.json_limits)
 
         def parse(texts: Iterable[tuple[str, str]]) -> list[Item]:
             return parse_inputs(
@@ -56,46 +74,47 @@ class PredictionInputs:
                 parameters=body.parameters,
             )
 
+        size = len(content)
         if body.inputs is UNSET:
             if body.input_text is UNSET:
                 raise InvalidInput.at("input_text", "is missing")
-            return _single(parse([("input_text", body.input_text)]), "input_text")
+            return self._single(parse([("input_text", body.input_text)]), "input_text", size)
         if body.input_text is not UNSET:
             raise InvalidInput.at("inputs", "cannot be sent together with input_text")
         check_count(len(body.inputs), self._max_items, "inputs")  # before each one is validated
-        return _rows(parse((f"inputs.{index}", text) for index, text in enumerate(body.inputs)))
+        texts = ((f"inputs.{index}", text) for index, text in enumerate(body.inputs))
+        return self._rows(parse(texts), size)
 
-    async def read_tabular(self, request: Request) -> PredictionRequest:
-        """Read the rows of a table."""
-        body = decode_as(_tabular, await self._bodies.read_json(request))
+    def _parse_tabular(self, content: bytes) -> PredictionRequest:
+        body = decode_as(_tabular, content, limits=self._bodies.json_limits)
         check_count(count_rows(body.inputs), self._max_items, "inputs")
-        return _rows(
-            parse_rows(
-                self._model.manifest, body.inputs, field="inputs", parameters=body.parameters
-            )
+        items = parse_rows(
+            self._model.manifest, body.inputs, field="inputs", parameters=body.parameters
         )
+        return self._rows(items, len(content))
 
-    async def read_image(self, request: Request) -> PredictionRequest:
-        """Read an image, in base64 within JSON or as a form."""
-        kind = media_type(context_of(request.scope), JSON, MULTIPART)
-        content = await self._bodies.read(request)
-        raw: Any
-        if kind == MULTIPART:
-            raw, parameters = await read_image_form(request, content)
-            field = "file"
-        else:
-            body = decode_as(_image, content)
-            raw, parameters, field = body.image, body.parameters, "image"
-        item = parse_input(self._model.manifest, "image", raw, field=field, parameters=parameters)
-        return _single([item], "image")
+    def _parse_image(self, content: bytes) -> PredictionRequest:
+        body = decode_as(_image, content, limits=self._bodies.json_limits)
+        return self._image(body.image, body.parameters, "image", len(content))
 
+    def _parse_image_form(self, headers: Headers, content: bytes) -> PredictionRequest:
+        image, parameters = read_image_form(headers, content)
+        return self._image(image, parameters, "file", len(content))
 
-def _single(items: list[Item], field: str) -> PredictionRequest:
-    return PredictionRequest(items, field, partial(_respond, several=False))
+    def _image(
+        self, raw: str | bytes, parameters: dict[str, Any], field: str, size: int
+    ) -> PredictionRequest:
+        manifest = self._model.manifest
+        item = parse_input(manifest, "image", raw, field=field, parameters=parameters)
+        return self._single([item], "image", size)
 
+    def _single(self, items: list[Item], field: str, size: int) -> PredictionRequest:
+        render = partial(_respond, several=False)
+        return PredictionRequest.of(self._model.manifest, items, field, render, size=size)
 
-def _rows(items: list[Item]) -> PredictionRequest:
-    return PredictionRequest(items, "inputs", partial(_respond, several=True))
+    def _rows(self, items: list[Item], size: int) -> PredictionRequest:
+        render = partial(_respond, several=True)
+        return PredictionRequest.of(self._model.manifest, items, "inputs", render, size=size)
 
 
 def _respond(answer: Answer, *, several: bool) -> Response:
@@ -108,7 +127,7 @@ def _respond(answer: Answer, *, several: bool) -> Response:
             "version": manifest.version,
             "model_digest": manifest.digest,
             "modality": answer.modality,
-            "prediction": {"rows": values} if several else values[0],
+            "prediction": {"rows": encoded_list(values)} if several else values[0],
             "latency_ms": round(answer.context.elapsed_seconds * 1000, 3),
         }
     )
