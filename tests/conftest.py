@@ -23,5 +23,6 @@ pytest_plugins = [
     "tests.fixtures.s3_server",
     "tests.fixtures.services",
     "tests.fixtures.valkey",
-    "tests.fixtures.batch",  # after those that it builds on
+    "tests.fixtures.batch",  # these after those that they build on
+    "tests.fixtures.pgbouncer",
 ]

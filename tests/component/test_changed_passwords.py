@@ -9,12 +9,14 @@ import psycopg
 import pytest
 import redis
 from tests.fixtures.batch import eventually, is_available
+from tests.fixtures.postgres import as_role
 
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_core.errors import QueueUnavailable, StoreUnavailable
 from slipway_core.queue.doorbell import ArqDoorbell
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.postgres.database import Database
+from slipway_core.store.schema.roles import SUPERUSER
 
 pytestmark = pytest.mark.component
 ROLE = "slipway_rotated"
@@ -32,7 +34,7 @@ def secrets_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def role(database_url: str) -> Iterator[psycopg.Connection]:
     """Create a role with the password `old`, and yield a connection that can change it."""
-    with psycopg.connect(database_url, autocommit=True) as owner:
+    with psycopg.connect(as_role(database_url, SUPERUSER), autocommit=True) as owner:
         owner.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD 'old'")
         yield owner
         owner.execute(f"DROP ROLE {ROLE}")

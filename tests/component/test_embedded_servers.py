@@ -72,20 +72,20 @@ def valkey(
 
 def test_rows_survive_a_stop_and_a_crash(postgres: PostgresServer) -> None:
     postgres.start()
-    with psycopg.connect(postgres.url) as connection:
+    with psycopg.connect(postgres.superuser_url()) as connection:
         connection.execute("CREATE TABLE kept (n int)")
         connection.execute("INSERT INTO kept VALUES (1)")
     port = postgres.port
     postgres.stop()
     postgres.start()
-    with psycopg.connect(postgres.url) as connection:
+    with psycopg.connect(postgres.superuser_url()) as connection:
         connection.execute("INSERT INTO kept VALUES (2)")
         connection.commit()
         kill_server(postgres)
     assert postgres.pid is None
     postgres.start()
     assert postgres.port == port
-    with psycopg.connect(postgres.url) as connection:
+    with psycopg.connect(postgres.superuser_url()) as connection:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (2,)
 
 
@@ -110,7 +110,7 @@ def test_servers_require_the_password(postgres: PostgresServer, valkey: ValkeySe
     postgres.start()
     valkey.start()
     with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
-        psycopg.connect(postgres.url.replace("a-password", "another"))
+        psycopg.connect(postgres.superuser_url().replace("a-password", "another"))
     with (
         redis.Redis.from_url(valkey.url.replace("a-password", "another")) as client,
         pytest.raises(redis.AuthenticationError),
@@ -141,7 +141,7 @@ def test_a_stale_pid_file_does_not_matter(postgres: PostgresServer, folder: Path
     # The PID belongs to another process by now, as after a power failure.
     pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
     postgres.start()
-    with psycopg.connect(postgres.url) as connection:
+    with psycopg.connect(postgres.superuser_url()) as connection:
         connection.execute("SELECT 1")
 
 
@@ -154,7 +154,7 @@ def test_running_servers_of_an_earlier_start_are_replaced(
 ) -> None:
     postgres.start()
     valkey.start()
-    with psycopg.connect(postgres.url) as connection:
+    with psycopg.connect(postgres.superuser_url()) as connection:
         connection.execute("CREATE TABLE kept (n int)")
     second_postgres = PostgresServer(
         folder / "postgres",
@@ -175,7 +175,7 @@ def test_running_servers_of_an_earlier_start_are_replaced(
         second_valkey.start()
         assert postgres.pid is None
         assert valkey.pid is None
-        with psycopg.connect(second_postgres.url) as connection:
+        with psycopg.connect(second_postgres.superuser_url()) as connection:
             connection.execute("SELECT * FROM kept")
     finally:
         second_postgres.stop()

@@ -15,6 +15,7 @@ from tests.fixtures.batch import (
     is_available,
     measure_lengths,
 )
+from tests.fixtures.postgres import as_owner
 from tests.fixtures.services import kill_server
 
 from slipway_cli.local.servers.postgres import PostgresServer
@@ -24,13 +25,13 @@ from slipway_core.maintenance.sweeper import Sweeper
 from slipway_core.queue.contract import ring_id
 from slipway_core.store.identifiers import first_uuid7, uuid7
 from slipway_core.store.postgres.database import Database
-from slipway_core.store.schema.partitions import Month, create_partitions, maintain_partitions
+from slipway_core.store.schema.partitions import PARTITIONED, Month, maintain_partitions
 
 pytestmark = pytest.mark.component
 
 
 async def execute(batch: Batch, statement: str, *values: object) -> list[tuple[object, ...]]:
-    url = batch.settings.database_url.get_secret_value()
+    url = as_owner(batch.settings.database_url.get_secret_value())
     async with await psycopg.AsyncConnection.connect(url) as connection:
         cursor = await connection.execute(statement, values)
         return await cursor.fetchall() if cursor.description else []
@@ -156,12 +157,11 @@ async def test_a_job_past_its_deadline_expires_and_keeps_its_results(batch: Batc
 async def test_partitions_past_their_retention_are_dropped_with_their_jobs(batch: Batch) -> None:
     now = datetime.now(UTC)
     long_ago = now - timedelta(days=200)
-    async with batch.database.transaction() as connection:
-        await create_partitions(connection, long_ago)
+    await execute(batch, "SELECT slipway_create_partitions(%s)", long_ago)
     old = await batch.submit(["old"], ring=False, id=uuid7(long_ago))
     new = await batch.submit(["new"], ring=False)
     await execute(batch, "UPDATE batch_jobs SET created_at = %s WHERE id = %s", long_ago, old)
-    await maintain_partitions(batch.database, now, timedelta(days=90))
+    await maintain_partitions(batch.database, timedelta(days=90))
     assert await execute(batch, "SELECT id FROM batch_jobs") == [(new,)]
     assert await execute(batch, "SELECT job_id FROM batch_items") == [(new,)]
     assert await execute(batch, "SELECT job_id FROM batch_chunks") == [(new,)]
@@ -174,8 +174,7 @@ async def test_partitions_past_their_retention_are_dropped_with_their_jobs(batch
 async def test_deleting_jobs_may_exceed_the_statement_timeout(batch: Batch) -> None:
     now = datetime.now(UTC)
     long_ago = now - timedelta(days=200)
-    async with batch.database.transaction() as connection:
-        await create_partitions(connection, long_ago)
+    await execute(batch, "SELECT slipway_create_partitions(%s)", long_ago)
     await batch.submit(["old"], ring=False, id=uuid7(long_ago))
     await execute(
         batch,
@@ -187,7 +186,7 @@ async def test_deleting_jobs_may_exceed_the_statement_timeout(batch: Batch) -> N
     )
     short_timeout = batch.settings.model_copy(update={"database_timeout_seconds": 1.0})
     database = await Database.open(short_timeout)
-    await maintain_partitions(database, now, timedelta(days=90))
+    await maintain_partitions(database, timedelta(days=90))
     await database.close()
     assert await execute(batch, "SELECT id FROM batch_jobs") == []
 
@@ -195,17 +194,22 @@ async def test_deleting_jobs_may_exceed_the_statement_timeout(batch: Batch) -> N
 async def test_the_month_in_which_the_retention_ends_is_kept(batch: Batch) -> None:
     now = datetime.now(UTC)
     kept = now - timedelta(days=89)
-    async with batch.database.transaction() as connection:
-        await create_partitions(connection, kept)
+    await execute(batch, "SELECT slipway_create_partitions(%s)", kept)
     job_id = await batch.submit(["kept"], ring=False, id=uuid7(kept))
-    await maintain_partitions(batch.database, now, timedelta(days=90))
+    await maintain_partitions(batch.database, timedelta(days=90))
     assert (await batch.jobs.get(job_id)).total == 1
 
 
-async def test_missing_partitions_are_created_after_a_long_pause(batch: Batch) -> None:
-    later = datetime.now(UTC) + timedelta(days=250)
-    await maintain_partitions(batch.database, later, timedelta(days=9_000))
-    await batch.submit(["later"], ring=False, id=uuid7(later))
+async def test_missing_partitions_are_created_by_the_database(batch: Batch) -> None:
+    """Its clock decides, not that of the process that asks."""
+    month = Month.of(datetime.now(UTC))
+    for table in PARTITIONED:
+        await execute(batch, f"DROP TABLE {table}{month.suffix}, {table}{month.plus(3).suffix}")
+    with pytest.raises(StoreUnavailable, match="no partition"):
+        await batch.submit(["now"], ring=False)
+    await maintain_partitions(batch.database, timedelta(days=9_000))
+    await batch.submit(["now"], ring=False)
+    await batch.submit(["later"], ring=False, id=uuid7(month.plus(3).start))
 
 
 async def test_a_failure_to_maintain_partitions_does_not_stop_the_sweep(batch: Batch) -> None:

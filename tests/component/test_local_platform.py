@@ -166,7 +166,7 @@ def test_secrets_do_not_appear_in_output_arguments_environment_or_logs(
     secrets = [
         file.read_text().strip() for file in (running.home / "secrets").iterdir() if file.is_file()
     ]
-    assert len(secrets) == 2
+    assert len(secrets) == 5, "the queue and four roles of the database"
     visible = running.output
     for child in children(running):
         visible += " ".join(child.cmdline()) + str(child.environ())
@@ -178,7 +178,8 @@ def test_secrets_do_not_appear_in_output_arguments_environment_or_logs(
 
 def test_a_database_without_tables_is_migrated_before_it_is_used(running: RunningPlatform) -> None:
     # The state after a start that was interrupted before the migration.
-    with psycopg.connect(Home(running.home).read_service_secret("database_url")) as connection:
+    owner_url = Home(running.home).migration_secrets / "slipway_database_url"
+    with psycopg.connect(owner_url.read_text()) as connection:
         connection.execute("DROP SCHEMA public CASCADE")
         connection.execute("CREATE SCHEMA public")
     assert running.stop() == 0

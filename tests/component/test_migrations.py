@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -13,10 +14,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlmodel import SQLModel
+from tests.fixtures.postgres import as_owner
 
 from slipway_core.errors import InvalidSettings, StoreUnavailable
 from slipway_core.store.schema import migrate, tables
 from slipway_core.store.schema.partitions import MONTHS_AHEAD, PARTITIONED, Month
+from slipway_core.store.schema.revision import HEAD
 
 pytestmark = pytest.mark.component
 
@@ -115,7 +118,7 @@ def test_several_processes_can_migrate_at_once(empty_database_url: str) -> None:
     def run(_: int) -> str:
         return subprocess.run(
             [sys.executable, "-m", "slipway_core.store.schema.migrate"],
-            env={"SLIPWAY_DATABASE_URL": empty_database_url},
+            env={**os.environ, "SLIPWAY_DATABASE_URL": empty_database_url},
             check=True,
             capture_output=True,
             text=True,
@@ -124,15 +127,15 @@ def test_several_processes_can_migrate_at_once(empty_database_url: str) -> None:
 
     with ThreadPoolExecutor(3) as threads:
         outputs = list(threads.map(run, range(3)))
-    assert all(f"revision {migrate.HEAD}" in line for line in outputs)
+    assert all(f"revision {HEAD}" in line for line in outputs)
     assert "batch_results" in table_names(empty_database_url)
 
 
 def test_a_database_of_a_newer_release_is_rejected(database_url: str) -> None:
-    with psycopg.connect(database_url) as connection:
+    with psycopg.connect(as_owner(database_url)) as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
     with pytest.raises(InvalidSettings, match="at least as new"):
-        migrate.migrate(database_url)
+        migrate.migrate(as_owner(database_url))
 
 
 def test_a_read_only_node_counts_as_unavailable(empty_database_url: str) -> None:

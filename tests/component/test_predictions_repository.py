@@ -9,6 +9,7 @@ import numpy as np
 import psycopg
 import pytest
 from tests.fixtures.batch import Batch
+from tests.fixtures.postgres import as_owner
 
 from slipway_core.store.identifiers import uuid7
 from slipway_core.store.predictions import PredictionRepository, page_query
@@ -60,7 +61,8 @@ async def test_no_statistics_are_collected_of_payloads(
     batch: Batch, predictions: PredictionRepository
 ) -> None:
     await predictions.insert([record(seconds) for seconds in range(10)])
-    async with batch.database.transaction() as connection:
+    url = as_owner(batch.settings.database_url.get_secret_value())
+    async with await psycopg.AsyncConnection.connect(url) as connection:
         await connection.execute("ANALYZE predictions")
         cursor = await connection.execute(
             "SELECT DISTINCT attname FROM pg_stats WHERE tablename LIKE 'predictions_%'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from slipway_core.store.postgres.float_array import decode_float_array, encode_float_array
 from slipway_core.store.postgres.jsonb import has_nul, storable_json, storable_text
-from slipway_core.store.schema.partitions import MONTHS_AHEAD, PARTITIONED, Month, create_statements
+from slipway_core.store.schema.partitions import Month
 from slipway_core.store.splitting import MAX_ATTEMPTS, plan_split
 from slipway_core.store.submission import ChunkSizes, SubmissionLimits
 
@@ -103,15 +103,3 @@ def test_months_are_in_utc() -> None:
     moment = datetime.fromisoformat("2026-12-31T23:30:00-02:00")
     assert Month.of(moment) == Month(2027, 1)
     assert Month.of(moment).start == datetime(2027, 1, 1, tzinfo=UTC)
-
-
-def test_only_missing_partitions_are_created() -> None:
-    now = datetime(2026, 11, 30, tzinfo=UTC)
-    everything = {
-        table + Month.of(now).plus(ahead).suffix
-        for table in PARTITIONED
-        for ahead in range(MONTHS_AHEAD + 1)
-    }
-    assert create_statements(everything, now) == []
-    assert len(create_statements(everything - {"predictions_2026_12"}, now)) == 3
-    assert len(create_statements(everything, now + timedelta(days=1))) == 3 * len(PARTITIONED)

@@ -6,13 +6,13 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from tests.fixtures.imports import imported_with
 
-from slipway_core.store.schema import migrate
+from slipway_core.store.schema import revision
 
 
 def test_head_is_the_newest_migration() -> None:
     config = Config()
     config.set_main_option("script_location", "slipway_core.store.schema:migrations")
-    assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]
+    assert ScriptDirectory.from_config(config).get_heads() == [revision.HEAD]
 
 
 def test_importing_the_store_imports_neither_sqlalchemy_nor_alembic() -> None:

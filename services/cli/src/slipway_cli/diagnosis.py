@@ -19,7 +19,8 @@ from slipway_cli.local.servers.ports import is_free
 from slipway_cli.request_errors import RequestFailed
 from slipway_core.errors import SlipwayError
 from slipway_core.queue.eviction import KEEPS_RINGS, read_eviction_policy
-from slipway_core.store.schema.migrate import HEAD, read_revision
+from slipway_core.store.schema.migrate import read_revision
+from slipway_core.store.schema.revision import HEAD, MIGRATE
 
 State = Literal["ok", "warn", "fail"]
 MIN_FREE_BYTES = 1_000_000_000
@@ -148,7 +149,7 @@ def check_database(installation: Installation) -> Finding:
     if revision == HEAD:
         return Finding("database", "ok", f"reachable, at revision {revision}")
     message = f"reachable, at revision {revision or 'none'}; this release needs {HEAD}"
-    return Finding("database", "fail", message, "run `python -m slipway_core.store.schema.migrate`")
+    return Finding("database", "fail", message, f"run `{MIGRATE}`")
 
 
 def check_redis(installation: Installation) -> Finding:

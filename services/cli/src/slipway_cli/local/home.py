@@ -53,6 +53,11 @@ class Home:
         """The folder that the services read as SLIPWAY_SECRETS_DIR."""
         return self.folder / "secrets" / "services"
 
+    @property
+    def migration_secrets(self) -> Path:
+        """The folder that the migrations read as SLIPWAY_SECRETS_DIR."""
+        return self.folder / "secrets" / "migrations"
+
     def prepare(self, account: ServerAccount) -> None:
         """Create the folders. Raises InvalidSettings when they cannot be created or used."""
         try:
@@ -62,7 +67,8 @@ class Home:
                 self.folder.chmod(0o711 if account.switch else 0o700)
             for private in (self.logs, self.models, self.service_secrets.parent):
                 private.mkdir(mode=0o700, exist_ok=True)
-            self.service_secrets.mkdir(mode=0o700, exist_ok=True)
+            for private in (self.service_secrets, self.migration_secrets):
+                private.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise InvalidSettings(
                 f"the folder {self.folder} cannot be used: {error.strerror}; choose another with "
@@ -85,6 +91,10 @@ class Home:
     def write_service_secret(self, name: str, value: str) -> None:
         """Store a secret for the services under the name of its setting, such as `database_url`."""
         write_private(self.service_secrets / f"slipway_{name}", value)
+
+    def write_owner_url(self, url: str) -> None:
+        """Store the address by which the migrations reach the database."""
+        write_private(self.migration_secrets / "slipway_database_url", url)
 
     def read_service_secret(self, name: str) -> str:
         """Return a secret of the services; empty when it is missing or not readable."""

@@ -81,7 +81,7 @@ class LocalPlatform:
                 f"listens there, or choose another port with --port"
             )
         postgres = self._start_servers()
-        has_tables = _has_tables(postgres)
+        has_tables = self._prepare_database(postgres)
         if not has_tables:
             self._migrate()
         inference = self._add_service("inference", "slipway_inference")
@@ -138,14 +138,27 @@ class LocalPlatform:
         self._servers = [valkey, postgres]
         for server in self._servers:
             server.launch()
-        # Meanwhile import the driver that `_has_tables` needs.
+        # Meanwhile import the driver that `_prepare_database` needs.
         importlib.import_module("slipway_core.store.schema.migrate")
         for server in self._servers:
             server.wait_until_ready()
-        self._home.write_service_secret("database_url", postgres.url)
         self._home.write_service_secret("redis_url", valkey.url)
         self._report(f"PostgreSQL and Valkey run as {account.name}, data in {self._home.folder}")
         return postgres
+
+    def _prepare_database(self, postgres: PostgresServer) -> bool:
+        """Create the roles and store their addresses; return whether there are tables already."""
+        from slipway_core.store.schema.migrate import read_revision
+        from slipway_core.store.schema.roles import APPLICATION, OWNER, READER, prepare_roles
+
+        passwords = {
+            role: self._home.password(f"postgres-{role}") for role in (OWNER, APPLICATION, READER)
+        }
+        prepare_roles(postgres.superuser_url(), passwords)
+        application_url = postgres.url_for(APPLICATION, passwords[APPLICATION])
+        self._home.write_service_secret("database_url", application_url)
+        self._home.write_owner_url(postgres.url_for(OWNER, passwords[OWNER]))
+        return read_revision(application_url) is not None
 
     def _restart(self, server: EmbeddedServer) -> None:
         self._report(f"{server.name} ended; starting it again")
@@ -169,7 +182,7 @@ class LocalPlatform:
                 "slipway_core.store.schema.migrate",
                 "--adopt-predictions",
             ],
-            env=self._environment,
+            env={**self._environment, "SLIPWAY_SECRETS_DIR": str(self._home.migration_secrets)},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -242,12 +255,6 @@ def ignore_interrupts() -> None:
     """Ignore SIGINT and SIGTERM, so that a shutdown is not interrupted."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-
-
-def _has_tables(postgres: PostgresServer) -> bool:
-    from slipway_core.store.schema.migrate import read_revision
-
-    return read_revision(postgres.url) is not None
 
 
 def _is_ready(client: httpx2.Client) -> bool:

@@ -169,6 +169,10 @@ class StoreUnavailable(SlipwayError):
     retryable = True
 
 
+class SchemaMismatch(StoreUnavailable):
+    """The database was not migrated to this release, or its role lacks rights on the tables."""
+
+
 class QueueUnavailable(SlipwayError):
     http_status = 503
     retryable = True

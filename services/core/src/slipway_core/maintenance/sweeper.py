@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import partial
 
 import structlog
@@ -114,7 +114,7 @@ class Sweeper:
         retention = timedelta(days=self._settings.retention_days)
         self._partitions_due = time.monotonic() + PARTITIONS_RETRY_SECONDS
         try:
-            await maintain_partitions(self._database, datetime.now(UTC), retention)
+            await maintain_partitions(self._database, retention)
         except Exception:
             # A table in use must not delay rings and webhooks.
             log.exception("the partitions were not maintained")

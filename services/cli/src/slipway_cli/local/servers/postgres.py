@@ -1,4 +1,4 @@
-"""An embedded PostgreSQL on the loopback interface, with a password.
+"""An embedded PostgreSQL on the loopback interface, with passwords.
 
 The database cluster is created in a temporary folder and renamed when it is complete, so that an
 interrupted first start leaves nothing unfinished behind.
@@ -20,7 +20,7 @@ from slipway_cli.local.servers.ports import LOOPBACK
 from slipway_cli.local.servers.server_process import minimal_environment
 
 MAJOR_VERSION = "18"
-USER = "slipway"
+SUPERUSER = "postgres"
 DATABASE = "slipway"
 _REQUIRED_FILES = ("PG_VERSION", "global/pg_control", "pg_wal", "base")
 _STATUS_LINE = 7  # of postmaster.pid
@@ -29,8 +29,8 @@ _STATUS_LINE = 7  # of postmaster.pid
 class PostgresServer(EmbeddedServer):
     """A PostgreSQL server on a folder, with its cluster in `folder/data`.
 
-    installation: the folder of PostgreSQL, with bin, lib and share. options: server settings by
-    name, such as {"fsync": "off"}.
+    password: that of the superuser. installation: the folder of PostgreSQL, with bin, lib and
+    share. options: server settings by name, such as {"fsync": "off"}.
     """
 
     name = "PostgreSQL"
@@ -52,14 +52,13 @@ class PostgresServer(EmbeddedServer):
         self._programs = installation / "bin"
         self._options = dict(options or {})
 
-    @property
-    def url(self) -> str:
-        """The address of Slipway's database, with the password."""
-        return self.database_url(DATABASE)
+    def superuser_url(self, database: str = DATABASE) -> str:
+        """Return the address of a database for the superuser, with the password."""
+        return self.url_for(SUPERUSER, self._password, database)
 
-    def database_url(self, database: str) -> str:
-        """Return the address of any database of this server, with the password."""
-        return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self.port}/{database}"
+    def url_for(self, role: str, password: str, database: str = DATABASE) -> str:
+        """Return the address of a database for any role, with its password."""
+        return f"postgresql://{role}:{password}@{LOOPBACK}:{self.port}/{database}"
 
     def _prepare(self) -> None:
         if self._data.exists():
@@ -133,7 +132,7 @@ class PostgresServer(EmbeddedServer):
 
     def _run_initdb(self, cluster: Path, password_file: Path) -> None:
         command = [
-            str(self._programs / "initdb"), "-D", str(cluster), "-U", USER, "--encoding=UTF8",
+            str(self._programs / "initdb"), "-D", str(cluster), "-U", SUPERUSER, "--encoding=UTF8",
             "--locale=C", "--auth=scram-sha-256", f"--pwfile={password_file}", "--no-sync",
             "--no-instructions",
         ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 from psycopg import AsyncConnection
@@ -23,17 +23,30 @@ disappeared may hold its locks for as long, so it must stay short.
 """
 
 
-def connection_options(statement_timeout_seconds: float) -> dict[str, Any]:
-    """Return the options that every connection of a service is opened with."""
+_SESSION = {
+    # Others make the driver unable to read times, intervals, numbers or text.
+    "DateStyle": "ISO",
+    "IntervalStyle": "postgres",
+    "TimeZone": "UTC",
+    "extra_float_digits": "1",
+    "client_encoding": "UTF8",
+    # Claims skip what others have locked. At a higher level they would fail instead.
+    "default_transaction_isolation": "read committed",
+    "idle_in_transaction_session_timeout": f"{IDLE_TRANSACTION_SECONDS}s",
+}
+
+
+def connection_options() -> dict[str, Any]:
+    """Return the options that every connection of a service is opened with.
+
+    Settings of the session are made afterwards, by `session_settings`: poolers refuse the startup
+    option `options`, and that of the URL would be lost.
+    """
     return {
         "connect_timeout": CONNECT_TIMEOUT_SECONDS,
         "application_name": "slipway",
         # After a failover the host name may still resolve to the demoted node.
         "target_session_attrs": "read-write",
-        "options": (
-            f"-c statement_timeout={int(statement_timeout_seconds * 1000)} -c TimeZone=UTC"
-            f" -c idle_in_transaction_session_timeout={IDLE_TRANSACTION_SECONDS}s"
-        ),
         "keepalives_idle": 10,
         "keepalives_interval": 5,
         "keepalives_count": 3,
@@ -41,6 +54,20 @@ def connection_options(statement_timeout_seconds: float) -> dict[str, Any]:
         # Prepared statements do not survive a pooler in transaction mode.
         "prepare_threshold": None,
     }
+
+
+def session_settings(statement_timeout_seconds: float) -> tuple[LiteralString, list[list[str]]]:
+    """Return the query, and its values, that a new connection begins with.
+
+    Whatever the server, the database, the role or the URL set, rows are then read and written
+    alike.
+    """
+    settings = {**_SESSION, "statement_timeout": f"{int(statement_timeout_seconds * 1000)}ms"}
+    return (
+        "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[])"
+        " AS settings (name, value)",
+        [list(settings), list(settings.values())],
+    )
 
 
 def is_postgres_url(url: str) -> bool:
@@ -52,8 +79,9 @@ def is_postgres_url(url: str) -> bool:
     return True
 
 
-async def configure_connection(connection: Connection) -> None:
-    """Set how a new connection decodes `real[]` and `jsonb`."""
+async def configure_connection(connection: Connection, statement_timeout_seconds: float) -> None:
+    """Make the settings of a new session, and set how it decodes `real[]` and `jsonb`."""
+    await connection.execute(*session_settings(statement_timeout_seconds))
     connection.adapters.register_loader(REAL_ARRAY_OID, FloatArrayLoader)
     set_json_loads(read_json, connection)
 

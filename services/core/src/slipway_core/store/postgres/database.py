@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Self
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool, PoolClosed, PoolTimeout
 
-from slipway_core.errors import InvalidSettings, StoreUnavailable
+from slipway_core.errors import InvalidSettings, SchemaMismatch, StoreUnavailable
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.postgres.connection import (
     CONNECT_TIMEOUT_SECONDS,
@@ -40,6 +41,14 @@ _UNAVAILABLE = (
     PoolTimeout,
     PoolClosed,
 )
+_MISMATCHES = (
+    psycopg.errors.InvalidSchemaName,
+    psycopg.errors.UndefinedColumn,
+    psycopg.errors.UndefinedFunction,
+    psycopg.errors.UndefinedTable,
+    psycopg.errors.InsufficientPrivilege,
+)
+"""Errors of a database that was not migrated, or is migrated for another role or release."""
 
 
 class Database:
@@ -69,7 +78,8 @@ class Database:
         """Lend a connection in a transaction: committed at the end, rolled back on an exception.
 
         Raises StoreUnavailable when no connection is free within `timeout` seconds, or when
-        PostgreSQL becomes unavailable or read-only. A transaction may be committed although its
+        PostgreSQL becomes unavailable or read-only; its subclass SchemaMismatch when the tables or
+        rights of this release are missing. A transaction may be committed although its
         confirmation was lost: callers must be able to repeat it.
         """
         try:
@@ -79,15 +89,13 @@ class Database:
             if is_being_cancelled():
                 # The driver cancels the statement and raises an error for it.
                 raise asyncio.CancelledError from error
-            if not isinstance(error, _UNAVAILABLE):
-                raise
             if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
                 # This node was demoted but still answers: reconnect all to the new primary.
                 await self._pool.drain()
-            raise StoreUnavailable(
-                f"the database does not answer ({type(error).__name__}): try again in a moment",
-                retry_after_seconds=5,
-            ) from error
+            translated = _translate(error)
+            if translated is None:
+                raise
+            raise translated from error
 
     async def ping(self) -> None:
         """Raise StoreUnavailable unless PostgreSQL answers within PING_TIMEOUT_SECONDS."""
@@ -121,15 +129,42 @@ def _create_pool(settings: ServiceSettings) -> AsyncConnectionPool[Connection]:
         current_url,
         # Transactions are begun explicitly. Without autocommit, the cancelled check of an idle
         # connection could leave it committing each statement by itself.
-        kwargs={**connection_options(settings.database_timeout_seconds), "autocommit": True},
+        kwargs={**connection_options(), "autocommit": True},
         min_size=1,
         max_size=settings.database_pool_size,
         timeout=settings.database_timeout_seconds,
         reconnect_timeout=RECONNECT_SECONDS,
-        configure=configure_connection,
+        configure=partial(
+            configure_connection, statement_timeout_seconds=settings.database_timeout_seconds
+        ),
         check=check,
         max_waiting=MAX_WAITING_REQUESTS,
         name="slipway",
         open=False,
     )
     return pool
+
+
+def _translate(error: Exception) -> StoreUnavailable | None:
+    """Return the error for users; None for one that only the statement itself explains."""
+    kind = type(error).__name__
+    if isinstance(error, psycopg.errors.DiskFull):
+        message = "the disk of the database is full: free some space, or enlarge it"
+    elif isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        message = "the database is read-only: wait for its failover, or connect to its primary"
+    elif isinstance(error, _UNAVAILABLE):
+        message = f"the database does not answer ({kind}): try again in a moment"
+    elif isinstance(error, _MISMATCHES):
+        return SchemaMismatch(
+            f"the database lacks tables of this release, or its role rights on them ({kind}): run "
+            "`python -m slipway_core.store.schema.migrate` as their owner",
+            retry_after_seconds=5,
+        )
+    elif isinstance(error, psycopg.errors.CheckViolation) and not error.diag.constraint_name:
+        message = (
+            "the database has no partition for the month of this row: maintenance creates one each "
+            "hour; if this goes on, correct the clock of this machine"
+        )
+    else:
+        return None
+    return StoreUnavailable(message, retry_after_seconds=5)

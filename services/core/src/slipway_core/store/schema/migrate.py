@@ -8,43 +8,45 @@ from __future__ import annotations
 
 import argparse
 import sys
-from datetime import UTC, datetime
 from typing import Any
 
 import psycopg
 
 from slipway_core.errors import InvalidSettings, SlipwayError, StoreUnavailable
 from slipway_core.settings import ServiceSettings
-from slipway_core.store.postgres.connection import connection_options
-from slipway_core.store.schema.partitions import PARTITION_NAMES, PARTITIONED, create_statements
-
-HEAD = "0003"
-"""The newest revision in `migrations/versions`, which a test checks."""
+from slipway_core.store.postgres.connection import connection_options, session_settings
+from slipway_core.store.schema.revision import HEAD, describe_mismatch
+from slipway_core.store.schema.roles import read_sql
 
 STATEMENT_TIMEOUT_SECONDS = 600
+ENCODING = "UTF8"
+"""The encoding of a database that can store every text."""
 
 
 def migrate(database_url: str, deployment: str = "") -> bool:
-    """Migrate the schema to HEAD and create missing partitions; return whether a migration ran.
+    """Migrate the schema to HEAD, create missing partitions and grant rights on the tables.
+
+    Returns whether a migration ran.
 
     deployment: that of the predictions which were stored before they named theirs; empty when it is
     not known, and then no server shows them.
 
-    Raises InvalidSettings when the URL is malformed or the schema is newer than this release, and
+    Raises InvalidSettings when the URL is malformed, the role of the URL or the database is
+    unsuitable, or the schema is newer than this release, and
     StoreUnavailable when PostgreSQL cannot be reached.
     """
     try:
         current = _read_revision(database_url)
         if current is not None and current > HEAD:
-            raise InvalidSettings(
-                f"the database is at revision {current} and this release knows {HEAD}: "
-                "run a release at least as new as the one that migrated it"
-            )
+            raise InvalidSettings(describe_mismatch(current))
         if current != HEAD:
+            _check_database(database_url, is_new=current is None)
             run_alembic(database_url, HEAD, deployment)
-        _create_partitions(database_url)
+        _complete(database_url)
     except psycopg.OperationalError as error:
         raise StoreUnavailable(f"the database cannot be migrated: {error}") from None
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise _not_the_owner(error) from None
     except psycopg.ProgrammingError as error:
         raise InvalidSettings(f"the database cannot be migrated: {error}") from None
     return current != HEAD
@@ -62,11 +64,14 @@ def read_revision(database_url: str) -> str | None:
 
 
 def run_alembic(database_url: str, revision: str, deployment: str = "") -> None:
-    """Upgrade to `revision`, or downgrade to 'base', which drops all tables."""
+    """Upgrade to `revision`, or downgrade to 'base', which drops all tables.
+
+    Raises psycopg.Error.
+    """
     from alembic import command
     from alembic.config import Config
     from sqlalchemy import create_engine
-    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.exc import DBAPIError
 
     config = Config()
     config.attributes["deployment"] = deployment
@@ -76,8 +81,10 @@ def run_alembic(database_url: str, revision: str, deployment: str = "") -> None:
         with engine.connect() as connection:
             config.attributes["connection"] = connection
             (command.downgrade if revision == "base" else command.upgrade)(config, revision)
-    except OperationalError as error:
-        raise StoreUnavailable(f"the database cannot be migrated: {error.orig}") from None
+    except DBAPIError as error:
+        if error.orig is None:
+            raise
+        raise error.orig from None
     finally:
         engine.dispose()
 
@@ -91,16 +98,57 @@ def _read_revision(database_url: str) -> str | None:
     return None if row is None else str(row[0])
 
 
-def _create_partitions(database_url: str) -> None:
+def _check_database(database_url: str, *, is_new: bool) -> None:
+    """Raise InvalidSettings unless the role may create tables, and a new database can store text.
+
+    A migration would fail with less to go by.
+    """
+    with _connect(database_url) as connection:
+        row = connection.execute(
+            "SELECT current_user, current_database(), current_schema(), current_setting("
+            "'search_path'), current_setting('server_encoding'),"
+            " has_schema_privilege(current_schema(), 'CREATE')"
+        ).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM returns a row
+    role, database, schema, search_path, encoding, may_create = row
+    if schema is None:
+        raise InvalidSettings(
+            f"the database {database} has no schema of the search_path {search_path} that the "
+            f"role {role} may use: create one (CREATE SCHEMA), or correct `search_path`"
+        )
+    if not may_create:
+        raise InvalidSettings(
+            f"the role {role} may not create tables in the schema {schema} of the database "
+            f"{database}: connect as the owner of the database, or let a superuser run "
+            f'GRANT USAGE, CREATE ON SCHEMA "{schema}" TO "{role}"'
+        )
+    if is_new and encoding != ENCODING:
+        raise InvalidSettings(
+            f"the database {database} has the encoding {encoding}, which cannot store every text: "
+            f"create it with CREATE DATABASE {database} ENCODING '{ENCODING}' TEMPLATE template0"
+        )
+
+
+def _complete(database_url: str) -> None:
+    """Create missing partitions, and grant the roles of the services rights on the tables."""
     with _connect(database_url) as connection:
         connection.execute("SELECT pg_advisory_xact_lock(hashtext('slipway.partitions'))")
-        existing = connection.execute(PARTITION_NAMES, [list(PARTITIONED)]).fetchall()
-        for statement in create_statements({name for (name,) in existing}, datetime.now(UTC)):
-            connection.execute(statement)
+        connection.execute("SELECT slipway_create_partitions(now())")
+        connection.execute(read_sql("grants"))
 
 
 def _connect(database_url: str) -> psycopg.Connection[tuple[Any, ...]]:
-    return psycopg.connect(database_url, **connection_options(STATEMENT_TIMEOUT_SECONDS))
+    connection = psycopg.connect(database_url, **connection_options(), autocommit=True)
+    connection.execute(*session_settings(STATEMENT_TIMEOUT_SECONDS))
+    connection.autocommit = False
+    return connection
+
+
+def _not_the_owner(error: psycopg.Error) -> InvalidSettings:
+    return InvalidSettings(
+        f"the database cannot be migrated: {error.diag.message_primary}; connect as the role that "
+        "owns Slipway's tables"
+    )
 
 
 def main() -> int:
