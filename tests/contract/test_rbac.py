@@ -49,6 +49,11 @@ def test_the_granted_permissions_are_those_that_are_used(
     kube: Kube, operate_with: Operate, optional_crds: None
 ) -> None:
     all_features: dict[str, Any] = {
+        "model": {
+            "uri": "s3://bucket/model",
+            "credentialsSecretRef": {"name": "store"},
+            "cache": {"claimName": "packages"},
+        },
         "batch": {},
         "autoscaling": {"maxReplicas": 3},
         "route": {"host": "h.example"},
@@ -62,6 +67,8 @@ def test_the_granted_permissions_are_those_that_are_used(
     kube.run("delete", "crd", "modeldeployments.serving.slipway.dev")
     with operate_with(routing="gateway"):
         kube.wait_for(lambda: kube.server.kubectl("get", "md").returncode == 0)
+        kube.run("create", "secret", "generic", "store")
+        kube.run("label", "secret", "store", "serving.slipway.dev/credentials=true")
         kube.apply(manifest(namespace=kube.namespace, **all_features))
         kube.wait_for(lambda: count() == 5)
         kube.apply(manifest(namespace=kube.namespace, **no_features))

@@ -51,6 +51,11 @@ app.kubernetes.io/managed-by: {{ $root.Release.Service }}
 helm.sh/chart: {{ include "slipway.chart" $root }}
 {{- end -}}
 
+{{/* Labels that the Secrets and claims of the release have in common. */}}
+{{- define "slipway.platform.labels" -}}
+{{ omit (include "slipway.selector" (list . "") | fromYaml) "app.kubernetes.io/component" | toYaml }}
+{{- end -}}
+
 {{/* Namespaces in which the operator serves ModelDeployments, as a JSON list; ["*"] means all. */}}
 {{- define "slipway.namespaces" -}}
 {{ .Values.operator.namespaces | default (list .Release.Namespace) | uniq | sortAlpha | toJson }}

@@ -72,6 +72,11 @@ class Platform(BaseSettings):
         description="Fields of pod templates beyond the Pod Security Standard restricted that are "
         'allowed, as JSON: ["hostNetwork", "volumes.hostPath"].',
     )
+    platform_labels: dict[str, str] = Field(
+        {},
+        description="Labels of the Secrets and claims of the installation, which ModelDeployments "
+        'must not use, as JSON: {"app.kubernetes.io/instance": "slipway"}.',
+    )
     routing: Literal["nginx", "gateway", "none"] = Field(
         "nginx", description="Kind of routes: Ingress with nginx annotations, HTTPRoute, or none."
     )
@@ -95,6 +100,11 @@ class Platform(BaseSettings):
     monitor_labels: dict[str, str] = Field(
         {}, description='Labels of ServiceMonitors, as JSON: {"release": "prometheus"}.'
     )
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """Names of the platform's Secrets, which every served namespace has a copy of."""
+        return frozenset({self.database_secret, self.redis_secret, self.webhook_secret})
 
 
 class OperatorSettings(Platform):

@@ -19,6 +19,7 @@ MODEL_LOG_LEVEL: {{ .Values.operator.modelLogLevel | quote }}
 PAYLOAD_LOGGING: {{ .Values.predictionLog.payloads | quote }}
 POD_TEMPLATE_ALLOWED_FIELDS: {{ .Values.operator.podTemplate.allowedFields | toJson | quote }}
 RETENTION_DAYS: {{ .Values.predictionLog.retentionDays | quote }}
+PLATFORM_LABELS: {{ include "slipway.platform.labels" . | fromYaml | toJson | quote }}
 
 # PostgreSQL
 DATABASE_SECRET: {{ include "slipway.postgresql.secret" . | quote }}

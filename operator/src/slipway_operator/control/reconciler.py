@@ -20,6 +20,7 @@ from slipway_operator.cache.owned_objects import OwnedObjects
 from slipway_operator.configuration import Platform
 from slipway_operator.control.applier import Applier
 from slipway_operator.control.metrics import RECONCILE_ERRORS, WRITES
+from slipway_operator.control.references import References
 from slipway_operator.control.served_versions import ServedVersions
 from slipway_operator.control.state_reader import read_state
 from slipway_operator.desired import build_children
@@ -53,6 +54,7 @@ class Reconciler:
         self._mount_failures = mount_failures
         self._served_versions = served_versions
         self._applier = Applier(client, objects)
+        self._references = References(client, platform)
 
     async def reconcile(self, key: Key, capabilities: Capabilities) -> float | None:
         """Reconcile a ModelDeployment and return the seconds after which to do it again.
@@ -70,7 +72,13 @@ class Reconciler:
             await self._write_status(body, build_invalid_status(body, error, _now()))
             return None
         older_claimant = self._deployments.route_claims.older_claimant(key)
-        plan = Plan.of(md, self._platform, capabilities, older_claimant=older_claimant)
+        plan = Plan.of(
+            md,
+            self._platform,
+            capabilities,
+            older_claimant=older_claimant,
+            refused_reference=await self._references.find_refusal(md),
+        )
         problem = await self._applier.apply(
             md, build_children(plan), keeps_pods=plan.refusal is not None
         )

@@ -18,7 +18,7 @@ READ_BY_GROUP = 0o440
 def build_volumes(md: ModelDeployment, platform: Platform) -> list[Object]:
     """Return the volumes of a pod."""
     result: list[Object] = [{"name": "tmp", "emptyDir": {}}, _cache(md)]
-    if claim := claim_of(md):
+    if claim := md.spec.model.claim:
         result.append(
             {"name": "model", "persistentVolumeClaim": {"claimName": claim, "readOnly": True}}
         )
@@ -47,12 +47,6 @@ def build_download_mounts(md: ModelDeployment) -> list[Object]:
     return result
 
 
-def claim_of(md: ModelDeployment) -> str:
-    """Return the claim in a pvc:// URI; empty for other URIs."""
-    scheme, _, rest = md.spec.model.uri.partition("://")
-    return rest.partition("/")[0] if scheme == "pvc" else ""
-
-
 def _model_mounts(md: ModelDeployment, *, is_cache_writable: bool) -> list[Object]:
     # A model must not change the packages of others in a shared cache, nor its own after the check.
     cache_access = {} if is_cache_writable else {"readOnly": True}
@@ -60,7 +54,7 @@ def _model_mounts(md: ModelDeployment, *, is_cache_writable: bool) -> list[Objec
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
         {"name": "cache", "mountPath": CACHE_FOLDER, **cache_access},
     ]
-    if claim := claim_of(md):
+    if claim := md.spec.model.claim:
         result.append({"name": "model", "mountPath": f"{CLAIMS_FOLDER}/{claim}", "readOnly": True})
     return result
 

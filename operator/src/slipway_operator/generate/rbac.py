@@ -14,12 +14,14 @@ from slipway_operator.generate.plain_yaml import to_yaml
 from slipway_operator.kubernetes.capabilities import OPTIONAL_KINDS
 from slipway_operator.kubernetes.kinds import (
     CHILDREN,
+    CLAIM,
     CUSTOM_RESOURCE,
     DISRUPTION_BUDGET,
     EVENT,
     INGRESS_CLASS,
     MODEL_DEPLOYMENT,
     POD,
+    SECRET,
     SERVICE_ACCOUNT,
     Kind,
 )
@@ -41,6 +43,8 @@ def build_rules() -> list[Object]:
         {"apiGroups": [GROUP], "resources": [f"{PLURAL}/status"], "verbs": ["patch"]},
         *(_rule(kind, PERMANENT if kind in NEVER_DELETED else KEEP) for kind in CHILDREN),
         _rule(POD, READ),
+        # To read the labels of what a ModelDeployment names. The contents are never requested.
+        *(_rule(kind, ["get"]) for kind in (CLAIM, SECRET)),
         _rule(EVENT, ["create", *READ]),
         _rule(INGRESS_CLASS, ["list"]),
         {**_rule(CUSTOM_RESOURCE, ["get"]), "resourceNames": [own_crd, *optional_crds]},

@@ -41,6 +41,8 @@ MANAGED_LABELS: dict[str, Any] = {MANAGED_BY_LABEL: MANAGER}
 PAGE_SIZE = 500
 """Maximum number of objects in one response to a list request."""
 TIMEOUT_SECONDS = 30.0
+METADATA_ONLY = {"Accept": "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"}
+"""Header with which the API server answers without the contents of an object."""
 ALL_NAMESPACES = "*"
 
 
@@ -142,6 +144,19 @@ class Client:
             if _is_not_found(error):
                 return None
             raise _translate(error) from error
+
+    async def get_labels(self, kind: Kind, namespace: str, name: str) -> dict[str, str] | None:
+        """Return the labels of an object without its contents, None when it does not exist."""
+        try:
+            # lightkube's public methods send no headers of the caller.
+            found = await self._client._client.request(
+                "get", _resource(kind), name=name, namespace=namespace, headers=METADATA_ONLY
+            )
+        except httpx2.HTTPError as error:
+            if _is_not_found(error):
+                return None
+            raise _translate(error) from error
+        return dict(found["metadata"].get("labels") or {})
 
     async def delete(self, kind: Kind, namespace: str, name: str) -> None:
         """Delete an object and what it owns, if it exists."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from slipway_operator.api.v1alpha1.labels import INFERENCE, build_selector
@@ -75,7 +75,8 @@ def _findings(
 
 def _reconciled(plan: Plan, state: ObservedState) -> Finding:
     if plan.refusal:
-        return fault(plan.refusal.reason, plan.refusal.fact)
+        finding = fault(plan.refusal.reason, plan.refusal.fact)
+        return replace(finding, requeue_after_seconds=plan.refusal.retry_seconds)
     return state.problem or holds(Reason.APPLIED, "every object is as declared")
 
 

@@ -14,3 +14,5 @@ class Refusal:
     reason: Reason
     fact: str
     """The field, what is wrong with it, and the remedy where it depends on the field."""
+    retry_seconds: float | None = None
+    """Time after which to decide again, when no event will report a change."""

@@ -11,6 +11,11 @@ MANAGER = "slipway-operator"
 MODEL_LABEL = f"{GROUP}/model"
 COMPONENT_LABEL = "app.kubernetes.io/component"
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+PART_OF_LABEL = "app.kubernetes.io/part-of"
+PRODUCT = "slipway"
+"""Value of the `part-of` label of all objects of the product."""
+CREDENTIALS_LABEL = f"{GROUP}/credentials"
+"""`true` on Secrets that ModelDeployments may read."""
 MANAGED_SELECTOR = f"{MANAGED_BY_LABEL}={MANAGER}"
 
 APPLIED_ANNOTATION = f"{GROUP}/applied"
@@ -33,7 +38,7 @@ def build_labels(md: ModelDeployment, component: str) -> dict[str, str]:
     return {
         "app.kubernetes.io/name": f"slipway-{component}",
         "app.kubernetes.io/instance": md.name,
-        "app.kubernetes.io/part-of": "slipway",
+        PART_OF_LABEL: PRODUCT,
         MANAGED_BY_LABEL: MANAGER,
         **build_selector(md, component),
     }

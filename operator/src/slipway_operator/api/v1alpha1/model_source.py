@@ -94,7 +94,8 @@ class ModelSource(ApiModel):
     credentials_secret_ref: SecretReference | None = Field(
         None,
         description="Secret for the download, mounted as files into the download container only: "
-        "key `token` for hf://, key `credentials` (an AWS credentials file) for s3://.",
+        "key `token` for hf://, key `credentials` (an AWS credentials file) for s3://. It needs "
+        'the label `serving.slipway.dev/credentials: "true"`.',
     )
     cache: ModelCache = Field(ModelCache(), description="Cache of the downloaded package.")
     allow_pickle: bool = Field(
@@ -102,3 +103,9 @@ class ModelSource(ApiModel):
         description="Load pickled weights (.bin, .pth). Loading them runs code from the package: "
         "allow it for packages that you trust as much as an image.",
     )
+
+    @property
+    def claim(self) -> str:
+        """Claim in a pvc:// URI; empty for other URIs."""
+        scheme, _, rest = self.uri.partition("://")
+        return rest.partition("/")[0] if scheme == "pvc" else ""

@@ -65,6 +65,7 @@ class Reason(StrEnum):
     DATABASE_NOT_CONFIGURED = "DatabaseNotConfigured"
     # the operator itself
     POD_TEMPLATE_REFUSED = "PodTemplateRefused"
+    REFERENCE_REFUSED = "ReferenceRefused"
     NAME_TAKEN = "NameTaken"
     APPLY_REJECTED = "ApplyRejected"
     INVALID_SPEC = "InvalidSpec"
@@ -209,6 +210,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.POD_TEMPLATE_REFUSED: Explanation(
         "A `podTemplate` asks for more than the Pod Security Standard `restricted` permits.",
         "remove the field, or list its name in `operator.podTemplate.allowedFields` of the chart",
+    ),
+    Reason.REFERENCE_REFUSED: Explanation(
+        "A Secret or claim that the spec names is not for ModelDeployments.",
+        "name one that is; pods that run stay as they are",
     ),
     Reason.NAME_TAKEN: Explanation(
         "An object with the required name exists and has another owner.",
