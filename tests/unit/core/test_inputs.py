@@ -131,14 +131,25 @@ def test_an_image_is_accepted_as_bytes_or_base64() -> None:
         assert parse_input(IMAGE, "image", raw, field="input_image").value == b"\x89PNG"
 
 
+def test_base64_may_have_the_line_breaks_of_mime() -> None:
+    content = b"\x89PNG" + bytes(200)
+    for text in (base64.encodebytes(content), base64.encodebytes(content).replace(b"\n", b"\r\n")):
+        raw = text.decode()
+        assert parse_input(IMAGE, "image", raw, field="image").value == content
+        raw = f"data:image/png;base64,{raw}"
+        assert parse_input(IMAGE, "image", raw, field="image").value == content
+
+
 @pytest.mark.parametrize(
     ("raw", "message"),
     [
         ("", "must not be empty"),
+        (" \r\n", "must not be empty"),
         (b"", "must not be empty"),
-        ("not base64!", "in base64"),
-        ("héllo", "in base64"),
-        ("abc", "in base64"),
+        ("not base64!", "in base64: Only base64 data is allowed"),
+        ("héllo", "must be base64: it has characters outside ASCII"),
+        ("abc", "in base64: Incorrect padding"),
+        ("QUJD\nQQ==QUJD", "in base64: Excess data after padding"),
         (3, "must be an image in base64, not a number"),
         (bytes(MAX_IMAGE_BYTES + 1), "at most"),
         ("A" * (MAX_IMAGE_BYTES * 2), "at most"),
