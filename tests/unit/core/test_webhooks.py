@@ -39,13 +39,24 @@ def test_attempts_are_limited_and_spread_over_a_day() -> None:
         "127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254", "0.0.0.0",  # noqa: S104
         "100.64.0.1", "224.0.0.1", "::1", "fe80::1%eth0", "fd00::1", "::", "ff02::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::",
+        # Translated, embedded or tunnelled IPv4 addresses, public and private ones.
+        "64:ff9b::808:808", "64:ff9b:1::a00:1", "64:ff9b:1::808:808", "::10.0.0.1", "::8.8.8.8",
+        "::ffff:0:7f00:1", "2001:0:4136:e378:8000:63bf:3fff:fdd2", "2002:808:808::", "192.88.99.1",
+        # Site-local, documentation, segment routing, protocol assignments, discard-only.
+        "fec0::1", "2001:db8::1", "3fff::1", "5f00::1", "2001:20::1", "100::1", "192.0.2.1",
+        # Metadata of clouds and the hosts of their virtual machines.
+        "168.63.129.16", "100.100.100.200", "192.0.0.192", "fd00:ec2::254", "fd20:ce::254",
+        "240.0.0.1", "255.255.255.255", "198.18.0.1",
     ],
 )  # fmt: skip
 def test_private_addresses_are_not_public(address: str) -> None:
     assert not is_public(address)
 
 
-@pytest.mark.parametrize("address", ["1.1.1.1", "2606:4700:4700::1111", "::ffff:1.1.1.1"])
+@pytest.mark.parametrize(
+    "address",
+    ["1.1.1.1", "168.63.129.17", "2606:4700:4700::1111", "2a00:1450::1", "::ffff:1.1.1.1"],
+)
 def test_internet_addresses_are_public(address: str) -> None:
     assert is_public(address)
 
@@ -71,6 +82,15 @@ async def test_invalid_urls_are_rejected(url: str) -> None:
 async def test_private_hosts_are_rejected_in_any_notation(url: str) -> None:
     with pytest.raises(WebhookRefused):
         await policy().resolve(url)
+
+
+async def test_the_error_does_not_tell_which_internal_names_resolve() -> None:
+    texts = []
+    for host in ("localhost", "no-such-host.invalid"):
+        with pytest.raises(WebhookRefused) as caught:
+            await policy().resolve(f"http://{host}/")
+        texts.append(caught.value.message.replace(host, "HOST"))
+    assert texts[0] == texts[1]
 
 
 async def test_an_allowed_host_may_be_private() -> None:

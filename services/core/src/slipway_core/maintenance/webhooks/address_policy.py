@@ -19,8 +19,22 @@ from slipway_core.settings import ServiceSettings
 RESOLVE_TIMEOUT_SECONDS = 5
 MAX_URL_LENGTH = 2_000
 """Maximum length of a webhook URL in characters."""
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
-"""IPv4 addresses in IPv6, translated by a gateway: the target cannot be known here."""
+_IPV6_UNICAST = ipaddress.ip_network("2000::/3")
+"""All that IANA has assigned for the internet. Outside are, among others, translated and embedded
+IPv4 addresses (64:ff9b::/96, 64:ff9b:1::/48, ::a.b.c.d), site-local ones and segment routing.
+"""
+_NOT_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "168.63.129.16/32",  # the host of a virtual machine at Azure
+        "192.0.0.0/24",  # protocol assignments; 192.0.0.192 serves the metadata of Oracle's cloud
+        "192.88.99.0/24",  # relays of 6to4
+        "2001::/23",  # protocol assignments, with the IPv4 addresses of Teredo
+        "2002::/16",  # the IPv4 addresses of 6to4
+        "3fff::/20",  # documentation
+    )
+)
+"""What `is_global` of this or an older Python takes for public."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +69,29 @@ class WebhookAddressPolicy:
             raise _refusal("has an invalid host: check the host")
         port = parts.port or (443 if parts.scheme == "https" else 80)
         addresses = await _look_up(host, port)
-        if host not in self._allowed and not all(map(is_public, addresses)):
+        is_allowed = host in self._allowed or all(map(is_public, addresses))
+        if not addresses or not is_allowed:
+            # One text for both: which internal names resolve is nobody's business.
             raise _refusal(
-                f"names '{host}', which is not on the public internet: use a public address, or "
-                "ask for the host to be added to SLIPWAY_WEBHOOK_ALLOWED_HOSTS"
+                f"names '{host}', which has no address on the public internet: check the host, or "
+                "ask for it to be added to SLIPWAY_WEBHOOK_ALLOWED_HOSTS"
             )
         return WebhookTarget(url, host, port, addresses[0])
 
 
 def is_public(address: str) -> bool:
-    """Return whether an IP address is on the public internet."""
+    """Return whether an IP address is on the public internet, and its own target.
+
+    An IPv6 address from which a gateway or tunnel makes an IPv4 address is not public: what it
+    reaches depends on the network.
+    """
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
-        embedded = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])
-        if embedded or ip in _NAT64:
-            return bool(ip.ipv4_mapped) and is_public(str(ip.ipv4_mapped))
-    return ip.is_global and not ip.is_multicast
+        if ip.ipv4_mapped:
+            return is_public(str(ip.ipv4_mapped))
+        if ip not in _IPV6_UNICAST:
+            return False
+    return ip.is_global and not ip.is_multicast and not any(ip in one for one in _NOT_PUBLIC)
 
 
 def _split(url: str) -> SplitResult:
@@ -97,12 +118,13 @@ def _ascii(host: str) -> str:
 
 
 async def _look_up(host: str, port: int) -> list[str]:
+    """Return the addresses of a host; none when it cannot be resolved."""
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_TIMEOUT_SECONDS):
             entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError, TimeoutError):
-        raise _refusal(f"names '{host}', which cannot be resolved: check the host") from None
+        return []
     return [str(entry[4][0]) for entry in entries]
 
 
