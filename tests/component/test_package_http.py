@@ -260,6 +260,23 @@ def test_endless_redirects_are_an_error(server: ModelServer, cache: Path) -> Non
         resolve(server, cache, limits=Limits(backoff_seconds=0.01, max_fruitless_attempts=1))
 
 
+@pytest.mark.parametrize(
+    ("proxy", "message"),
+    [
+        ("socks5://127.0.0.1:{port}", "cannot be read: "),  # it speaks HTTP only
+        ("socks5h://127.0.0.1:1", "cannot be read: ConnectError"),
+        ("socks4://127.0.0.1:1", "set ALL_PROXY, HTTP_PROXY and HTTPS_PROXY to"),
+    ],
+)
+def test_a_proxy_that_cannot_be_used_is_one_sentence(
+    server: ModelServer, cache: Path, monkeypatch: pytest.MonkeyPatch, proxy: str, message: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy.format(port=server.port))
+    limits = replace(QUICK, max_fruitless_attempts=1, read_timeout_seconds=0.2)
+    with pytest.raises(ModelDownloadFailed, match=message):
+        resolve_package("http://models.example/mine.zip", cache=cache, limits=limits)
+
+
 def test_the_error_for_an_unusable_cache_names_the_variable(
     server: ModelServer, tmp_path: Path
 ) -> None:

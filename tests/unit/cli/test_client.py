@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import json
+import queue
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from tests.fixtures.prepared_service import Response, ok, problem, serving
@@ -10,6 +15,24 @@ from tests.fixtures.prepared_service import Response, ok, problem, serving
 from slipway_cli.client import SlipwayClient
 from slipway_cli.local.servers.ports import find_free_port
 from slipway_cli.request_errors import RequestRefused, ServiceUnavailable
+
+
+@contextmanager
+def listening_once() -> Iterator[tuple[int, queue.Queue[bytes]]]:
+    """Yield a port, and a queue with the first bytes that a client sends there."""
+    received: queue.Queue[bytes] = queue.Queue()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            connection, _ = server.accept()
+            with connection:
+                received.put(connection.recv(100))
+
+        thread = threading.Thread(target=accept, daemon=True)
+        thread.start()
+        yield server.getsockname()[1], received
+        thread.join(timeout=5)
+
 
 FULL = (
     429,
@@ -101,6 +124,24 @@ def test_proxies_are_bypassed_for_this_machine(monkeypatch: pytest.MonkeyPatch) 
             client.health()
     assert [path for _, path, _, _ in service.requests] == ["/health", "/health"]
     assert [path for _, path, _, _ in proxy.requests] == ["http://slipway.example/health"]
+
+
+def test_a_socks_proxy_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    with listening_once() as (port, received):
+        monkeypatch.setenv("ALL_PROXY", f"socks5://127.0.0.1:{port}")
+        with (
+            SlipwayClient("http://slipway.example", retry_seconds=0) as client,
+            pytest.raises(ServiceUnavailable, match="cannot be reached"),
+        ):
+            client.health()
+        assert received.get(timeout=5)[:1] == b"\x05"  # the greeting of SOCKS version 5
+
+
+@pytest.mark.parametrize("proxy", ["socks4://127.0.0.1:1", "gopher://127.0.0.1"])
+def test_an_unsupported_proxy_is_reported(monkeypatch: pytest.MonkeyPatch, proxy: str) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(RequestRefused, match="set ALL_PROXY, HTTP_PROXY and HTTPS_PROXY to"):
+        SlipwayClient("http://slipway.example")
 
 
 def test_an_invalid_address_is_rejected() -> None:

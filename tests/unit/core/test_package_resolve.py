@@ -166,6 +166,21 @@ def test_secrets_of_a_url_are_not_shown() -> None:
     assert address.suggested_name() == "my-model"
 
 
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("hf://bert-base-uncased@main", "bert-base-uncased"),
+        ("hf://bert-base-uncased", "bert-base-uncased"),
+        ("hf://org/Name@refs/pr/1", "name"),
+        ("hf://org/name@1110a243fdf4706b3f48f1d95db1a4f5529b4d41", "name"),
+        ("s3://bucket/models/mine@2.zip", "mine"),
+    ],
+)
+def test_a_revision_is_neither_a_user_nor_part_of_the_name(uri: str, name: str) -> None:
+    address = parse_address(uri)
+    assert (address.shown, address.suggested_name()) == (uri, name)
+
+
 # Digests
 
 

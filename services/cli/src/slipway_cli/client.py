@@ -19,6 +19,7 @@ from contextlib import contextmanager
 from typing import Any, Self, TypeVar
 
 import httpx2
+from socksio import SOCKSError
 
 from slipway_cli.request_errors import RequestFailed, RequestRefused, ServiceUnavailable
 from slipway_core.store.states import FINAL_JOB_STATES
@@ -56,7 +57,15 @@ class SlipwayClient:
         self._on_retry = on_retry
         # A proxy from the environment cannot reach services on this machine.
         trust_env = _host(self.url) not in _LOOPBACK
-        self._http = httpx2.Client(base_url=self.url, timeout=timeout_seconds, trust_env=trust_env)
+        try:
+            self._http = httpx2.Client(
+                base_url=self.url, timeout=timeout_seconds, trust_env=trust_env
+            )
+        except (ValueError, httpx2.InvalidURL) as error:
+            raise RequestRefused(
+                f"the proxy of the environment cannot be used: {error}; set ALL_PROXY, HTTP_PROXY "
+                "and HTTPS_PROXY to http://, https://, socks5:// or socks5h://"
+            ) from None
 
     def __enter__(self) -> Self:
         return self
@@ -213,7 +222,7 @@ class SlipwayClient:
         while True:
             try:
                 return attempt()
-            except httpx2.TransportError as error:
+            except (httpx2.TransportError, SOCKSError) as error:
                 failure: RequestFailed = ServiceUnavailable(
                     f"{self.url} cannot be reached ({error or type(error).__name__}): is the "
                     f"service running, and --url or SLIPWAY_URL right?"

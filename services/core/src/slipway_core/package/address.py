@@ -43,6 +43,8 @@ class Address:
     def suggested_name(self) -> str:
         """Return a model name made of the last part of the URI, for packages without a name."""
         path = urlsplit(self.uri).path if self.scheme in ("http", "https") else self.rest
+        if self.scheme == "hf":
+            path = path.partition("@")[0]  # a revision may contain slashes: refs/pr/1
         last = PurePosixPath(unquote(path).rstrip("/")).name.partition("@")[0]
         plain = re.sub(r"[^a-z0-9._-]+", "-", _ARCHIVE_SUFFIX.sub("", last).lower())
         return plain[:63].strip("._-") or "model"

@@ -9,15 +9,16 @@ from urllib.parse import urlsplit
 
 import httpx2
 import structlog
+from socksio import SOCKSError
 
 from slipway_core.errors import ModelAccessDenied, ModelDownloadFailed, ModelInvalid, ModelNotFound
 from slipway_core.package.address import Address
 from slipway_core.package.limits import Limits
+from slipway_core.package.sources.connections import make_client
 from slipway_core.package.sources.partial_file import PartialFile
 from slipway_core.package.sources.retries import call_with_retries
 from slipway_core.package.sources.source import Fetched
 
-MAX_REDIRECTS = 5
 PROGRESS_EVERY_SECONDS = 5.0
 RETRYABLE_STATUSES = frozenset({408, 425, 429})
 
@@ -50,32 +51,24 @@ class HttpSource:
                     return True
                 self._check(response)
                 return _state_of(response) == state
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, SOCKSError) as error:
             raise self._failed(error) from error
 
     def fetch(self, work: Path) -> Fetched:
         """Download the archive. An earlier download resumes if the content is unchanged."""
+        self._client().close()  # raises, before any retry, for a proxy that cannot be used
         part = PartialFile(work, "archive")
         return call_with_retries(
             lambda: self._attempt(part), progress=part.size, limits=self._limits, shown=self.shown
         )
 
     def _client(self) -> httpx2.Client:
-        timeout = httpx2.Timeout(
-            self._limits.read_timeout_seconds, connect=self._limits.connect_timeout_seconds
-        )
-        # Without content encodings, so that byte ranges are those of the file.
-        return httpx2.Client(
-            timeout=timeout,
-            follow_redirects=True,
-            max_redirects=MAX_REDIRECTS,
-            headers={"Accept-Encoding": "identity"},
-        )
+        return make_client(self.shown, self._limits)
 
     def _attempt(self, part: PartialFile) -> Fetched:
         try:
             return self._download(part)
-        except httpx2.HTTPError as error:
+        except (httpx2.HTTPError, SOCKSError) as error:
             raise self._failed(error) from error
 
     def _download(self, part: PartialFile) -> Fetched:
@@ -137,12 +130,8 @@ class HttpSource:
                     log.info("downloading the model", uri=self.shown, bytes=size, total_bytes=total)
 
     def _check(self, response: httpx2.Response) -> None:
-        """Raise the error of a failed response, or of a redirect from https to http."""
+        """Raise the error of a failed response."""
         status = response.status_code
-        if self.identity.lower().startswith("https:") and response.url.scheme != "https":
-            raise ModelDownloadFailed(
-                f"{self.shown} redirects from https to http: use the URL of its target"
-            )
         if status in (200, 206):
             return
         if status in (401, 403):
@@ -153,7 +142,7 @@ class HttpSource:
             raise ModelNotFound(f"{self.shown} answered {status}: check the URL")
         raise ModelDownloadFailed(f"{self.shown} answered {status}")
 
-    def _failed(self, error: httpx2.HTTPError) -> ModelDownloadFailed:
+    def _failed(self, error: Exception) -> ModelDownloadFailed:
         return ModelDownloadFailed(f"{self.shown} cannot be read: {type(error).__name__}: {error}")
 
     def _too_large(self) -> ModelInvalid:

@@ -23,6 +23,7 @@ from slipway_core.errors import (
 )
 from slipway_core.package.address import Address
 from slipway_core.package.limits import Limits
+from slipway_core.package.sources.connections import keep_encryption
 from slipway_core.package.sources.retries import call_with_retries
 from slipway_core.package.sources.source import Fetched
 
@@ -49,7 +50,7 @@ class HubSource:
                 f"the model URI {self.shown} must be hf://organisation/name or "
                 "hf://organisation/name@revision"
             )
-        self._hub = _client()
+        self._hub = _client(self.shown)
 
     def is_unchanged(self, state: str) -> bool:
         """Compare commits."""
@@ -117,6 +118,8 @@ class HubSource:
 
     def _translate(self, error: Exception) -> ModelError:
         """Return the ModelError for an error of the hub's client."""
+        if isinstance(error, ModelError):  # of the hook that checks redirects
+            return error
         status = getattr(getattr(error, "response", None), "status_code", None)
         reason = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
         if type(error).__name__ == "GatedRepoError" or status in (401, 403):
@@ -129,16 +132,28 @@ class HubSource:
         return ModelDownloadFailed(f"{self.shown} cannot be read: {reason}")
 
 
-def _client() -> Any:
+def _client(shown: str) -> Any:
     try:
-        from huggingface_hub import HfApi
+        import httpx2
+        from huggingface_hub import HfApi, set_client_factory
+        from huggingface_hub.utils._http import hf_request_event_hook
         from huggingface_hub.utils.tqdm import disable_progress_bars
     except ImportError:
         raise ModelAddressInvalid(
             "hf:// needs the package huggingface_hub: install slipway-core[hub]"
         ) from None
     disable_progress_bars()
-    return HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
+    hub = HfApi(endpoint=os.environ.get("HF_ENDPOINT") or None)
+    # The hub's client follows some redirects itself, each as a request of its own.
+    keep = keep_encryption(shown, is_encrypted=hub.endpoint.startswith("https:"))
+    set_client_factory(
+        lambda: httpx2.Client(
+            event_hooks={"request": [hf_request_event_hook, keep]},
+            follow_redirects=True,
+            timeout=None,
+        )
+    )
+    return hub
 
 
 def _is_ignored(name: str) -> bool:
