@@ -21,6 +21,7 @@ from typing import Any, Self, TypeVar
 import httpx2
 from socksio import SOCKSError
 
+from slipway_cli.connection import connect
 from slipway_cli.request_errors import RequestFailed, RequestRefused, ServiceUnavailable
 from slipway_core.store.states import FINAL_JOB_STATES
 
@@ -33,7 +34,6 @@ _FIRST_PAUSE_SECONDS = 0.25
 _MAX_PAUSE_SECONDS = 10.0
 _MAX_FRUITLESS_TRIES = 5
 _RECONNECT_SECONDS = 0.5
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class SlipwayClient:
@@ -55,17 +55,7 @@ class SlipwayClient:
         self.url = url.rstrip("/")
         self._retry_seconds = retry_seconds
         self._on_retry = on_retry
-        # A proxy from the environment cannot reach services on this machine.
-        trust_env = _host(self.url) not in _LOOPBACK
-        try:
-            self._http = httpx2.Client(
-                base_url=self.url, timeout=timeout_seconds, trust_env=trust_env
-            )
-        except (ValueError, httpx2.InvalidURL) as error:
-            raise RequestRefused(
-                f"the proxy of the environment cannot be used: {error}; set ALL_PROXY, HTTP_PROXY "
-                "and HTTPS_PROXY to http://, https://, socks5:// or socks5h://"
-            ) from None
+        self._http = connect(self.url, timeout_seconds)
 
     def __enter__(self) -> Self:
         return self
@@ -242,13 +232,6 @@ class SlipwayClient:
                 )
             time.sleep(wait)
             pause *= 2
-
-
-def _host(url: str) -> str:
-    try:
-        return httpx2.URL(url).host
-    except httpx2.InvalidURL as error:
-        raise RequestRefused(f"{url} is not an address: {error}") from None
 
 
 def _lines(response: httpx2.Response) -> Iterator[bytes]:
