@@ -93,6 +93,12 @@ class Platform(BaseSettings):
     )
     gateway_name: str = Field("public", description="Gateway that HTTPRoutes attach to.")
     gateway_namespace: str = Field("gateway", description="Namespace of that Gateway.")
+    host_grants: dict[str, tuple[str, ...]] = Field(
+        {"*": ("*",)},
+        description="Hosts at which the routes of a namespace may be, as JSON: "
+        '{"models": ["models.example.com", "*.models.example.com"]}. The host "*" is every host, '
+        'the namespace "*" all namespaces.',
+    )
     network_policies: bool = Field(True, description="Create NetworkPolicies for model pods.")
     service_monitors: bool = Field(
         True, description="Create ServiceMonitors where the Prometheus Operator is installed."

@@ -13,6 +13,7 @@ from slipway_operator.api.v1alpha1.route import Route
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Platform
 from slipway_operator.kubernetes.capabilities import Capabilities
+from slipway_operator.policy.hosts import is_granted
 from slipway_operator.policy.pod_template import find_refusal
 from slipway_operator.policy.refusal import Refusal
 
@@ -41,6 +42,16 @@ class RoutePlan:
             tls_secret=route.tls_secret_name or default_secret,
         )
 
+    def is_granted_to(self, namespace: str, platform: Platform) -> bool:
+        """Return whether the namespace may have this route.
+
+        The default host needs no grant below /models/NAME, which is a model's own path.
+        """
+        is_own_path = bool(self.host) and self.host == platform.default_host
+        return (is_own_path and "" not in self.prefixes) or is_granted(
+            self.host, namespace, platform.host_grants
+        )
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -53,6 +64,8 @@ class Plan:
     """Older ModelDeployment with a route at the same place, as namespace/name; usually empty."""
     route: RoutePlan | None
     """Route that the spec and the platform ask for, whether or not it can be created."""
+    is_host_granted: bool
+    """Whether the namespace may have that route."""
     url: str
     """URL of the model: its route's, or else its Service's."""
     batch: Batch | None
@@ -80,6 +93,7 @@ class Plan:
         """
         route = RoutePlan.of(md.name, md.spec.route, platform)
         has_stores = bool(platform.database_secret and platform.redis_secret)
+        is_host_granted = route is None or route.is_granted_to(md.namespace, platform)
         has_monitors = platform.service_monitors and capabilities.service_monitors
         return cls(
             md=md,
@@ -87,7 +101,8 @@ class Plan:
             capabilities=capabilities,
             older_claimant=older_claimant,
             route=route,
-            url=_url(md, platform, None if older_claimant else route),
+            is_host_granted=is_host_granted,
+            url=_url(md, platform, route if is_host_granted and not older_claimant else None),
             batch=md.enabled_batch if has_stores else None,
             keda_scales_batch=bool(capabilities.keda and platform.redis_address),
             refusal=find_refusal(md, platform.pod_template_allowed_fields) or refused_reference,
@@ -99,10 +114,11 @@ class Plan:
         """Whether the operator creates an Ingress or HTTPRoute.
 
         It creates none beside an older claimant's: of two routes for one path a controller may
-        serve either.
+        serve either, and of two hosts it prefers the narrower.
         """
         is_known = self.platform.routing == "nginx" or self.capabilities.http_routes
-        return self.route is not None and not self.older_claimant and is_known
+        is_free = self.is_host_granted and not self.older_claimant
+        return self.route is not None and is_free and is_known
 
 
 def _url(md: ModelDeployment, platform: Platform, route: RoutePlan | None) -> str:

@@ -45,6 +45,7 @@ WEBHOOK_ALLOWED_HOSTS: {{ .Values.webhooks.allowedHosts | toJson | quote }}
 ROUTING: {{ .Values.routing.provider | quote }}
 INGRESS_CLASS: {{ .Values.routing.ingressClassName | quote }}
 DEFAULT_HOST: {{ .Values.routing.host | quote }}
+HOST_GRANTS: {{ merge (dict) .Values.routing.hosts (dict .Release.Namespace (list "*")) | toJson | quote }}
 DEFAULT_TLS_SECRET: {{ .Values.routing.tlsSecretName | quote }}
 EXTERNAL_URL: {{ .Values.routing.externalUrl | quote }}
 GATEWAY_NAME: {{ .Values.routing.gateway.name | default "public" | quote }}

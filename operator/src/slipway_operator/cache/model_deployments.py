@@ -10,10 +10,11 @@ import msgspec
 from slipway_operator.api.v1alpha1.reasons import Reason
 from slipway_operator.api.v1alpha1.route import Route
 from slipway_operator.cache.relist import Relist
-from slipway_operator.cache.route_claims import Place, RouteClaims
+from slipway_operator.cache.route_claims import Claim, RouteClaims
 from slipway_operator.configuration import Platform
 from slipway_operator.kubernetes.objects import Key, Object, get_condition, key_of
 from slipway_operator.plan import RoutePlan
+from slipway_operator.policy.hosts import owns_host
 
 
 class ModelDeployments:
@@ -41,7 +42,7 @@ class ModelDeployments:
         self._relist.record(key)
         self._encoded[key], self._versions[key] = encoded, version
         self._ready[key] = _ready_of(body)
-        self.route_claims.put(key, meta.get("creationTimestamp", ""), self._places_of(body))
+        self.route_claims.put(key, self._claim_of(body))
         return has_changed
 
     def drop(self, key: Key) -> None:
@@ -85,11 +86,18 @@ class ModelDeployments:
             if reason != Reason.STOPPED
         ]
 
-    def _places_of(self, body: Object) -> frozenset[Place]:
+    def _claim_of(self, body: Object) -> Claim:
         # Not validated: a ModelDeployment that this operator cannot read keeps its route.
         route = Route.model_construct(**body.get("spec", {}).get("route", {}))
-        plan = RoutePlan.of(body["metadata"]["name"], route, self._platform)
-        return frozenset((plan.host, prefix) for prefix in plan.prefixes) if plan else frozenset()
+        key, created = key_of(body), body["metadata"].get("creationTimestamp", "")
+        plan = RoutePlan.of(key.name, route, self._platform)
+        if plan is None or not plan.is_granted_to(key.namespace, self._platform):
+            return Claim(created, frozenset())
+        return Claim(
+            created,
+            frozenset((plan.host, prefix) for prefix in plan.prefixes),
+            owns_host(plan.host, key.namespace, self._platform.host_grants),
+        )
 
 
 def _resource_version(meta: Object) -> int:

@@ -10,10 +10,14 @@ from slipway_operator.plan import Plan
 
 def check_route(plan: Plan, live: Object | None) -> Finding:
     """Return the state of the planned Ingress or HTTPRoute; `live` is None while it is absent."""
+    if plan.route and not plan.is_host_granted:
+        where = f"host `{plan.route.host}`" if plan.route.host else "routes at any host"
+        fact = f"namespace `{plan.md.namespace}` has no grant for {where}"
+        return fault(Reason.HOST_NOT_GRANTED, fact)
     if plan.older_claimant:
         return fault(
             Reason.ROUTE_CONFLICT,
-            f"the older ModelDeployment `{plan.older_claimant}` has the same host and path",
+            f"the older ModelDeployment `{plan.older_claimant}` serves this host and path",
         )
     if plan.platform.routing == "gateway":
         return _http_route(plan, live)

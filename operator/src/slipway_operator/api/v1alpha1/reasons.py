@@ -56,6 +56,7 @@ class Reason(StrEnum):
     # the route
     INGRESS_CLASS_NOT_FOUND = "IngressClassNotFound"
     ROUTE_CONFLICT = "RouteConflict"
+    HOST_NOT_GRANTED = "HostNotGranted"
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     GATEWAY_API_NOT_INSTALLED = "GatewayAPINotInstalled"
     # scaling and batch
@@ -182,8 +183,13 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "install one, set the platform's ingress class to an existing one, or disable routing",
     ),
     Reason.ROUTE_CONFLICT: Explanation(
-        "An older ModelDeployment has this host and path, so this one has no route.",
+        "An older ModelDeployment has this host and path, or one of another namespace serves all "
+        "hosts at this path, so this one has no route.",
         "give `spec.route.host` another name, or set `spec.route.default` to false",
+    ),
+    Reason.HOST_NOT_GRANTED: Explanation(
+        "The platform has not granted the host of the route to this namespace.",
+        "use a host that is granted, or let the platform add it to `routing.hosts` of the chart",
     ),
     Reason.ROUTE_NOT_ACCEPTED: Explanation(
         "The gateway does not accept the route.", "check the Gateway's listeners and allowed routes"

@@ -48,7 +48,8 @@ class Route(ApiModel):
         None,
         min_length=1,
         max_length=253,
-        description="Host name; by default that of the platform, or any host if it has none.",
+        description="Host name; by default that of the platform, or any host if it has none. The "
+        "platform grants hosts to namespaces.",
         json_schema_extra=reject_unless(
             (
                 f"self.matches(r'{HOST_PATTERN}')",
