@@ -32,6 +32,8 @@ ACCEPTED: list[Object] = [
     {"route": {"host": "models.example.com", "tlsSecretName": "t", "default": True}},
     {"route": {"rateLimit": {"requestsPerSecond": 5}}},
     {"monitoring": {"interval": "1m"}},
+    {"network": {"egress": [{"cidr": "10.0.0.0/8", "ports": [9000]}]}},
+    {"network": {"egress": [{"cidr": "fd00::/8", "ports": [1]}, {"namespace": "s", "ports": [1]}]}},
     {"podTemplate": {"spec": {"anything": {"at": ["all"]}}}},
 ]
 
@@ -79,6 +81,13 @@ REJECTED: list[tuple[Object, str]] = [
     ({"route": {"tlsSecretName": "t"}}, "`tlsSecretName` needs `host`"),
     ({"route": {"rateLimit": {}}}, "requestsPerSecond: Required value"),
     ({"monitoring": {"interval": "fast"}}, "such as 15s or 1m"),
+    ({"network": {"egress": [{"ports": [1]}]}}, "give either `cidr` or `namespace`"),
+    (
+        {"network": {"egress": [{"cidr": "10.0.0.0/8", "namespace": "s", "ports": [1]}]}},
+        "give either `cidr` or `namespace`",
+    ),
+    ({"network": {"egress": [{"cidr": "10.0.0", "ports": [1]}]}}, "`cidr` must be a range"),
+    ({"network": {"egress": [{"namespace": "s"}]}}, "ports: Required value"),
     ({"replica": 3}, 'unknown field "spec.replica"'),
     ({"runtime": {"maxBatchToken": 3}}, 'unknown field "spec.runtime.maxBatchToken"'),
 ]

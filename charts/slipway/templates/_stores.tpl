@@ -13,6 +13,33 @@
 {{- if .Values.postgresql.external.existingSecret -}}{{ .Values.postgresql.external.port }}{{- else -}}5432{{- end -}}
 {{- end -}}
 
+{{/* NetworkPolicyPeers of PostgreSQL, as a YAML list; empty for any address. */}}
+{{- define "slipway.postgresql.peers" -}}
+{{- if .Values.postgresql.external.existingSecret -}}
+{{ .Values.postgresql.external.peers | toYaml }}
+{{- else -}}
+{{ include "slipway.store.peer" (list . "postgresql") }}
+{{- end -}}
+{{- end -}}
+
+{{/* NetworkPolicyPeers of Redis, as a YAML list; empty for any address. */}}
+{{- define "slipway.redis.peers" -}}
+{{- if .Values.redis.external.existingSecret -}}
+{{ .Values.redis.external.peers | toYaml }}
+{{- else -}}
+{{ include "slipway.store.peer" (list . "redis") }}
+{{- end -}}
+{{- end -}}
+
+{{/* The pods of a bundled store as a NetworkPolicyPeer. Call with (list $ "component"). */}}
+{{- define "slipway.store.peer" -}}
+- podSelector:
+    matchLabels: {{- include "slipway.selector" . | nindent 6 }}
+  namespaceSelector:
+    matchLabels:
+      kubernetes.io/metadata.name: {{ (index . 0).Release.Namespace }}
+{{- end -}}
+
 {{/* Name of the Secret with the connection URL of Redis. */}}
 {{- define "slipway.redis.secret" -}}
 {{ .Values.redis.external.existingSecret | default (include "slipway.redis.name" .) }}

@@ -6,10 +6,31 @@ operator's process. Both contain names of Secrets and never a secret itself.
 
 from __future__ import annotations
 
-from typing import Literal
+from ipaddress import ip_network
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class EgressGrant(BaseModel):
+    """Connections that the ModelDeployments of a namespace may ask for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cidr: str = Field("", description="Addresses.")
+    namespace: str = Field("", description="Namespace whose pods to connect to.")
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(
+        (), description="Ports; empty: all."
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if bool(self.cidr) == bool(self.namespace):
+            raise ValueError("give either cidr or namespace")
+        if self.cidr:
+            ip_network(self.cidr, strict=False)
+        return self
 
 
 class Platform(BaseSettings):
@@ -100,6 +121,25 @@ class Platform(BaseSettings):
         'the namespace "*" all namespaces.',
     )
     network_policies: bool = Field(True, description="Create NetworkPolicies for model pods.")
+    database_peers: tuple[dict[str, Any], ...] = Field(
+        (), description="NetworkPolicyPeers of PostgreSQL, as JSON; empty: any address."
+    )
+    redis_peers: tuple[dict[str, Any], ...] = Field(
+        (), description="NetworkPolicyPeers of Redis, as JSON; empty: any address."
+    )
+    dns_peers: tuple[dict[str, Any], ...] = Field(
+        (),
+        description="NetworkPolicyPeers of name servers, as JSON; empty: pods of kube-system and "
+        "openshift-dns, and private addresses.",
+    )
+    caller_peers: tuple[dict[str, Any], ...] = Field(
+        (), description="NetworkPolicyPeers that may call models, as JSON; empty: all."
+    )
+    egress_grants: dict[str, tuple[EgressGrant, ...]] = Field(
+        {},
+        description="Connections that the ModelDeployments of a namespace may ask for, as JSON: "
+        '{"models": [{"cidr": "10.1.2.0/24", "ports": [9000]}]}. The namespace "*" is every one.',
+    )
     service_monitors: bool = Field(
         True, description="Create ServiceMonitors where the Prometheus Operator is installed."
     )

@@ -13,8 +13,8 @@ from slipway_operator.api.v1alpha1.route import Route
 from slipway_operator.api.v1alpha1.scaling import Batch
 from slipway_operator.configuration import Platform
 from slipway_operator.kubernetes.capabilities import Capabilities
+from slipway_operator.policy import egress, pod_template
 from slipway_operator.policy.hosts import is_granted
-from slipway_operator.policy.pod_template import find_refusal
 from slipway_operator.policy.refusal import Refusal
 
 
@@ -105,7 +105,9 @@ class Plan:
             url=_url(md, platform, route if is_host_granted and not older_claimant else None),
             batch=md.enabled_batch if has_stores else None,
             keda_scales_batch=bool(capabilities.keda and platform.redis_address),
-            refusal=find_refusal(md, platform.pod_template_allowed_fields) or refused_reference,
+            refusal=pod_template.find_refusal(md, platform.pod_template_allowed_fields)
+            or refused_reference
+            or egress.find_refusal(md, platform),
             is_scraped=md.spec.monitoring.enabled and has_monitors,
         )
 

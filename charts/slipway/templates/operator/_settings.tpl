@@ -54,5 +54,10 @@ GATEWAY_NAMESPACE: {{ .Values.routing.gateway.namespace | default .Release.Names
 # Monitoring and network policies
 SERVICE_MONITORS: {{ .Values.monitoring.serviceMonitors | quote }}
 MONITOR_LABELS: {{ .Values.monitoring.labels | toJson | quote }}
+DATABASE_PEERS: {{ include "slipway.postgresql.peers" . | fromYamlArray | toJson | quote }}
+REDIS_PEERS: {{ include "slipway.redis.peers" . | fromYamlArray | toJson | quote }}
+DNS_PEERS: {{ .Values.networkPolicies.dns | toJson | quote }}
+CALLER_PEERS: {{ .Values.networkPolicies.callers | toJson | quote }}
+EGRESS_GRANTS: {{ .Values.networkPolicies.egress | toJson | quote }}
 NETWORK_POLICIES: {{ .Values.networkPolicies.enabled | quote }}
 {{- end -}}

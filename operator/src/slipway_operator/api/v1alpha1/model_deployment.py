@@ -9,6 +9,7 @@ from pydantic import ConfigDict, Field
 from slipway_operator.api.v1alpha1.api_model import ApiModel, reject_unless
 from slipway_operator.api.v1alpha1.model_runtime import ModelRuntime
 from slipway_operator.api.v1alpha1.model_source import ModelSource
+from slipway_operator.api.v1alpha1.network import Network
 from slipway_operator.api.v1alpha1.pod_template import PodTemplate
 from slipway_operator.api.v1alpha1.route import Monitoring, Route
 from slipway_operator.api.v1alpha1.scaling import Autoscaling, Batch
@@ -63,6 +64,7 @@ class ModelDeploymentSpec(ApiModel):
     )
     batch: Batch | None = Field(None, description="Workers for batch jobs; none by default.")
     route: Route = Field(Route(), description="Route for requests from outside the cluster.")
+    network: Network = Field(Network(), description="Connections of the pods.")
     monitoring: Monitoring = Field(Monitoring(), description="Scraping by Prometheus.")
     pod_template: PodTemplate | None = Field(
         None,

@@ -67,6 +67,7 @@ class Reason(StrEnum):
     # the operator itself
     POD_TEMPLATE_REFUSED = "PodTemplateRefused"
     REFERENCE_REFUSED = "ReferenceRefused"
+    EGRESS_NOT_GRANTED = "EgressNotGranted"
     NAME_TAKEN = "NameTaken"
     APPLY_REJECTED = "ApplyRejected"
     INVALID_SPEC = "InvalidSpec"
@@ -220,6 +221,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.REFERENCE_REFUSED: Explanation(
         "A Secret or claim that the spec names is not for ModelDeployments.",
         "name one that is; pods that run stay as they are",
+    ),
+    Reason.EGRESS_NOT_GRANTED: Explanation(
+        "The platform has not granted a connection that `spec.network.egress` asks for.",
+        "remove it, or let the platform add it to `networkPolicies.egress` of the chart",
     ),
     Reason.NAME_TAKEN: Explanation(
         "An object with the required name exists and has another owner.",
