@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import resource
+import select
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -122,3 +124,54 @@ def test_a_port_of_the_probes_in_use_stops_the_start(
         server = start_inference(package, wait=False, metrics_port=free_port)
         assert server.wait() == 1
     assert server.lines()[-1]["code"] == "InvalidSettings"
+
+
+def _holds_no_connection(held: socket.socket) -> bool:
+    ready, _, _ = select.select([held], [], [], 0)
+    return bool(ready) and held.recv(1) == b""
+
+
+def test_idle_connections_are_closed_for_new_ones(
+    tmp_path: Path, start_inference: StartInference
+) -> None:
+    package = write_python_package(tmp_path / "echo", ECHO, entrypoint="Echo")
+    server = start_inference(package, max_connections=8)
+    with ExitStack() as stack:
+        idle = [stack.enter_context(server.connect()) for _ in range(20)]
+        assert httpx2.get(f"{server.url}/livez").status_code == 200
+        wait_until(lambda: _holds_no_connection(idle[0]), what="the end of the oldest connection")
+        assert not _holds_no_connection(idle[-1])
+
+
+def test_connections_with_requests_are_kept_when_there_are_too_many(
+    tmp_path: Path, start_inference: StartInference
+) -> None:
+    package = write_python_package(tmp_path / "echo", ECHO, entrypoint="Echo")
+    server = start_inference(package, max_connections=4)
+    request = raw_prediction(b'{"input_text": "a"}')
+    with ExitStack() as stack:
+        busy = [stack.enter_context(server.connect()) for _ in range(4)]
+        for connection in busy:
+            connection.sendall(request[:-5])
+        # Its first answer may come before the four requests have begun.
+        wait_until(lambda: httpx2.get(f"{server.url}/livez").status_code == 429, what="fullness")
+        for connection in busy:
+            connection.sendall(request[-5:])
+            assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        assert httpx2.get(f"{server.url}/livez").status_code == 200
+
+
+def test_more_connections_than_the_limit_of_open_files_are_served(
+    tmp_path: Path, start_inference: StartInference
+) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    package = write_python_package(tmp_path / "echo", ECHO, entrypoint="Echo")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        server = start_inference(package)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with ExitStack() as stack:
+        for _ in range(300):
+            stack.enter_context(server.connect())
+        assert httpx2.get(f"{server.url}/livez").status_code == 200

@@ -189,6 +189,24 @@ async def test_a_client_that_does_not_read_is_disconnected() -> None:
         await wire.aborted.wait()
 
 
+async def test_a_client_that_reads_a_byte_now_and_then_is_disconnected() -> None:
+    wire = Wire()
+    transport = transport_of(wire)
+    transport.write(b"x" * 1000)
+    await asyncio.sleep(0)
+    wire.unread = 1000
+
+    def read_a_byte() -> int:
+        wire.unread -= 1
+        return wire.unread
+
+    wire.get_write_buffer_size = read_a_byte  # type: ignore[method-assign]
+    transport.watch_reader()
+    async with asyncio.timeout(10):
+        await wire.aborted.wait()
+    assert wire.unread > 900
+
+
 async def test_a_client_that_reads_slowly_is_not_disconnected() -> None:
     wire = Wire()
     transport = transport_of(wire)

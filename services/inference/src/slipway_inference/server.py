@@ -8,6 +8,7 @@ the process exits with status 0. SIGINT skips the delay; a second signal stops t
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 from collections.abc import Iterator
@@ -28,6 +29,9 @@ log = structlog.get_logger("slipway.server")
 
 MAX_DRAINS = 2
 """Drain timeouts after which uvicorn cancels every request: a running batch has one to itself."""
+
+OTHER_OPEN_FILES = 1024
+"""Files beside connections of clients: engines, the pool of the database, connections that end."""
 
 
 class Server(uvicorn.Server):
@@ -109,8 +113,18 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
+def _allow_open_files(count: int) -> None:
+    """Raise the limit of open files, which on many laptops is below that of connections."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY:
+        count = min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < count:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (count, hard))
+
+
 def serve(settings: InferenceSettings) -> int:
     """Serve until a signal. Returns the exit status: 1 if the model could not be served, else 0."""
+    _allow_open_files(settings.max_connections + OTHER_OPEN_FILES)
     components = Components.create(settings)
     server = Server(components)
     try:

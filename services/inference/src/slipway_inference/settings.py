@@ -55,7 +55,9 @@ class InferenceSettings(ServiceSettings):
     keep_alive_seconds: int = Field(
         75, ge=1, le=3600, description="Time after which an idle connection is closed."
     )
-    max_connections: int = Field(2048, ge=1, description="Maximum open connections.")
+    max_connections: int = Field(
+        2048, ge=1, description="Maximum open connections; idle ones are closed for new ones."
+    )
     max_streams: int = Field(
         64, ge=1, description="Maximum open streams: NDJSON uploads, results and progress."
     )

@@ -1,11 +1,30 @@
-"""A transport that sends small writes together and cuts off clients that do not read."""
+"""The way of bytes to and from clients: small writes leave together, clients that do not read are
+cut off, and while requests of a connection wait for each other nothing more is read from it.
+"""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sized
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
+
+from slipway_inference.http.bodies import MIN_BYTES_PER_SECOND
+
 MAX_HELD_BYTES = 64 * 1024
+
+
+class PipelineFlowControl(FlowControl):
+    """Reads nothing more while requests of the connection are queued: each could bring others."""
+
+    def __init__(self, transport: asyncio.Transport, pipeline: Sized) -> None:
+        super().__init__(transport)
+        self._pipeline = pipeline
+
+    def resume_reading(self) -> None:
+        if not self._pipeline:
+            super().resume_reading()
 
 
 class BatchingTransport(asyncio.Transport):
@@ -15,13 +34,15 @@ class BatchingTransport(asyncio.Transport):
     one right after the other: each one that is sent wakes a client, which takes a core while the
     others are still written.
 
-    A client that reads nothing for `stall_seconds` of what waits for it is cut off.
+    A client that within `stall_seconds` reads neither all that waits for it nor
+    MIN_BYTES_PER_SECOND is cut off.
     """
 
     def __init__(self, transport: asyncio.Transport, stall_seconds: float) -> None:
         super().__init__()
         self._transport = transport
         self._stall_seconds = stall_seconds
+        self._min_read = stall_seconds * MIN_BYTES_PER_SECOND
         self._held = b""
         self._written = self._read = 0
         self._next_check: asyncio.TimerHandle | None = None
@@ -66,8 +87,13 @@ class BatchingTransport(asyncio.Transport):
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         return self._transport.get_extra_info(name, default)
 
+    def has_unsent(self) -> bool:
+        """Return whether written data still waits for the client to read."""
+        self.flush()
+        return self._transport.get_write_buffer_size() > 0
+
     def watch_reader(self) -> None:
-        """Cut the client off if it stops reading before it has read all that was written."""
+        """Cut the client off if it reads too slowly before it has read all that was written."""
         if self._next_check is None:
             self._read = self._count_read()
             self._schedule_check()
@@ -85,7 +111,7 @@ class BatchingTransport(asyncio.Transport):
         if not self._transport.get_write_buffer_size():
             return
         read = self._count_read()
-        if read == self._read:
+        if read - self._read < self._min_read:
             self._transport.abort()
         else:
             self._read = read
