@@ -75,6 +75,7 @@ generate: $(VENV)/.tools ## Generate files from code: API document, CRD, RBAC, r
 	$(BIN)/python -m slipway_operator.generate.crd > manifests/crds/modeldeployments.serving.slipway.dev.yaml
 	$(BIN)/python -m slipway_operator.generate.rbac > manifests/rbac/operator.yaml
 	$(BIN)/python -m slipway_operator.generate.reference > docs/model-deployment.md
+	$(BIN)/python -m slipway_operator.generate.pod_template_rules > charts/slipway/files/pod-template-rules.yaml
 	cp manifests/crds/*.yaml charts/slipway/crds/
 	cp manifests/rbac/operator.yaml charts/slipway/files/operator-role.yaml
 

@@ -39,7 +39,13 @@ def pods_of(manifests: list[Object]) -> Iterator[Object]:
             yield from pods_of(build_objects(md, platform(), Capabilities()))
         elif each["kind"] in ("Deployment", "Job", "StatefulSet"):
             name = f"{each['kind'].lower()}-{each['metadata']['name']}"
-            yield {"metadata": {"name": name}, "spec": each["spec"]["template"]["spec"]}
+            spec = each["spec"]["template"]["spec"]
+            claims = [
+                {"name": claim["metadata"]["name"], "emptyDir": {}}
+                for claim in each["spec"].get("volumeClaimTemplates", [])
+            ]
+            volumes = [*spec.get("volumes", []), *claims]
+            yield {"metadata": {"name": name}, "spec": {**spec, "volumes": volumes}}
         elif each["kind"] == "Pod":
             yield {"metadata": {"name": each["metadata"]["name"]}, "spec": each["spec"]}
 

@@ -12,7 +12,10 @@ from tests.fixtures.chart import CHART
 
 Manifest = dict[str, Any]
 
-CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
+CLUSTER_WIDE = {
+    "ClusterRole", "ClusterRoleBinding", "Namespace", "ValidatingAdmissionPolicy",
+    "ValidatingAdmissionPolicyBinding",
+}  # fmt: skip
 MODEL = "ModelDeployment"
 DNS_NAME = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -158,3 +161,36 @@ def test_default_requests_fit_a_small_node(render: Callable[..., list[Manifest]]
     requests = [container["resources"]["requests"] for _, container in containers(running)]
     assert sum(int(request["cpu"].removesuffix("m")) for request in requests) <= 300
     assert sum(int(request["memory"].removesuffix("Mi")) for request in requests) <= 640
+
+
+def test_roles_of_users_include_modeldeployments(render: Callable[..., list[Manifest]]) -> None:
+    def roles(*options: str) -> dict[str, Manifest]:
+        label = "rbac.authorization.k8s.io/aggregate-to-view"
+        return {
+            "view" if label in each["metadata"]["labels"] else "edit": each
+            for each in render(*options)
+            if each["kind"] == "ClusterRole"
+            and any("aggregate-to" in key for key in each["metadata"]["labels"])
+        }
+
+    found = roles()
+    assert set(found) == {"view", "edit"}
+    assert found["view"]["rules"][0]["verbs"] == ["get", "list", "watch"]
+    assert "create" in found["edit"]["rules"][0]["verbs"]
+    for role in found.values():
+        assert role["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-admin"] == "true"
+        assert {group for rule in role["rules"] for group in rule["apiGroups"]} == {
+            "serving.slipway.dev"
+        }
+    assert roles("--set", "operator.aggregateRoles=false") == {}
+
+
+def test_created_namespaces_enforce_the_restricted_standard(
+    render: Callable[..., list[Manifest]],
+) -> None:
+    options = ("--set", "operator.createNamespaces=true", "--set")
+    manifests = render(*options, "operator.namespaces={models,research}")
+    (namespace,) = [each for each in manifests if each["kind"] == "Namespace"]
+    assert namespace["metadata"]["name"] == "research"
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert namespace["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"

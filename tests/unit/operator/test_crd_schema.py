@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from slipway_operator.generate import crd, rbac
+from slipway_operator.generate import crd, pod_template_rules, rbac
 from slipway_operator.generate.crd import build_crd, build_schema
 from slipway_operator.generate.plain_yaml import to_yaml
 from slipway_operator.generate.reference import build_reference
@@ -36,6 +36,7 @@ def _all_fields() -> list[tuple[str, dict[str, Any]]]:
     [
         ("manifests/crds/modeldeployments.serving.slipway.dev.yaml", build_crd),
         ("manifests/rbac/operator.yaml", rbac.build_cluster_role),
+        ("charts/slipway/files/pod-template-rules.yaml", pod_template_rules.build_rules),
     ],
 )
 def test_the_committed_manifest_is_up_to_date(file: str, make: Any) -> None:
