@@ -8,10 +8,10 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from typing import Literal
 from urllib.parse import urlsplit
 
 from slipway_cli.client import SlipwayClient
+from slipway_cli.finding import Finding
 from slipway_cli.local.home import Home
 from slipway_cli.local.servers.account import ServerAccount
 from slipway_cli.local.servers.binaries import ServerBinaries
@@ -22,19 +22,8 @@ from slipway_core.queue.eviction import KEEPS_RINGS, read_eviction_policy
 from slipway_core.store.schema.migrate import read_revision
 from slipway_core.store.schema.revision import HEAD, MIGRATE
 
-State = Literal["ok", "warn", "fail"]
 MIN_FREE_BYTES = 1_000_000_000
 TIMEOUT_SECONDS = 3
-
-
-@dataclass(frozen=True)
-class Finding:
-    """The result of one check; `remedy` is empty when its state is ok."""
-
-    check: str
-    state: State
-    message: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What `slipway doctor --cluster` checks in a Kubernetes cluster."""
