@@ -41,11 +41,15 @@ def commands(notes: str) -> list[str]:
 
 def test_every_command_names_the_namespace_and_the_model(notes: Notes) -> None:
     printed = commands(notes())
-    assert len(printed) == 5
+    assert len(printed) == 6
     for command in printed:
-        assert command.startswith("curl ") or " -n models " in command
+        assert (
+            command.startswith("curl ")
+            or " -n models " in command
+            or " namespace models " in command
+        )
     assert "service/minilm 8000:80" in printed[2]
-    assert printed[-1] == "helm -n models test mine"
+    assert printed[4] == "helm -n models test mine"
 
 
 def test_the_model_is_that_of_helm_test(notes: Notes) -> None:
