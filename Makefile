@@ -13,7 +13,8 @@ BIN := $(VENV)/bin
 TORCH ?= cpu
 # Folder of wheels to search for torch first, besides pip's find-links setting.
 WHEELS ?=
-# Options of `make run`, `make test-e2e` and the benchmarks, such as ARGS="--port 9000 --workers 2".
+# Options of `make run`, `make test-e2e`, `make test-adversarial` and the benchmarks, such as
+# ARGS="--port 9000 --workers 2".
 ARGS ?=
 # Other servers that `make bench` measures, from tests/benchmarks/peers.
 PEERS ?=
@@ -35,7 +36,7 @@ MANIFESTS := constraints.txt $(addsuffix /pyproject.toml,$(PACKAGES) operator)
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} \
 	  /^##@ / {printf "\n%s\n", substr($$0, 5)} \
-	  /^[a-z0-9-]+:.*## / {printf "  %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	  /^[a-z0-9-]+:.*## / {printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(VENV)/.services ## Run Slipway on this machine until Ctrl-C
@@ -48,6 +49,11 @@ demo: $(VENV)/.services ## Run predictions and a batch job as a demo, and check 
 .PHONY: test
 test: $(VENV)/.tools ## Run all tests that need no cluster
 	$(BIN)/pytest -n $(JOBS) --dist loadfile
+
+# `make test` runs a part of it, which takes two minutes.
+.PHONY: test-adversarial
+test-adversarial: $(VENV)/.tools ## Attack a server with all bodies and connections that cost much
+	ADVERSARIAL=whole $(BIN)/pytest -q -p no:randomly tests/adversarial $(ARGS)
 
 ##@ Develop
 

@@ -165,3 +165,28 @@ def test_queued_rows_are_written_at_shutdown(
     with psycopg.connect(database_url) as connection:
         (count,) = connection.execute("SELECT count(*) FROM predictions").fetchone() or (0,)
     assert count == 7
+
+
+async def test_large_payloads_are_logged_by_their_size(database_url: str) -> None:
+    async with open_app(database_url=database_url, max_queue_tokens=10**7) as (client, components):
+        texts = ["word " * 10_000] * 60
+        response = await client.post("/predict/text", json={"inputs": texts})
+        (row,) = await _log(client, components)
+    assert response.status_code == 200
+    assert list(row["input"]) == ["omitted_bytes"]
+    assert row["input"]["omitted_bytes"] >= 60 * 50_000
+    assert len(row["prediction"]["rows"]) == 60
+
+
+async def test_a_page_of_large_rows_leads_to_the_next(database_url: str) -> None:
+    async with open_app(database_url=database_url, max_queue_tokens=10**7) as (client, components):
+        for _ in range(12):
+            await client.post("/predict/text", json={"input_text": "w" * 1_000_000})
+        await _log(client, components)
+        path, pages, ids = "/predictions?limit=1000", 0, set()
+        while path:
+            page = (await client.get(path)).json()
+            pages += 1
+            ids |= {row["id"] for row in page["predictions"]}
+            path = page["next"]
+    assert (pages, len(ids)) == (2, 12)

@@ -12,6 +12,7 @@ from tests.fixtures.batch import Batch
 from tests.fixtures.postgres import as_owner
 
 from slipway_core.store.identifiers import uuid7
+from slipway_core.store.postgres.page import MAX_PAGE_BYTES
 from slipway_core.store.predictions import PredictionRepository, page_query
 from slipway_core.store.records import PredictionFilter, PredictionRecord
 from slipway_core.store.schema.partitions import Month
@@ -180,5 +181,22 @@ async def test_ten_thousand_records_can_be_inserted_at_once(
     predictions: PredictionRepository,
 ) -> None:
     await predictions.insert([record(index / 100) for index in range(10_000)])
-    assert len(await predictions.page(PredictionFilter(), None, 10_001)) == 10_000
+    assert len(await predictions.page(PredictionFilter(), None, 1_000)) == 1_000
     assert await predictions.count() == 10_000
+
+
+async def test_the_bytes_of_its_rows_end_a_page(predictions: PredictionRepository) -> None:
+    written = [record(index, input="x" * (MAX_PAGE_BYTES // 4)) for index in range(10)]
+    await predictions.insert(written)
+    read: list[PredictionRecord] = []
+    while page := await predictions.page(PredictionFilter(), read[-1].id if read else None, 1_000):
+        assert page.size <= MAX_PAGE_BYTES
+        assert page.is_cut == (len(read) + len(page) < len(written))
+        read += page
+    assert read == written
+
+
+async def test_a_row_larger_than_a_page_is_a_page(predictions: PredictionRepository) -> None:
+    large = record(0, input="x" * (MAX_PAGE_BYTES + 1))
+    await predictions.insert([large, record(1)])
+    assert await predictions.page(PredictionFilter(), None, 10) == [large]

@@ -150,7 +150,7 @@ def test_a_wrong_outcome_becomes_one_that_can_be_sent(outcome: Any) -> None:
     assert outcomes[0].failure
     frame = messages.encode(Done(outcomes, 0, 0))
     assert len(frame) < 1_000
-    messages.decode_from_engine(frame[messages.LENGTH.size :])
+    messages.decode_from_engine(bytes(frame)[messages.LENGTH.size :])
 
 
 @pytest.mark.parametrize(

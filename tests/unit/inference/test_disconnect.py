@@ -11,6 +11,7 @@ import pytest
 from starlette.requests import ClientDisconnect
 from starlette.types import Message, Scope
 
+from slipway_inference.http.body_memory import BodyMemory
 from slipway_inference.http.context import mark_disconnected, open_context
 from slipway_inference.http.disconnect import while_connected
 from slipway_inference.http.streams import BoundedStream
@@ -43,7 +44,7 @@ async def run_while_connected(scope: Scope, work: Work) -> None:
 
 async def test_work_stops_when_the_client_disconnects() -> None:
     scope, work = scope_of_request(), Work()
-    open_context(scope, "")
+    open_context(scope, "", BodyMemory(0))
     request = asyncio.create_task(run_while_connected(scope, work))
     await work.began.wait()
     mark_disconnected(scope)
@@ -59,7 +60,7 @@ async def test_work_for_a_disconnected_client_does_not_begin(
     scope, work = scope_of_request(), Work()
     if before_the_context_is_opened:
         mark_disconnected(scope)
-    open_context(scope, "")
+    open_context(scope, "", BodyMemory(0))
     if not before_the_context_is_opened:
         mark_disconnected(scope)
     with pytest.raises(ClientDisconnect):
@@ -69,7 +70,7 @@ async def test_work_for_a_disconnected_client_does_not_begin(
 
 async def test_a_cancelled_request_is_not_reported_as_a_disconnect() -> None:
     scope, work = scope_of_request(), Work()
-    open_context(scope, "")
+    open_context(scope, "", BodyMemory(0))
     request = asyncio.create_task(run_while_connected(scope, work))
     await work.began.wait()
     request.cancel()
@@ -80,7 +81,7 @@ async def test_a_cancelled_request_is_not_reported_as_a_disconnect() -> None:
 async def test_a_stream_to_a_disconnected_client_ends_and_releases_its_resources() -> None:
     scope, sent = scope_of_request(), asyncio.Event()
     released: list[bool] = []
-    context = open_context(scope, "")
+    context = open_context(scope, "", BodyMemory(0))
 
     async def chunks() -> AsyncIterator[bytes]:
         yield b"first"

@@ -69,6 +69,7 @@ def create_app(components: Components) -> Application:
         create_api(components),
         components.settings,
         ERROR_FORMS,
+        components.admission.body_memory,
         check_model=components.model.check_name,
         is_draining=components.lifecycle.is_draining,
     )
@@ -95,7 +96,7 @@ def create_api(components: Components) -> FastAPI:
 def _routers(components: Components) -> list[APIRouter]:
     settings, model, stores = components.settings, components.model, components.stores
     admission, lifecycle = components.admission, components.lifecycle
-    bodies = BodyReader(settings, admission.body_memory, admission.large_work)
+    bodies = BodyReader(settings, admission.large_work)
     predictor = Predictor(settings, model, stores.prediction_log, admission.large_work)
     max_items, max_timeout = settings.max_items_per_request, settings.max_request_timeout_seconds
     predictions = PredictionInputs(model, bodies, max_items)
@@ -112,7 +113,7 @@ def _routers(components: Components) -> list[APIRouter]:
         status_routes.create_router(
             model, stores, admission, lifecycle, settings.body_idle_seconds
         ),
-        log_routes.create_router(stores),
+        log_routes.create_router(stores, admission.large_work),
         openai_routes.create_router(model, embeddings, predictor, max_timeout),
         open_inference_routes.create_router(model, lifecycle, inference, predictor, max_timeout),
         health_routes.create_router(health, lifecycle, with_probes=not settings.metrics_port),

@@ -44,7 +44,9 @@ class InferenceSettings(ServiceSettings):
         8 * MEBIBYTE, ge=1024, description="Maximum bytes of one line of an NDJSON body."
     )
     max_buffered_bytes: int = Field(
-        256 * MEBIBYTE, ge=1024, description="Maximum bytes of all bodies in memory."
+        256 * MEBIBYTE,
+        ge=1024,
+        description="Maximum bytes that all requests in progress hold in memory.",
     )
     body_idle_seconds: float = Field(
         20, gt=0, le=600, description="Maximum time without progress in a body or a response."

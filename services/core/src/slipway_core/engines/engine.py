@@ -67,7 +67,7 @@ class _Connection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._deliver(None)
 
-    def send(self, frame: bytes, on_body: OnBody) -> None:
+    def send(self, frame: bytearray, on_body: OnBody) -> None:
         """Send a frame.
 
         `on_body` gets the body of the reply, None when the connection ends first, or FrameTooLarge.
@@ -170,7 +170,7 @@ class Engine:
         return info
 
     def compute(
-        self, frame: bytes, lane: int | None, timeout_seconds: float, on_reply: OnReply
+        self, frame: bytearray, lane: int | None, timeout_seconds: float, on_reply: OnReply
     ) -> None:
         """Send an encoded Run to a lane, or to the main thread (lane None), and return at once.
 
@@ -193,7 +193,7 @@ class Engine:
     def _send(
         self,
         connection: _Connection,
-        frame: bytes,
+        frame: bytearray,
         expected: tuple[type[FromEngine], ...],
         on_reply: OnReply,
         timer: asyncio.TimerHandle | None = None,

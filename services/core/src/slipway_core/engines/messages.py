@@ -85,16 +85,21 @@ _from_engine = msgspec.msgpack.Decoder(FromEngine)
 
 
 def _pack_array(value: Any) -> msgspec.msgpack.Ext:
-    """Return an array of numbers as an extension type: its NumPy type, its shape and its bytes."""
+    """Return an array of numbers as an extension type: the length of its description, which is its
+    NumPy type and its shape, the description, and its bytes, which are copied once.
+    """
     if not isinstance(value, np.ndarray):
         raise NotImplementedError(f"a {type(value).__name__} is no input")
-    content = (value.dtype.str, value.shape, value.tobytes())
-    return msgspec.msgpack.Ext(_ARRAY, msgspec.msgpack.encode(content))
+    description = msgspec.msgpack.encode((value.dtype.str, value.shape))
+    raw = np.ascontiguousarray(value).reshape(-1).view(np.uint8).data
+    content = b"".join((bytes([len(description)]), description, raw))
+    return msgspec.msgpack.Ext(_ARRAY, content)
 
 
 def _unpack_array(code: int, content: memoryview) -> npt.NDArray[Any]:
-    kind, shape, raw = msgspec.msgpack.decode(content, type=tuple[str, tuple[int, ...], bytes])
-    return np.frombuffer(raw, dtype=kind).reshape(shape)
+    start = 1 + content[0]
+    kind, shape = msgspec.msgpack.decode(content[1:start], type=tuple[str, tuple[int, ...]])
+    return np.frombuffer(content[start:], dtype=kind).reshape(shape)
 
 
 def plain_value(value: Any) -> Any:
@@ -109,17 +114,20 @@ def plain_value(value: Any) -> Any:
     raise NotImplementedError(f"a {type(value).__name__} has no JSON form")
 
 
-def encode(message: ToEngine | FromEngine) -> bytes:
+def encode(message: ToEngine | FromEngine) -> bytearray:
     """Return a message as a frame.
 
     Raises NotImplementedError or ValueError for a value that MessagePack cannot carry, and
     FrameTooLarge.
     """
     encoder = _run_encoder if isinstance(message, Run) else _encoder
-    body = encoder.encode(message)
-    if len(body) > MAX_FRAME_BYTES:
-        raise FrameTooLarge(f"a message has {len(body)} bytes, but at most {MAX_FRAME_BYTES}")
-    return LENGTH.pack(len(body)) + body
+    frame = bytearray(LENGTH.size)
+    encoder.encode_into(message, frame, LENGTH.size)
+    length = len(frame) - LENGTH.size
+    if length > MAX_FRAME_BYTES:
+        raise FrameTooLarge(f"a message has {length} bytes, but at most {MAX_FRAME_BYTES}")
+    LENGTH.pack_into(frame, 0, length)
+    return frame
 
 
 def take_frame(received: bytearray) -> bytes | None:

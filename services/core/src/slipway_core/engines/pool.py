@@ -40,7 +40,7 @@ class _Batch(msgspec.Struct, frozen=True):
     """A batch in flight, and the future that its caller holds."""
 
     items: Sequence[Item]
-    frame: bytes
+    frame: bytearray
     all_cores: bool
     is_wanted: Callable[[], bool]
     is_last_attempt: bool

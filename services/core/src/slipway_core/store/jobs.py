@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import LiteralString
+from typing import Any, LiteralString
 from uuid import UUID
 
 from psycopg.types.json import Jsonb
@@ -19,6 +19,8 @@ from slipway_core.store.postgres.connection import (
     set_statement_timeout,
 )
 from slipway_core.store.postgres.database import Database
+from slipway_core.store.postgres.jsonb import read_json
+from slipway_core.store.postgres.page import MAX_PAGE_BYTES, Page, read_page
 from slipway_core.store.records import ItemResult, Job, NewItem, NewJob
 from slipway_core.store.retries import requeue_failed
 from slipway_core.store.states import CHUNK_IS_OPEN, JOB_IS_OPEN, JobState
@@ -36,6 +38,8 @@ JOB_COLUMNS: LiteralString = (
 )
 PAGE_SIZE = 1_000
 """Results per query when all results of a job are read."""
+STREAM_PAGE_BYTES = 512 * 1024
+"""Size of these results: each of many streams holds a page while its client does not read."""
 
 
 class _DuplicateKey(Exception):
@@ -91,29 +95,26 @@ class JobRepository:
         async with self._database.transaction() as connection:
             return await read_job(connection, job_id, self._queue)
 
-    async def results(self, job_id: UUID, after: int, limit: int) -> list[ItemResult]:
-        """Return at most `limit` results with an index greater than `after`, in index order.
+    async def results(
+        self, job_id: UUID, after: int, limit: int, max_bytes: int = MAX_PAGE_BYTES
+    ) -> Page[ItemResult]:
+        """Return at most `limit` results with an index greater than `after`, in index order, within
+        the size of a page.
 
         Use -1 for the first page. An unknown job has no results.
         """
-        async with (
-            self._database.transaction() as connection,
-            connection.cursor(binary=True) as cursor,
-        ):
-            await cursor.execute(
-                "SELECT idx, prediction, embedding, error_code, error_message, attempts"
-                " FROM batch_results WHERE job_id = %s AND idx > %s AND EXISTS"
-                " (SELECT 1 FROM batch_jobs WHERE id = %s AND queue = %s) ORDER BY idx LIMIT %s",
-                [job_id, after, job_id, self._queue, limit],
-            )
-            return [
-                ItemResult(index, prediction, embedding or b"", code, message, attempts)
-                for index, prediction, embedding, code, message, attempts in await cursor.fetchall()
-            ]
+        query = (
+            "SELECT idx, prediction, embedding, error_code, error_message, attempts"
+            " FROM batch_results WHERE job_id = %s AND idx > %s AND EXISTS"
+            " (SELECT 1 FROM batch_jobs WHERE id = %s AND queue = %s) ORDER BY idx LIMIT %s"
+        )
+        values = [job_id, after, job_id, self._queue, limit]
+        async with self._database.transaction() as connection:
+            return await read_page(connection, query, values, limit, _decode_result, max_bytes)
 
-    async def result_pages(self, job_id: UUID, after: int = -1) -> AsyncIterator[list[ItemResult]]:
+    async def result_pages(self, job_id: UUID, after: int = -1) -> AsyncIterator[Page[ItemResult]]:
         """Yield all stored results after `after` in pages, holding no connection between them."""
-        while page := await self.results(job_id, after, PAGE_SIZE):
+        while page := await self.results(job_id, after, PAGE_SIZE, STREAM_PAGE_BYTES):
             yield page
             after = page[-1].index
 
@@ -202,6 +203,13 @@ class JobRepository:
             if row is None:
                 return None
             return await read_job(connection, row[0], job.queue), bytes(row[1])
+
+
+def _decode_result(columns: tuple[Any, ...]) -> ItemResult:
+    index, prediction, embedding, code, message, attempts = columns
+    if prediction is not None:
+        prediction = read_json(prediction)
+    return ItemResult(index, prediction, embedding or b"", code, message, attempts)
 
 
 async def read_job(connection: Connection, job_id: UUID, queue: str) -> Job:

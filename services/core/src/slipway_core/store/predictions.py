@@ -23,7 +23,8 @@ from slipway_core.store.postgres.binary_copy import (
 )
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.postgres.float_array import encode_float_array
-from slipway_core.store.postgres.jsonb import storable_json
+from slipway_core.store.postgres.jsonb import read_json, storable_json
+from slipway_core.store.postgres.page import Page, read_page
 from slipway_core.store.records import PredictionFilter, PredictionRecord
 
 # Columns of a record. The repository adds the deployment, which is the same for all of its records.
@@ -61,15 +62,13 @@ class PredictionRepository:
 
     async def page(
         self, conditions: PredictionFilter, before: UUID | None, limit: int
-    ) -> list[PredictionRecord]:
-        """Return at most `limit` records older than the id `before`, newest first."""
+    ) -> Page[PredictionRecord]:
+        """Return at most `limit` records older than the id `before`, newest first, within the size
+        of a page.
+        """
         query, values = page_query(self._deployment, conditions, before, limit)
-        async with (
-            self._database.transaction() as connection,
-            connection.cursor(binary=True) as cursor,
-        ):
-            await cursor.execute(query, values)
-            return [_decode(columns) for columns in await cursor.fetchall()]
+        async with self._database.transaction() as connection:
+            return await read_page(connection, query, values, limit, _decode)
 
     def _encode(self, record: PredictionRecord) -> bytes:
         return row(*_fields(record), recurring_text_field(self._deployment))
@@ -134,5 +133,8 @@ def _fields(record: PredictionRecord) -> tuple[bytes | None, ...]:
 
 def _decode(columns: tuple[Any, ...]) -> PredictionRecord:
     fields = dict(zip(COLUMNS, columns, strict=True))
+    for name in ("input", "prediction"):
+        if fields[name] is not None:
+            fields[name] = read_json(fields[name])
     fields["embedding"] = fields["embedding"] or b""
     return PredictionRecord(**fields)

@@ -20,6 +20,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from slipway_core.errors import Draining, HeadersTooLarge, SlipwayError
 from slipway_core.observability.request_lines import bind_request, write_request_line
+from slipway_inference.http.body_memory import BodyMemory
 from slipway_inference.http.context import (
     CLIENT_DISCONNECTED,
     RequestContext,
@@ -53,6 +54,7 @@ class Application:
         api: FastAPI,
         settings: InferenceSettings,
         error_forms: ErrorForms,
+        memory: BodyMemory,
         *,
         check_model: Callable[[str], None],
         is_draining: Callable[[], bool],
@@ -61,6 +63,7 @@ class Application:
         self._routes = RouteTable(api)
         self._settings = settings
         self._error_forms = error_forms
+        self._memory = memory
         self._check_model = check_model
         self._is_draining = is_draining
         for kind in (SlipwayError, HTTPException, RequestValidationError, Exception):
@@ -71,7 +74,7 @@ class Application:
         if scope["type"] != "http":
             await self._api(scope, receive, send)
             return
-        context = open_context(scope, self._settings.root_path)
+        context = open_context(scope, self._settings.root_path, self._memory)
         bind_request(context.log_fields)
         status = 0
         route: LeanRoute | None = None
@@ -155,8 +158,7 @@ class Application:
         """Release the request's memory, count a lean route's request, as FastAPI's are counted by
         middleware, and log it.
         """
-        if context.memory is not None:
-            context.memory.release()
+        context.memory.release()
         if route is not None and route.path not in UNCOUNTED_PATHS:
             count_request(route.path, scope["method"], status, context.elapsed_seconds)
         level = self._log_level(scope["path"], status)

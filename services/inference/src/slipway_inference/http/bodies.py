@@ -18,7 +18,6 @@ from slipway_core.errors import (
     SlipwayError,
     UnsupportedMediaType,
 )
-from slipway_inference.http.body_memory import BodyMemory
 from slipway_inference.http.context import RequestContext, context_of, is_body_received
 from slipway_inference.http.disconnect import while_connected
 from slipway_inference.http.large_json import limits_for
@@ -26,6 +25,8 @@ from slipway_inference.http.large_work import LARGE_BYTES, LargeWork
 from slipway_inference.settings import InferenceSettings
 
 T = TypeVar("T")
+Body = bytes | bytearray
+"""Only read: an array that has grown with what arrived is not copied into bytes."""
 
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
@@ -81,35 +82,32 @@ def check_content_length(context: RequestContext, max_bytes: int) -> None:
 class BodyReader:
     """Reads the bodies of a server's requests."""
 
-    def __init__(
-        self, settings: InferenceSettings, memory: BodyMemory, large_work: LargeWork
-    ) -> None:
+    def __init__(self, settings: InferenceSettings, large_work: LargeWork) -> None:
         self.json_limits = limits_for(settings.max_body_bytes)
         """How much the JSON of a body may hold."""
         self._max_bytes = settings.max_body_bytes
         self.large_work = large_work
         self._idle_seconds = settings.body_idle_seconds
-        self._memory = memory
 
-    async def read(self, request: Request) -> bytes:
+    async def read(self, request: Request) -> Body:
         """Return the complete body. Its memory counts until the request has ended.
 
         Raises PayloadTooLarge, MalformedBody, RequestTimeout, QueueFull, or ClientDisconnect.
         """
         context = context_of(request.scope)
         check_content_length(context, self._max_bytes)
-        account = context.memory = self._memory.account()
+        account = context.memory
         if is_body_received(request.scope):
             body = await self._receive_whole(request)
             account.take(len(body))
             return body
-        chunks = []
+        received = bytearray()  # it grows in place: joining chunks would take twice the memory
         async for chunk in self.stream(request, self._max_bytes):
             account.take(len(chunk))
-            chunks.append(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+            received += chunk
+        return received
 
-    async def parse(self, request: Request, body: bytes, parse: Callable[[bytes], T]) -> T:
+    async def parse(self, request: Request, body: Body, parse: Callable[[Body], T]) -> T:
         """Return `parse(body)`. A large body is parsed off the event loop, and memory for what it
         is decoded to is reserved until the request has ended.
 
@@ -117,13 +115,11 @@ class BodyReader:
         """
         if len(body) <= LARGE_BYTES:
             return parse(body)
-        memory = context_of(request.scope).memory
-        if memory is not None:
-            memory.take(len(body) * DECODED_BYTES_PER_BYTE)
+        context_of(request.scope).memory.take(len(body) * DECODED_BYTES_PER_BYTE)
         with while_connected(request.scope):  # a client that left gives up its turn
             return await self.large_work.run(len(body), lambda: parse(body))
 
-    async def read_json(self, request: Request) -> bytes:
+    async def read_json(self, request: Request) -> Body:
         """Return the complete body of a request whose Content-Type is JSON, or missing.
 
         Raises UnsupportedMediaType, and what `read` raises.
@@ -131,13 +127,18 @@ class BodyReader:
         media_type(context_of(request.scope), JSON)
         return await self.read(request)
 
-    async def read_decompressed(self, request: Request) -> bytes:
+    async def read_decompressed(self, request: Request) -> Body:
         """Return the complete body without its Content-Encoding, which may be gzip or deflate.
 
         Raises UnsupportedMediaType, and what `read` raises.
         """
         body = await self.read(request)
-        return _decompress(context_of(request.scope), body, self._max_bytes)
+        context = context_of(request.scope)
+        if context.header("content-encoding") is None:
+            return body
+        return await self.large_work.run(
+            self._max_bytes, lambda: _decompress(context, body, self._max_bytes)
+        )
 
     async def _receive_whole(self, request: Request) -> bytes:
         """Return a body that has been received already, so that no timeout is needed."""
@@ -171,7 +172,7 @@ class BodyReader:
                 return
 
 
-def _decompress(context: RequestContext, body: bytes, max_bytes: int) -> bytes:
+def _decompress(context: RequestContext, body: Body, max_bytes: int) -> Body:
     """Raise PayloadTooLarge when the content has more than `max_bytes`."""
     encoding = (context.header("content-encoding") or "identity").strip().lower()
     if encoding == "identity":

@@ -14,7 +14,7 @@ from starlette.types import Scope
 
 from slipway_core.errors import QueueFull
 from slipway_core.observability.request_lines import request_fields
-from slipway_inference.http.body_memory import BodyAccount
+from slipway_inference.http.body_memory import BodyAccount, BodyMemory
 
 CLIENT_DISCONNECTED = "ClientDisconnected"
 """The code of a request whose client went away before it was answered."""
@@ -40,13 +40,13 @@ class RequestContext(msgspec.Struct, eq=False):
     """Headers by lower-case name. Of a repeated header, the last one."""
     log_fields: dict[str, str]
     """The fields that identify this request in log lines."""
-    code: str = ""
-    """The code of the error that the request ended in; empty for success."""
-    disconnected: bool = False
-    memory: BodyAccount | None = None
+    memory: BodyAccount
     """What the request has reserved. It is released when the request has ended, since its inputs
     wait in the queue after its body has been read.
     """
+    code: str = ""
+    """The code of the error that the request ended in; empty for success."""
+    disconnected: bool = False
     on_disconnect: Callable[[], object] | None = None
     """Called when the client goes away while the request is in progress."""
 
@@ -66,8 +66,9 @@ class RequestContext(msgspec.Struct, eq=False):
         return f"{self.prefix}{path}" + (f"?{urlencode(present)}" if present else "")
 
 
-def open_context(scope: Scope, root_path: str) -> RequestContext:
-    """Create the context of a new request and keep it in its scope.
+def open_context(scope: Scope, root_path: str, memory: BodyMemory) -> RequestContext:
+    """Create the context of a new request and keep it in its scope. What it reserves of `memory` is
+    to be released when it ends.
 
     The client's X-Request-ID is used where it is valid; otherwise the request gets a new one.
     """
@@ -79,6 +80,7 @@ def open_context(scope: Scope, root_path: str) -> RequestContext:
         started=time.perf_counter(),
         headers=headers,
         log_fields=request_fields(request_id, _decode(headers.get(b"traceparent"))),
+        memory=memory.account(),
         disconnected=scope.get(_SCOPE_KEY) is _DISCONNECTED_EARLY,
     )
     scope[_SCOPE_KEY] = context

@@ -11,9 +11,10 @@ import orjson
 from starlette.responses import Response
 
 from slipway_core.errors import InvalidInput, MalformedBody
-from slipway_inference.http.bodies import JSON
+from slipway_inference.http.bodies import JSON, Body
 from slipway_inference.http.json_structure import Limits
 from slipway_inference.http.large_json import DEFAULT_LIMITS, decode_large
+from slipway_inference.http.large_response import BodyResponse
 from slipway_inference.http.large_work import LARGE_BYTES
 from slipway_inference.http.validation import explain
 
@@ -21,6 +22,8 @@ T = TypeVar("T")
 
 ELEMENTS_PER_CALL = 64
 """Elements of a list that are encoded in one call; each may be a vector."""
+JSON_BYTES_PER_STORED_BYTE = 3
+"""How much longer rows of the database are as JSON, if they are vectors."""
 NUMBERS_PER_CALL = 64 * 1024
 _any = msgspec.json.Decoder(Any)
 _CONTENT_TYPE = (b"content-type", JSON.encode())
@@ -29,7 +32,7 @@ _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
 
 def decode_as(
     decoder: msgspec.json.Decoder[T],
-    body: bytes,
+    body: Body,
     *,
     what: str = "body",
     limits: Limits = DEFAULT_LIMITS,
@@ -58,7 +61,7 @@ def decode_as(
         raise MalformedBody(f"the {what} is not valid JSON: {error}") from None
 
 
-def decode_any(text: bytes, *, what: str) -> Any:
+def decode_any(text: Body, *, what: str) -> Any:
     """Decode any JSON value; raises like `decode_as`."""
     return decode_as(_any, text, what=what)
 
@@ -87,7 +90,7 @@ def encoded_array(array: npt.NDArray[Any]) -> Any:
     return orjson.Fragment(b"[" + b",".join(encode_json(each)[1:-1] for each in slices) + b"]")
 
 
-class _JsonResponse(Response):
+class _JsonResponse(BodyResponse):
     """A response with the two headers that every JSON body has, made without Starlette's rules for
     all others: every prediction has one.
     """

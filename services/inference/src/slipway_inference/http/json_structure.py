@@ -49,7 +49,7 @@ class Structure(NamedTuple):
     levels: npt.NDArray[np.int8]
 
 
-def find_structure(text: bytes, limits: Limits, what: str) -> Structure:
+def find_structure(text: bytes | bytearray, limits: Limits, what: str) -> Structure:
     """Return the structure of a text, `what` in error messages.
 
     Raises PayloadTooLarge as soon as it exceeds the limits, and MalformedBody when its brackets
@@ -86,7 +86,9 @@ def _check_counts(values: int, containers: int, limits: Limits, what: str) -> No
             )
 
 
-def _structural_characters(text: bytes, what: str) -> Iterator[tuple[npt.NDArray[np.int64], Bytes]]:
+def _structural_characters(
+    text: bytes | bytearray, what: str
+) -> Iterator[tuple[npt.NDArray[np.int64], Bytes]]:
     """Yield the positions and kinds of the characters outside strings, block by block."""
     characters = np.frombuffer(text, dtype=np.uint8)
     inside = np.uint8(0)

@@ -47,7 +47,7 @@ def limits_for(max_bytes: int) -> Limits:
     return Limits(max_bytes // BYTES_PER_VALUE, max_bytes // BYTES_PER_CONTAINER)
 
 
-def decode_large(text: bytes, limits: Limits, what: str) -> Any:
+def decode_large(text: bytes | bytearray, limits: Limits, what: str) -> Any:
     """Decode JSON text of any size, `what` in error messages.
 
     Raises MalformedBody, PayloadTooLarge, and what msgspec raises.
@@ -61,7 +61,7 @@ def decode_large(text: bytes, limits: Limits, what: str) -> Any:
 class _SlicedDecoder:
     """Decodes one text. Indices are those of the structure's characters."""
 
-    def __init__(self, text: bytes, structure: Structure, what: str) -> None:
+    def __init__(self, text: bytes | bytearray, structure: Structure, what: str) -> None:
         self._text = memoryview(text)
         self._structure = structure
         self._what = what

@@ -16,6 +16,11 @@ from slipway_inference.prediction.request import Answer
 
 ROW_BYTES = 1000
 """Memory of a row besides its input and its prediction."""
+MAX_PAYLOAD_BYTES = 2 * 1024 * 1024
+"""Memory of an input, or of a prediction, beyond which a row holds only its size: rows of tensors
+would fill the log, and take long to write and to read.
+"""
+OMITTED = "omitted_bytes"
 VALUE_BYTES = 32
 """Memory of a number in a list."""
 OBJECT_BYTES_PER_JSON_BYTE = 4
@@ -23,14 +28,24 @@ OBJECT_BYTES_PER_JSON_BYTE = 4
 
 
 def make_row(
-    answer: Answer, items: Sequence[Item], status: str, keep: PayloadLogging
-) -> PredictionRecord:
-    """Return the row of a finished prediction. `keep` says which payloads it holds; the answer of a
-    failed one has no outcomes.
+    answer: Answer,
+    items: Sequence[Item],
+    status: str,
+    keep: PayloadLogging,
+    response_bytes: int = 0,
+) -> tuple[PredictionRecord, int]:
+    """Return the row of a finished prediction, and about how much memory it holds, with what it
+    shares with the inputs and the response of so many bytes.
+
+    `keep` says which payloads the row holds; the answer of a failed one has no outcomes.
     """
     outcomes, manifest = answer.outcomes, answer.manifest
     single = outcomes[0] if keep == "all" and len(outcomes) == 1 else None
-    return PredictionRecord(
+    stored_input, input_bytes = _stored_input(items) if keep != "none" else (None, 0)
+    prediction, prediction_bytes = (
+        _stored_prediction(outcomes, response_bytes) if keep == "all" and outcomes else (None, 0)
+    )
+    row = PredictionRecord(
         id=answer.id,
         created_at=datetime.now(UTC),
         request_id=answer.context.request_id,
@@ -39,40 +54,42 @@ def make_row(
         model_digest=manifest.digest,
         modality=answer.modality,
         status=status,
-        input=_stored_input(items) if keep != "none" else None,
-        prediction=_stored_prediction(outcomes) if keep == "all" and outcomes else None,
+        input=stored_input,
+        prediction=prediction,
         embedding=single.embedding if single else b"",
         latency_ms=answer.context.elapsed_seconds * 1000,
         tokens=sum(outcome.tokens for outcome in outcomes),
     )
+    return row, ROW_BYTES + len(row.embedding) + input_bytes + prediction_bytes
 
 
-def row_bytes(row: PredictionRecord, items: Sequence[Item], response_bytes: int) -> int:
-    """Estimate the memory that a row holds, with what it shares with inputs and response."""
-    size = ROW_BYTES + len(row.embedding)
-    if row.input is not None:
-        size += sum(map(_item_bytes, items))
-    if row.prediction:
-        size += OBJECT_BYTES_PER_JSON_BYTE * response_bytes
-    return size
-
-
-def _stored_input(items: Sequence[Item]) -> Any:
-    """Return one input as it is, several as a list. Of an image only the size is kept: images
-    would fill the log.
+def _stored_input(items: Sequence[Item]) -> tuple[Any, int]:
+    """Return one input as it is, several as a list, and the memory that it holds. Of an image only
+    the size is kept: images would fill the log.
     """
+    size = sum(map(_item_bytes, items))
+    if size > MAX_PAYLOAD_BYTES:
+        return {OMITTED: size}, ROW_BYTES
     stored = [
         {"image_bytes": len(item.value)} if isinstance(item.value, bytes) else to_stored(item)
         for item in items
     ]
-    return stored[0] if len(stored) == 1 and items[0].modality != "tabular" else stored
+    is_single = len(stored) == 1 and items[0].modality != "tabular"
+    return (stored[0] if is_single else stored), size
 
 
-def _stored_prediction(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    """Return the JSON part of the prediction; the vector of a single one has its own column."""
+def _stored_prediction(
+    outcomes: Sequence[Outcome], response_bytes: int
+) -> tuple[dict[str, Any], int]:
+    """Return the JSON part of the prediction, and the memory that it holds. The vector of a single
+    one has its own column; those of several are not kept.
+    """
+    size = 0 if outcomes[0].embedding else OBJECT_BYTES_PER_JSON_BYTE * response_bytes
+    if size > MAX_PAYLOAD_BYTES:
+        return {OMITTED: size}, ROW_BYTES
     if len(outcomes) == 1:
-        return outcomes[0].prediction
-    return {"rows": [outcome.prediction for outcome in outcomes]}
+        return outcomes[0].prediction, size
+    return {"rows": [outcome.prediction for outcome in outcomes]}, size
 
 
 def _item_bytes(item: Item) -> int:

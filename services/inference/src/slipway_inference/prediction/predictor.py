@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from functools import partial
+from typing import NamedTuple
 
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
@@ -13,11 +14,12 @@ from slipway_core import errors
 from slipway_core.errors import Draining, InternalError, SlipwayError
 from slipway_core.inputs.items import Outcome
 from slipway_core.store.identifiers import uuid7
+from slipway_core.store.records import PredictionRecord
 from slipway_inference.http.context import CLIENT_DISCONNECTED, RequestContext, context_of
 from slipway_inference.http.disconnect import wait_while_connected
 from slipway_inference.http.large_work import LargeWork
 from slipway_inference.prediction import metrics
-from slipway_inference.prediction.log_row import make_row, row_bytes
+from slipway_inference.prediction.log_row import make_row
 from slipway_inference.prediction.request import (
     Answer,
     PredictionRequest,
@@ -55,6 +57,16 @@ them would push the predictions out of the log.
 """
 
 
+class _Conclusion(NamedTuple):
+    """What a request ends in: its response or its error, and its row for the prediction log, which
+    takes about `row_bytes` of memory.
+    """
+
+    ending: Response | SlipwayError
+    row: PredictionRecord | None
+    row_bytes: int
+
+
 class Predictor:
     """Responds to realtime predictions of every protocol, so that limits, metrics and the log are
     the same for all.
@@ -83,10 +95,11 @@ class Predictor:
             context = context_of(request.scope)
             outcomes = self._submit(context, prediction_request)
             await wait_while_connected(outcomes, context)
-            response = await self._large_work.run(
+            conclusion = await self._large_work.run(
                 _work_size(prediction_request, outcomes),
                 partial(self._conclude, context, modality, prediction_request, outcomes),
             )
+            response = self._end(context, modality, conclusion)
         except BaseException as error:
             count_prediction(modality, error)
             raise
@@ -115,27 +128,33 @@ class Predictor:
         modality: str,
         request: PredictionRequest,
         computed: asyncio.Future[list[Outcome]],
-    ) -> Response:
+    ) -> _Conclusion:
+        """Render the response and make the row. A large one is concluded off the event loop, so
+        nothing that other requests share is changed here.
+        """
         answer = Answer(uuid7(), self._model.manifest, modality, context)
+        ending: Response | SlipwayError
         try:
             answer.outcomes = computed.result()
             raise_first_failure(answer.outcomes, request.field)
-            response = request.render(answer)
+            ending = request.render(answer)
+            status, size = "ok", len(ending.body)
         except _LOGGED as error:
             answer.outcomes = []
-            self._log(answer, request, error.code)
-            raise
-        self._log(answer, request, "ok", len(response.body))
-        metrics.PREDICTION_LATENCY.labels(modality).observe(context.elapsed_seconds)
-        return response
+            ending, status, size = error, error.code, 0
+        if not self._prediction_log.is_open:
+            return _Conclusion(ending, None, 0)
+        keep = self._settings.payload_logging
+        return _Conclusion(ending, *make_row(answer, request.items, status, keep, size))
 
-    def _log(
-        self, answer: Answer, request: PredictionRequest, status: str, response_bytes: int = 0
-    ) -> None:
-        if self._prediction_log.is_open:
-            row = make_row(answer, request.items, status, self._settings.payload_logging)
-            size = row_bytes(row, request.items, response_bytes)
-            self._prediction_log.offer(row, size)
+    def _end(self, context: RequestContext, modality: str, conclusion: _Conclusion) -> Response:
+        """Log the prediction, and return its response or raise its error."""
+        if conclusion.row is not None:
+            self._prediction_log.offer(conclusion.row, conclusion.row_bytes)
+        if isinstance(conclusion.ending, SlipwayError):
+            raise conclusion.ending
+        metrics.PREDICTION_LATENCY.labels(modality).observe(context.elapsed_seconds)
+        return conclusion.ending
 
 
 def _work_size(request: PredictionRequest, outcomes: asyncio.Future[list[Outcome]]) -> int:

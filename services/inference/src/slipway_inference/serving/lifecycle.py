@@ -7,6 +7,7 @@ import asyncio
 from slipway_core.errors import Draining
 from slipway_core.tasks import cancel_and_wait
 from slipway_inference.serving.admission import Admission
+from slipway_inference.serving.loop_delay import LoopDelay
 from slipway_inference.serving.served_model import ServedModel
 from slipway_inference.serving.stores import Stores
 
@@ -23,6 +24,7 @@ class Lifecycle:
         self._stores = stores
         self._admission = admission
         self._loading: asyncio.Task[None] | None = None
+        self._loop_delay = LoopDelay()
         self.drain_started = asyncio.Event()
 
     def is_draining(self) -> bool:
@@ -39,6 +41,7 @@ class Lifecycle:
         """Open the stores and begin to load the model. Returns while it loads, so that the listener
         answers /livez and /readyz meanwhile.
         """
+        self._loop_delay.start()
         await self._stores.open()
         self._loading = asyncio.create_task(self._model.load())
 
@@ -54,3 +57,4 @@ class Lifecycle:
         self.end_drain()  # before the prediction log closes
         await self._stores.close()
         await self._model.close()
+        self._loop_delay.stop()

@@ -30,6 +30,17 @@ QUEUE_TOKENS = Gauge("slipway_queue_tokens", "Tokens that wait for an engine.")
 REQUESTS_IN_FLIGHT = Gauge(
     "slipway_requests_in_flight", "Realtime requests that wait for the model."
 )
+_LOOP_SECONDS = (0.005, 0.01, 0.02, 0.03, 0.04, 0.05, 0.075, 0.1, 0.15, 0.25, 0.5, 1, 2.5, 5, 10)
+LOOP_DELAY = Histogram(
+    "slipway_event_loop_delay_seconds",
+    "How late the event loop ran what was due.",
+    buckets=_LOOP_SECONDS,
+).labels()
+LOOP_HELD = Histogram(
+    "slipway_event_loop_held_seconds",
+    "The part of that delay in which the server itself computed, instead of waiting for a core.",
+    buckets=_LOOP_SECONDS,
+).labels()
 LOG_ROWS_WRITTEN = Counter(
     "slipway_prediction_log_rows_written", "Rows of the prediction log stored in PostgreSQL."
 ).labels()

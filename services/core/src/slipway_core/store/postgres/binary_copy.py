@@ -24,7 +24,8 @@ _LENGTH = struct.Struct("!i")
 _COUNT = struct.Struct("!h")
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _FLUSH_BYTES = 128 * 1024
-_ROWS_PER_TURN = 32
+_BYTES_PER_TURN = 128 * 1024
+_BYTES_PER_ROW = _BYTES_PER_TURN // 32  # encoding a small row takes as long as so many bytes
 
 
 def uuid_field(value: UUID) -> bytes:
@@ -116,7 +117,10 @@ async def copy_rows(
 ) -> None:
     """COPY `rows` into `table`."""
     async with RowWriter(cursor, table, columns) as writer:
-        for number, encoded in enumerate(rows, start=1):
+        bytes_in_turn = 0
+        for encoded in rows:
             await writer.write(encoded)
-            if number % _ROWS_PER_TURN == 0:
+            bytes_in_turn += len(encoded) + _BYTES_PER_ROW
+            if bytes_in_turn > _BYTES_PER_TURN:
+                bytes_in_turn = 0
                 await asyncio.sleep(0)  # a thousand rows would block the event loop

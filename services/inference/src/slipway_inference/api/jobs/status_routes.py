@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 from uuid import UUID
 
@@ -18,7 +19,13 @@ from slipway_inference.api.jobs.progress_events import progress_events
 from slipway_inference.api.jobs.schemas import JobProgress, JobStatus
 from slipway_inference.http.bodies import JSON, NDJSON
 from slipway_inference.http.context import context_of
-from slipway_inference.http.json import encode_json, json_response
+from slipway_inference.http.json import (
+    JSON_BYTES_PER_STORED_BYTE,
+    encode_json,
+    encoded_list,
+    json_response,
+)
+from slipway_inference.http.large_work import LargeWork
 from slipway_inference.http.openapi import error_responses, reference, success
 from slipway_inference.http.problems import PROBLEMS
 from slipway_inference.http.streams import BoundedStream
@@ -29,6 +36,7 @@ from slipway_inference.serving.stores import Stores
 
 if TYPE_CHECKING:  # the database driver is imported only where there is a database
     from slipway_core.store.jobs import JobRepository
+    from slipway_core.store.postgres.page import Page
 
 EVENT_STREAM = "text/event-stream"
 MAX_PAGE_RESULTS = 1000
@@ -117,10 +125,11 @@ def create_router(
             events = progress_events(jobs, job, lifecycle.drain_started)
             return _stream(admission, events, EVENT_STREAM, idle_seconds)
         if NDJSON in accept:
-            lines = _all_results(jobs, task_id, after)
+            lines = _all_results(jobs, task_id, after, admission.large_work)
             return _stream(admission, lines, NDJSON, idle_seconds)
         results = await jobs.results(task_id, after, limit)
-        return json_response(_page_value(request, job, results, limit))
+        render = partial(_respond, request, job, results, limit)
+        return await admission.large_work.run(JSON_BYTES_PER_STORED_BYTE * results.size, render)
 
     @router.delete("/predict/status/{task_id}", **_CANCEL)
     async def cancel(request: Request, task_id: TaskId) -> Response:
@@ -143,23 +152,30 @@ def _stream(
     return BoundedStream(chunks, media_type=media_type, idle_seconds=idle_seconds, resources=slot)
 
 
-def _page_value(
-    request: Request, job: Job, results: list[ItemResult], limit: int
-) -> dict[str, Any]:
-    return {
-        **job_value(job),
-        "results": [result_value(result) for result in results],
-        "next": _next_page(request, job, results, limit),
-    }
+def _respond(request: Request, job: Job, results: Page[ItemResult], limit: int) -> Response:
+    return json_response(
+        {
+            **job_value(job),
+            "results": encoded_list([result_value(result) for result in results]),
+            "next": _next_page(request, job, results, limit),
+        }
+    )
 
 
-def _next_page(request: Request, job: Job, results: list[ItemResult], limit: int) -> str | None:
-    if len(results) < limit or results[-1].index >= job.total - 1:
+def _next_page(request: Request, job: Job, results: Page[ItemResult], limit: int) -> str | None:
+    is_full = len(results) == limit or results.is_cut
+    if not is_full or results[-1].index >= job.total - 1:
         return None
     return status_path(request, job.id, limit=limit, after=results[-1].index)
 
 
-async def _all_results(jobs: JobRepository, task_id: UUID, after: int) -> AsyncIterator[bytes]:
+async def _all_results(
+    jobs: JobRepository, task_id: UUID, after: int, large_work: LargeWork
+) -> AsyncIterator[bytes]:
     """Yield NDJSON, a page at a time."""
     async for page in jobs.result_pages(task_id, after):
-        yield b"".join(encode_json(result_value(result)) + b"\n" for result in page)
+        yield await large_work.run(JSON_BYTES_PER_STORED_BYTE * page.size, partial(_lines, page))
+
+
+def _lines(results: list[ItemResult]) -> bytes:
+    return b"".join(encode_json(result_value(result)) + b"\n" for result in results)

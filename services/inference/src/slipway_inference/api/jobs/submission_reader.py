@@ -22,6 +22,7 @@ from slipway_inference.api.jobs.schemas import BatchRequest, DeadlineSeconds, We
 from slipway_inference.http.bodies import (
     JSON,
     NDJSON,
+    Body,
     BodyReader,
     check_content_length,
     media_type,
@@ -76,7 +77,7 @@ class SubmissionReader:
         lines = read_lines(chunks, settings.max_line_bytes)
         return Submission(job, self._items(job).from_lines(lines))
 
-    def _decode(self, content: bytes) -> BatchRequest:
+    def _decode(self, content: Body) -> BatchRequest:
         return decode_as(_batch, content, limits=self._bodies.json_limits)
 
     def _items(self, job: NewJob) -> JobItems:

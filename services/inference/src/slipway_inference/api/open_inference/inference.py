@@ -19,8 +19,9 @@ from slipway_inference.api.open_inference.request_body import (
     read_request,
 )
 from slipway_inference.api.open_inference.response_body import requested_outputs, write_body
-from slipway_inference.http.bodies import BINARY, JSON, MAX_LENGTH_DIGITS, BodyReader
+from slipway_inference.http.bodies import BINARY, JSON, MAX_LENGTH_DIGITS, Body, BodyReader
 from slipway_inference.http.context import context_of
+from slipway_inference.http.large_response import BodyResponse
 from slipway_inference.http.openapi import parameter
 from slipway_inference.prediction.request import Answer, PredictionRequest, check_count
 from slipway_inference.serving.served_model import ServedModel
@@ -55,7 +56,7 @@ class InferenceInputs:
         parse = partial(self._parse, None if length is None else int(length))
         return await self._bodies.parse(request, content, parse)
 
-    def _parse(self, json_length: int | None, content: bytes) -> PredictionRequest:
+    def _parse(self, json_length: int | None, content: Body) -> PredictionRequest:
         body, tensors = read_request(content, json_length, self._bodies.json_limits)
         manifest = self._model.manifest
         matched = match_tensors(manifest, tensors)
@@ -93,9 +94,9 @@ class _Renderer:
         tensors = to_tensors(answer.manifest, answer.outcomes)
         body, json_length = write_body(head, tensors, self.outputs)
         if json_length is None:
-            return Response(body, media_type=JSON)
+            return BodyResponse(body, media_type=JSON)
         headers = {JSON_LENGTH_HEADER: str(json_length)}
-        return Response(body, headers=headers, media_type=BINARY)
+        return BodyResponse(body, headers=headers, media_type=BINARY)
 
 
 def _is_count(text: str) -> bool:

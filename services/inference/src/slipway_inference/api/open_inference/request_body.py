@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from slipway_core.errors import InvalidInput, MalformedBody
 from slipway_core.package.datatypes import NUMPY_TYPES, Datatype
+from slipway_inference.http.bodies import Body
 from slipway_inference.http.json import decode_as
 from slipway_inference.http.json_structure import Limits
 from slipway_inference.http.large_json import DEFAULT_LIMITS
@@ -109,7 +110,7 @@ _decoder = msgspec.json.Decoder(InferRequest)
 
 
 def read_request(
-    body: bytes, json_length: int | None, limits: Limits = DEFAULT_LIMITS
+    body: Body, json_length: int | None, limits: Limits = DEFAULT_LIMITS
 ) -> tuple[InferRequest, list[InputTensor]]:
     """Return the request and its tensors. `json_length` is the number of JSON bytes in front of raw
     tensors, or None when the whole body is JSON; `limits` are those of a large JSON.

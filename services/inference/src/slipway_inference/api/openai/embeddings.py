@@ -14,7 +14,7 @@ from slipway_core.errors import InvalidInput, UnknownModality
 from slipway_core.inputs.items import Outcome
 from slipway_core.inputs.parsing import parse_inputs
 from slipway_inference.api.openai.schemas import EmbeddingsRequest
-from slipway_inference.http.bodies import BodyReader
+from slipway_inference.http.bodies import Body, BodyReader
 from slipway_inference.http.json import decode_as, encoded_list, json_response
 from slipway_inference.prediction.request import Answer, PredictionRequest, check_count
 from slipway_inference.serving.served_model import ServedModel
@@ -43,7 +43,7 @@ class EmbeddingInputs:
         content = await self._bodies.read_json(request)
         return await self._bodies.parse(request, content, self._parse)
 
-    def _parse(self, content: bytes) -> PredictionRequest:
+    def _parse(self, content: Body) -> PredictionRequest:
         body = decode_as(_embeddings, content, limits=self._bodies.json_limits)
         self._check_model(body)
         manifest = self._model.manifest

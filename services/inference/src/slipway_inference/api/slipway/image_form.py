@@ -12,6 +12,7 @@ from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers
 
 from slipway_core.errors import InvalidInput, MalformedBody
+from slipway_inference.http.bodies import Body
 from slipway_inference.http.json import decode_any
 from slipway_inference.http.validation import MAX_FIELD_CHARACTERS
 
@@ -34,10 +35,10 @@ _LINE_END = b"\r\n"
 class _Part(NamedTuple):
     name: str
     is_file: bool
-    content: bytes
+    content: Body
 
 
-def read_image_form(headers: Headers, body: bytes) -> tuple[bytes, dict[str, Any]]:
+def read_image_form(headers: Headers, body: Body) -> tuple[Body, dict[str, Any]]:
     """Return the image and the parameters of a multipart form.
 
     Raises InvalidInput and MalformedBody.
@@ -64,7 +65,7 @@ def _boundary(headers: Headers) -> bytes:
     return boundary
 
 
-def _split(body: bytes, boundary: bytes) -> list[_Part]:
+def _split(body: Body, boundary: bytes) -> list[_Part]:
     """Return the parts between the boundaries (RFC 2046, section 5.1.1)."""
     delimiter = _LINE_END + b"--" + boundary
     start = 0 if body.startswith(delimiter[2:]) else body.find(delimiter) + len(_LINE_END)
@@ -79,18 +80,18 @@ def _split(body: bytes, boundary: bytes) -> list[_Part]:
     return [_read_part(section) for section in complete]
 
 
-def _read_part(section: bytes) -> _Part:
+def _read_part(section: Body) -> _Part:
     """Return a part from the bytes after its boundary: headers, an empty line, the content."""
     line_end = section.find(_LINE_END, 0, MAX_PART_HEADER_BYTES)
     headers_end = section.find(_LINE_END * 2, 0, MAX_PART_HEADER_BYTES)
     if line_end < 0 or section[:line_end].strip(b" \t") or headers_end < 0:
         raise _malformed(f"a part has no headers, or more than {MAX_PART_HEADER_BYTES} bytes")
-    disposition = b""
+    disposition: Body = b""
     for line in section[line_end:headers_end].split(_LINE_END):
         name, _, value = line.partition(b":")
         if name.strip().lower() == b"content-disposition":
             disposition = value.strip()
-    _, options = parse_options_header(disposition)
+    _, options = parse_options_header(bytes(disposition))
     if b"name" not in options:
         raise _malformed("a part has no name in its Content-Disposition")
     content = section[headers_end + 2 * len(_LINE_END) :]

@@ -22,7 +22,7 @@ from slipway_inference.api.slipway.schemas import (
     TabularRequest,
     TextOrTextsRequest,
 )
-from slipway_inference.http.bodies import JSON, MULTIPART, BodyReader, media_type
+from slipway_inference.http.bodies import JSON, MULTIPART, Body, BodyReader, media_type
 from slipway_inference.http.context import context_of
 from slipway_inference.http.json import decode_as, encoded_list, json_response
 from slipway_inference.prediction.json_value import prediction_value
@@ -62,7 +62,7 @@ class PredictionInputs:
         parse = form if kind == MULTIPART else self._parse_image
         return await self._bodies.parse(request, content, parse)
 
-    def _parse_text(self, content: bytes) -> PredictionRequest:
+    def _parse_text(self, content: Body) -> PredictionRequest:
         body = decode_as(_text, content, limits=self._bodies.json_limits)
 
         def parse(texts: Iterable[tuple[str, str]]) -> list[Item]:
@@ -85,7 +85,7 @@ class PredictionInputs:
         texts = ((f"inputs.{index}", text) for index, text in enumerate(body.inputs))
         return self._rows(parse(texts), size)
 
-    def _parse_tabular(self, content: bytes) -> PredictionRequest:
+    def _parse_tabular(self, content: Body) -> PredictionRequest:
         body = decode_as(_tabular, content, limits=self._bodies.json_limits)
         check_count(count_rows(body.inputs), self._max_items, "inputs")
         items = parse_rows(
@@ -93,16 +93,16 @@ class PredictionInputs:
         )
         return self._rows(items, len(content))
 
-    def _parse_image(self, content: bytes) -> PredictionRequest:
+    def _parse_image(self, content: Body) -> PredictionRequest:
         body = decode_as(_image, content, limits=self._bodies.json_limits)
         return self._image(body.image, body.parameters, "image", len(content))
 
-    def _parse_image_form(self, headers: Headers, content: bytes) -> PredictionRequest:
+    def _parse_image_form(self, headers: Headers, content: Body) -> PredictionRequest:
         image, parameters = read_image_form(headers, content)
         return self._image(image, parameters, "file", len(content))
 
     def _image(
-        self, raw: str | bytes, parameters: dict[str, Any], field: str, size: int
+        self, raw: str | Body, parameters: dict[str, Any], field: str, size: int
     ) -> PredictionRequest:
         manifest = self._model.manifest
         item = parse_input(manifest, "image", raw, field=field, parameters=parameters)

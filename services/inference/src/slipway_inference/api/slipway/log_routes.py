@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -15,7 +17,8 @@ from slipway_core import errors
 from slipway_core.store.records import PredictionFilter, PredictionRecord
 from slipway_inference.api.slipway.schemas import LoggedPrediction, LoggedPredictions
 from slipway_inference.http.context import context_of
-from slipway_inference.http.json import json_response
+from slipway_inference.http.json import JSON_BYTES_PER_STORED_BYTE, encoded_list, json_response
+from slipway_inference.http.large_work import LargeWork
 from slipway_inference.http.openapi import error_responses, success
 from slipway_inference.http.problems import PROBLEMS
 from slipway_inference.prediction.json_value import prediction_value
@@ -40,7 +43,7 @@ Time = Annotated[datetime | None, BeforeValidator(_only_iso)]
 Name = Annotated[str | None, Query(pattern=_NAME, max_length=64)]
 
 
-def create_router(stores: Stores) -> APIRouter:
+def create_router(stores: Stores, large_work: LargeWork) -> APIRouter:
     """Return the route of the prediction log."""
     router = APIRouter(tags=["log"])
 
@@ -71,12 +74,18 @@ def create_router(stores: Stores) -> APIRouter:
     ) -> Response:
         log_filter = PredictionFilter(_to_utc(since), _to_utc(until), model, version, status)
         rows = await stores.predictions.page(log_filter, cursor, limit)
-        next_page = (
-            _next_page(request, log_filter, limit, rows[-1].id) if len(rows) == limit else None
-        )
-        return json_response({"predictions": [_row_value(row) for row in rows], "next": next_page})
+        next_page = None
+        if len(rows) == limit or rows.is_cut:
+            next_page = _next_page(request, log_filter, limit, rows[-1].id)
+        render = partial(_respond, rows, next_page)
+        return await large_work.run(JSON_BYTES_PER_STORED_BYTE * rows.size, render)
 
     return router
+
+
+def _respond(rows: Sequence[PredictionRecord], next_page: str | None) -> Response:
+    values = encoded_list([_row_value(row) for row in rows])
+    return json_response({"predictions": values, "next": next_page})
 
 
 def _next_page(request: Request, log_filter: PredictionFilter, limit: int, cursor: UUID) -> str:
