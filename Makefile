@@ -84,6 +84,7 @@ generate: $(VENV)/.tools ## Generate files from code: API document, CRD, RBAC, r
 	$(BIN)/python -m slipway_operator.generate.pod_template_rules > charts/slipway/files/pod-template-rules.yaml
 	cp manifests/crds/*.yaml charts/slipway/crds/
 	cp manifests/rbac/operator.yaml charts/slipway/files/operator-role.yaml
+	cp services/core/src/slipway_core/store/schema/{roles,grants}.sql charts/slipway/files/
 
 .PHONY: constraints
 constraints: ## Pin the latest versions of dependencies in constraints.txt

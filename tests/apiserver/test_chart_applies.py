@@ -69,6 +69,15 @@ def test_objects_pass_strict_validation_and_the_restricted_standard(
     assert len(done.stdout.splitlines()) == len(manifests)
 
 
+SECRETS = {
+    "slipway-postgresql": ("slipway-postgresql", "slipway"),
+    "slipway-postgresql-owner": ("slipway-postgresql", "slipway_owner"),
+    "slipway-postgresql-reader": ("slipway-postgresql", "slipway_reader"),
+    "slipway-redis": ("slipway-redis", ""),
+}
+"""The generated Secrets, each with the name of its server and its user."""
+
+
 def secret_values(apiserver: ApiServer, namespace: str, name: str) -> dict[str, str]:
     secret = apiserver.kubectl("-n", namespace, "get", "secret", name, "-o", "json")
     assert secret.returncode == 0, secret.stderr
@@ -126,25 +135,25 @@ def test_passwords_are_generated_once_and_kept(
     namespace: str,
     make_passwords: Callable[[], subprocess.CompletedProcess[str]],
 ) -> None:
-    names = ("slipway-postgresql", "slipway-redis")
     first = make_passwords()
     assert first.returncode == 0, first.stderr
-    created = {name: secret_values(apiserver, namespace, name) for name in names}
+    created = {name: secret_values(apiserver, namespace, name) for name in SECRETS}
     second = make_passwords()
     assert second.returncode == 0, second.stderr
-    assert {name: secret_values(apiserver, namespace, name) for name in names} == created
+    assert {name: secret_values(apiserver, namespace, name) for name in SECRETS} == created
 
     for name, values in created.items():
         assert len(values["password"]) >= 32
         address = urlsplit(values["url"])
         assert address.password == values["password"]
-        assert address.hostname == f"{name}.{namespace}.svc"
+        assert address.hostname == f"{SECRETS[name][0]}.{namespace}.svc"
+        assert (address.username or "") == SECRETS[name][1]
     assert (
         f"requirepass {created['slipway-redis']['password']}\n"
         in created["slipway-redis"]["valkey.conf"]
     )
     passwords = {values["password"] for values in created.values()}
-    assert len(passwords) == len(names)
+    assert len(passwords) == len(SECRETS)
     assert not any(password in first.stdout + first.stderr for password in passwords)
 
 
@@ -154,7 +163,7 @@ def test_secrets_belong_to_the_release(
     make_passwords: Callable[[], subprocess.CompletedProcess[str]],
 ) -> None:
     assert make_passwords().returncode == 0
-    for name in ("slipway-postgresql", "slipway-redis"):
+    for name in SECRETS:
         secret = apiserver.kubectl("-n", namespace, "get", "secret", name, "-o", "json")
         meta = json.loads(secret.stdout)["metadata"]
         owner = meta["ownerReferences"][0]

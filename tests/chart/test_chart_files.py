@@ -43,9 +43,11 @@ def test_the_readme_is_up_to_date(helm_docs: str, tmp_path: Path) -> None:
         ("crds/modeldeployments.serving.slipway.dev.yaml",
          "manifests/crds/modeldeployments.serving.slipway.dev.yaml"),
         ("files/operator-role.yaml", "manifests/rbac/operator.yaml"),
+        ("files/roles.sql", "services/core/src/slipway_core/store/schema/roles.sql"),
+        ("files/grants.sql", "services/core/src/slipway_core/store/schema/grants.sql"),
     ],
 )  # fmt: skip
-def test_the_chart_has_the_current_crd_and_role_of_the_operator(copy: str, source: str) -> None:
+def test_the_chart_has_the_current_crd_and_roles(copy: str, source: str) -> None:
     assert (CHART / copy).read_text() == (REPOSITORY / source).read_text(), "run: make chart"
 
 

@@ -57,6 +57,10 @@ def test_an_invalid_value_is_rejected_by_name(
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
+        (
+            ["postgresql.external.owner.existingSecret=owner"],
+            "`postgresql.external.owner.existingSecret` needs",
+        ),
         (["routing.provider=gateway"], "`routing.gateway.name` is needed"),
         (["redis.external.existingSecret=queue"], "`redis.external.address` is needed"),
         (
@@ -107,6 +111,38 @@ def test_external_stores_replace_the_bundled_ones(render: Render) -> None:
     volumes = find(manifests, "Job", "slipway-migrate")["spec"]["template"]["spec"]["volumes"]
     assert volumes[0]["secret"]["secretName"] == "database"
     assert volumes[0]["secret"]["items"] == [{"key": "uri", "path": "slipway_database_url"}]
+
+
+def test_migrations_may_have_a_url_of_their_own(render: Render) -> None:
+    manifests = render(
+        "--set", "postgresql.external.existingSecret=database,redis.external.existingSecret=queue",
+        "--set", "redis.external.address=queue.org:6380",
+        "--set", "postgresql.external.owner.existingSecret=owner,postgresql.external.owner.key=u",
+    )  # fmt: skip
+    assert operator_environment(manifests)["DATABASE_SECRET"] == "database"
+    secrets = volumes_of(find(manifests, "Job", "slipway-migrate"))
+    assert secrets == {"owner": ("owner", "u")}
+
+
+def test_only_the_migrations_and_the_server_get_the_password_of_the_owner(render: Render) -> None:
+    for manifest in render():
+        if "slipway-postgresql-owner" in str(manifest):
+            assert manifest["metadata"]["name"] in (
+                "slipway-migrate", "slipway-migrate-early", "slipway-postgresql",
+            )  # fmt: skip
+    assert volumes_of(find(render(), "Job", "slipway-migrate")) == {
+        "owner": ("slipway-postgresql-owner", "url")
+    }
+
+
+def volumes_of(job: Manifest) -> dict[str, tuple[str, str]]:
+    """Return the Secret and the key of each volume that has one."""
+    secrets = [
+        (volume["name"], volume["secret"])
+        for volume in job["spec"]["template"]["spec"]["volumes"]
+        if "secret" in volume
+    ]
+    return {name: (secret["secretName"], secret["items"][0]["key"]) for name, secret in secrets}
 
 
 def test_the_operator_uses_the_bundled_stores_by_default(render: Render) -> None:

@@ -12,7 +12,8 @@ from tests.fixtures.kind_cluster import KindCluster, condition
 TEXT = "This prediction outlives the release."
 LOG = "/api/v1/namespaces/slipway/services/minilm:http/proxy/predictions"
 """The prediction log, which has no route from outside."""
-SECRETS = ("slipway-postgresql", "slipway-redis")
+STORES = ("slipway-postgresql", "slipway-redis")
+SECRETS = (*STORES, "slipway-postgresql-owner", "slipway-postgresql-reader")
 CRD = "modeldeployments.serving.slipway.dev"
 MAX_DELETION_SECONDS = 30
 PASSWORD_ROTATION_SECONDS = 180
@@ -92,7 +93,7 @@ def test_new_passwords_are_generated_when_the_old_ones_are_deleted(cluster: Kind
     cluster.wait_for(lambda: len(cluster.pods("minilm")) == 1, what="one server")
     before, server = passwords(cluster), servers(cluster)
     cluster.run("delete", "secret", *SECRETS)
-    cluster.run("delete", "pod", *(f"{name}-0" for name in SECRETS))
+    cluster.run("delete", "pod", *(f"{name}-0" for name in STORES))
     identifier = predict(cluster)
     upgrade(cluster, values_of(cluster))
     assert all(new != old for new, old in zip(passwords(cluster), before, strict=True))
@@ -138,7 +139,7 @@ def test_data_survives_uninstallation_and_a_new_installation(cluster: KindCluste
     identifier = predict(cluster)
     cluster.wait_for(lambda: is_logged(cluster, identifier), 30, "the row")
     values = values_of(cluster)
-    claims = {f"PersistentVolumeClaim/data-{name}-0" for name in SECRETS}
+    claims = {f"PersistentVolumeClaim/data-{name}-0" for name in STORES}
 
     cluster.helm("uninstall", "slipway", "--wait", "--timeout", "3m")
     expected = claims | LEFT_BY_KUBERNETES

@@ -1,4 +1,4 @@
-"""Create the Secrets of the bundled PostgreSQL and Valkey, each with a random password.
+"""Create the Secrets of the bundled PostgreSQL (one per role) and Valkey, with random passwords.
 
 Runs in a job of the chart and uses only the standard library. Existing Secrets are left unchanged.
 The job's service account owns the Secrets, so that they are deleted with the release.
@@ -15,6 +15,8 @@ from pathlib import Path
 ACCOUNT = Path(os.environ.get("ACCOUNT_FOLDER", "/var/run/secrets/kubernetes.io/serviceaccount"))
 NAMESPACE = os.environ["NAMESPACE"]
 OWNER = os.environ["OWNER"]
+POSTGRESQL_ROLES = {"": "slipway", "-owner": "slipway_owner", "-reader": "slipway_reader"}
+"""The roles of PostgreSQL, by the suffix of their Secrets."""
 
 
 def call(method, path, body=None):
@@ -39,9 +41,9 @@ def call(method, path, body=None):
         raise SystemExit(f"{method} {path}: {error.code} {error.read().decode()}") from None
 
 
-def postgresql(name, password):
-    """Return the contents of PostgreSQL's Secret."""
-    url = f"postgresql://slipway:{password}@{name}.{NAMESPACE}.svc:5432/slipway"
+def postgresql(name, role, password):
+    """Return the contents of the Secret of one role of PostgreSQL."""
+    url = f"postgresql://{role}:{password}@{name}.{NAMESPACE}.svc:5432/slipway"
     return {"password": password, "url": url}
 
 
@@ -76,7 +78,8 @@ def create_secret(name, values):
     print(f"secret {name}: {'created' if created else 'unchanged'}", flush=True)
 
 
-for build in (postgresql, redis):
-    name = os.environ.get(build.__name__.upper())
-    if name:
-        create_secret(name, build(name, secrets.token_urlsafe(24)))
+if name := os.environ.get("POSTGRESQL"):
+    for suffix, role in POSTGRESQL_ROLES.items():
+        create_secret(name + suffix, postgresql(name, role, secrets.token_urlsafe(24)))
+if name := os.environ.get("REDIS"):
+    create_secret(name, redis(name, secrets.token_urlsafe(24)))

@@ -8,6 +8,26 @@
 {{- if .Values.postgresql.external.existingSecret -}}{{ .Values.postgresql.external.key }}{{- else -}}url{{- end -}}
 {{- end -}}
 
+{{/* Name of the Secret with the connection URL of the role that owns the tables. */}}
+{{- define "slipway.postgresql.ownerSecret" -}}
+{{- $external := .Values.postgresql.external -}}
+{{- if $external.existingSecret -}}
+{{ $external.owner.existingSecret | default $external.existingSecret }}
+{{- else -}}
+{{ include "slipway.postgresql.name" . }}-owner
+{{- end -}}
+{{- end -}}
+
+{{/* Key of the connection URL in that Secret. */}}
+{{- define "slipway.postgresql.ownerKey" -}}
+{{- $external := .Values.postgresql.external -}}
+{{- if and $external.existingSecret $external.owner.existingSecret -}}
+{{ $external.owner.key }}
+{{- else -}}
+{{ include "slipway.postgresql.key" . }}
+{{- end -}}
+{{- end -}}
+
 {{/* Port of PostgreSQL, for the network policies of the models. */}}
 {{- define "slipway.postgresql.port" -}}
 {{- if .Values.postgresql.external.existingSecret -}}{{ .Values.postgresql.external.port }}{{- else -}}5432{{- end -}}

@@ -19,6 +19,9 @@ NOTES.txt, which every installation and upgrade renders.
 {{- if and .Values.redis.external.existingSecret (not .Values.redis.external.address) -}}
 {{- fail "`redis.external.address` is needed with `redis.external.existingSecret`: set it to host:port, which KEDA and network policies cannot read from a Secret" -}}
 {{- end -}}
+{{- if and .Values.postgresql.external.owner.existingSecret (not .Values.postgresql.external.existingSecret) -}}
+{{- fail "`postgresql.external.owner.existingSecret` needs `postgresql.external.existingSecret`: set it to the Secret with the URL for the models" -}}
+{{- end -}}
 {{- if and .Values.test.model (not (hasKey .Values.models .Values.test.model)) -}}
 {{- fail (printf "`test.model` is '%s', which is not in `models`: name one of %s" .Values.test.model (keys .Values.models | sortAlpha | join ", ")) -}}
 {{- end -}}

@@ -18,7 +18,7 @@ BEGIN
             EXECUTE format('CREATE ROLE %I LOGIN', role_name);
         END IF;
     END LOOP;
-    IF NOT pg_has_role('slipway_owner', 'SET') THEN
+    IF NOT (SELECT rolsuper FROM pg_roles WHERE rolname = current_user) THEN
         GRANT slipway_owner TO CURRENT_USER;
     END IF;
     -- A mistake of a reader costs the database little.
