@@ -53,10 +53,10 @@ async def test_an_inference_server_without_workers_reports_the_backlog(batch: Ba
 async def test_an_unavailable_store_is_reported_as_down_without_figures(
     batch: Batch, valkey_server: ValkeyServer
 ) -> None:
-    await measure(batch.chunks, batch.doorbell)
+    await measure(batch.database, batch.chunks, batch.doorbell)
     assert value_of(QUEUE_DEPTH) == value_of(CHUNKS_WAITING) == 0
     kill_server(valkey_server)
-    await measure(batch.chunks, batch.doorbell)
+    await measure(batch.database, batch.chunks, batch.doorbell)
     assert isnan(value_of(QUEUE_DEPTH))
     assert value_of(DEPENDENCY_UP.labels("queue")) == 0
     assert value_of(DEPENDENCY_UP.labels("database")) == 1
@@ -69,7 +69,7 @@ async def test_an_unavailable_store_is_reported_as_down_without_figures(
         }
     )
     database = await Database.open(unavailable)
-    await measure(ChunkRepository(database, unavailable.queue_name), batch.doorbell)
+    await measure(database, ChunkRepository(database, unavailable.queue_name), batch.doorbell)
     await database.close()
     assert isnan(value_of(CHUNKS_WAITING))
     assert value_of(DEPENDENCY_UP.labels("queue")) == 1

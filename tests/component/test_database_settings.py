@@ -38,10 +38,10 @@ async def use_every_repository(settings: BatchSettings, url: str) -> None:
     database = await Database.open(settings)
     jobs = JobRepository(database, settings)
     chunks = ChunkRepository(database, settings.queue_name, "ab")
-    soon = datetime.now(UTC) + timedelta(minutes=5)
-    new = NewJob(uuid7(), settings.queue_name, "m", "1", "ab", "text", deadline=soon)
+    limit = timedelta(minutes=5)
+    new = NewJob(settings.queue_name, "m", "1", "ab", "text", deadline_after=limit)
     job, _ = await jobs.submit(new, as_items(["ünïcode ✓"]))
-    assert job.deadline == soon
+    assert job.deadline == job.created_at + limit
     claim = await chunks.claim(LEASE)
     assert claim is not None
     assert claim.inputs == ["ünïcode ✓"]

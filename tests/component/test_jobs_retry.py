@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -82,7 +82,7 @@ async def test_items_that_fail_again_can_be_retried_again(batch: Batch) -> None:
 
 
 async def test_the_deadline_of_a_retry_is_as_far_away_as_the_first(batch: Batch) -> None:
-    job = await run_partial_job(batch, deadline=datetime.now(UTC) + timedelta(seconds=300))
+    job = await run_partial_job(batch, deadline_after=timedelta(seconds=300))
     retried, _ = await retry(batch, job)
     assert job.deadline is not None
     assert retried.deadline is not None

@@ -135,9 +135,8 @@ async def test_a_job_past_its_deadline_expires_and_keeps_its_results(batch: Batc
         return await measure_lengths(items)  # type: ignore[arg-type]
 
     batch.settings = batch.settings.model_copy(update={"drain_seconds": 0})
-    deadline = datetime.now(UTC) + timedelta(hours=1)
     async with batch.worker(first_chunk_only, slots=1):  # type: ignore[arg-type]
-        job_id = await batch.submit(["a"] * 120, deadline=deadline)
+        job_id = await batch.submit(["a"] * 120, deadline_after=timedelta(hours=1))
 
         async def half_done() -> bool:
             return (await batch.jobs.get(job_id)).succeeded == 50

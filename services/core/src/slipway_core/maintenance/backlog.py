@@ -16,17 +16,19 @@ from slipway_core.maintenance.metrics import (
 )
 from slipway_core.queue.contract import Doorbell
 from slipway_core.store.chunks import ChunkRepository
+from slipway_core.store.postgres.database import Database
 
 
-async def measure(chunks: ChunkRepository, doorbell: Doorbell | None) -> None:
+async def measure(database: Database, chunks: ChunkRepository, doorbell: Doorbell | None) -> None:
     """Set the gauges from both stores. An unavailable store is a result, not an error."""
     await asyncio.gather(
-        _measure_database(chunks), *([_measure_queue(doorbell)] if doorbell else [])
+        _measure_database(database, chunks), *([_measure_queue(doorbell)] if doorbell else [])
     )
 
 
-async def _measure_database(chunks: ChunkRepository) -> None:
+async def _measure_database(database: Database, chunks: ChunkRepository) -> None:
     try:
+        await database.ping()
         backlog = await chunks.backlog()
     except StoreUnavailable:
         DEPENDENCY_UP.labels("database").set(0)
@@ -41,6 +43,7 @@ async def _measure_database(chunks: ChunkRepository) -> None:
 
 async def _measure_queue(doorbell: Doorbell) -> None:
     try:
+        await doorbell.check()
         QUEUE_DEPTH.set(await doorbell.depth())
     except QueueUnavailable:
         DEPENDENCY_UP.labels("queue").set(0)

@@ -22,7 +22,7 @@ OLDEST_CHUNK_SECONDS = Gauge(
 DATABASE_GAUGES = (CHUNKS_WAITING, CHUNKS_RUNNING, OLDEST_CHUNK_SECONDS)
 DEPENDENCY_UP = Gauge(
     "slipway_dependency_up",
-    "1 when the last request to the database or the queue succeeded, else 0.",
+    "1 when the database or the queue responded to the last check and accepts writes, else 0.",
     ["dependency"],
 )
 

@@ -47,7 +47,7 @@ async def keep_sweeping(
     chunks = ChunkRepository(database, settings.queue_name)
     while True:
         # Measured first: with unavailable stores, a sweep lasts until its timeouts.
-        for work in (partial(measure, chunks, doorbell), sweeper.sweep):
+        for work in (partial(measure, database, chunks, doorbell), sweeper.sweep):
             try:
                 await work()
             except SlipwayError as error:
@@ -115,6 +115,8 @@ class Sweeper:
         self._partitions_due = time.monotonic() + PARTITIONS_RETRY_SECONDS
         try:
             await maintain_partitions(self._database, retention)
+        except StoreUnavailable as error:
+            log.warning("the partitions were not maintained", code=error.code, cause=error.message)
         except Exception:
             # A table in use must not delay rings and webhooks.
             log.exception("the partitions were not maintained")

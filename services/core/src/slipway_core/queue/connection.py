@@ -19,6 +19,9 @@ from redis.exceptions import (
     AuthenticationError,
     BusyLoadingError,
     ConnectionError,
+    OutOfMemoryError,
+    ReadOnlyError,
+    ResponseError,
     TimeoutError,
 )
 
@@ -29,6 +32,8 @@ CONNECT_TIMEOUT_SECONDS = 2
 RESPONSE_TIMEOUT_SECONDS = 5
 RING_LIFETIME_MILLISECONDS = 7 * 86_400_000
 """Time after which a ring that no worker took is dropped: one week. The sweeper sends a new one."""
+MAX_RESPONSE_CHARACTERS = 200
+"""Maximum characters of an error of Redis that users see. It begins with what matters."""
 _INVALID_URL = "SLIPWAY_REDIS_URL must look like redis://:password@host:6379/0"
 
 
@@ -74,6 +79,17 @@ def open_redis(settings: ServiceSettings, max_connections: int = 20) -> ArqRedis
         default_queue_name=settings.queue_name,
         expires_extra_ms=RING_LIFETIME_MILLISECONDS,
     )
+
+
+def describe_failure(error: Exception) -> str:
+    """Return what an error of Redis or of the connection to it means, for users."""
+    if isinstance(error, OutOfMemoryError):
+        return "the memory of the batch queue is full: raise its `maxmemory`"
+    if isinstance(error, ReadOnlyError):
+        return "the batch queue is a replica, which takes no work: connect to its primary"
+    if isinstance(error, ResponseError):
+        return f"the batch queue refuses work: {str(error)[:MAX_RESPONSE_CHARACTERS]}"
+    return f"the batch queue does not answer ({type(error).__name__}): try again in a moment"
 
 
 def encode_payload(payload: dict[str, Any]) -> bytes:

@@ -13,7 +13,7 @@ from uuid import UUID
 CLAIM_CHUNK = "claim_chunk"
 """Name of the arq function that claims and runs one chunk."""
 MAX_IN_PROGRESS = 1_000
-"""Maximum rings that workers of one deployment handle at the same time. They are the oldest."""
+"""Maximum rings that workers of one deployment handle at the same time. They are the first."""
 
 
 def ring_id(job_id: UUID, chunk: int, earlier_rings: int) -> str:
@@ -32,6 +32,9 @@ class Doorbell(Protocol):
 
         After a failure the sweeper rings later.
         """
+
+    async def check(self) -> None:
+        """Return if the queue accepts writes. One that is full, or is a replica, answers reads."""
 
     async def depth(self) -> int:
         """Return the number of rings that wait or are being handled."""

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 from slipway_core.errors import QueueUnavailable
 from slipway_core.queue.connection import (
     RING_LIFETIME_MILLISECONDS,
+    describe_failure,
     encode_payload,
     open_redis,
 )
@@ -23,10 +24,17 @@ from slipway_core.queue.contract import CLAIM_CHUNK, MAX_IN_PROGRESS, Doorbell
 from slipway_core.settings import ServiceSettings
 
 _RINGS_PER_REQUEST = 500
+_CHECK_SECONDS = 60
+"""Lifetime of the key that a check writes."""
+_SCORE = 1
+"""Score of every ring. Workers compare scores with their clocks, as if they were times, and take no
+0. A constant makes rings due at once whichever clock is wrong; PostgreSQL decides which work is
+oldest. Rings of one score are in the order of their ids.
+"""
 
 
 class ArqDoorbell(Doorbell):
-    """A doorbell on a sorted set in Redis, named like the queue and ordered by time."""
+    """A doorbell on a sorted set in Redis, named like the queue."""
 
     def __init__(self, redis: ArqRedis, queue_name: str) -> None:
         self._redis = redis
@@ -42,6 +50,10 @@ class ArqDoorbell(Doorbell):
         async with _translate_errors():
             while batch := list(islice(remaining, _RINGS_PER_REQUEST)):
                 await self._ring_batch(batch)
+
+    async def check(self) -> None:
+        async with _translate_errors():
+            await self._redis.set(f"{self._queue_name}:check", 1, ex=_CHECK_SECONDS)
 
     async def depth(self) -> int:
         async with _translate_errors():
@@ -80,7 +92,7 @@ class ArqDoorbell(Doorbell):
         async with self._redis.pipeline(transaction=True) as pipe:
             for ring in rings:
                 pipe.set(job_key_prefix + ring, payload, px=RING_LIFETIME_MILLISECONDS, nx=True)
-                pipe.zadd(self._queue_name, {ring: now}, nx=True)
+                pipe.zadd(self._queue_name, {ring: _SCORE}, nx=True)
             await pipe.execute()
 
 
@@ -89,7 +101,4 @@ async def _translate_errors() -> AsyncIterator[None]:
     try:
         yield
     except (RedisError, OSError) as error:
-        raise QueueUnavailable(
-            f"the batch queue does not answer ({type(error).__name__}): try again in a moment",
-            retry_after_seconds=5,
-        ) from error
+        raise QueueUnavailable(describe_failure(error), retry_after_seconds=5) from error

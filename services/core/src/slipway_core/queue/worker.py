@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any
 
 import structlog
+from arq.utils import timestamp_ms
 from arq.worker import Retry, Worker, func
 from redis.exceptions import RedisError
 
@@ -33,6 +35,12 @@ CANCEL_SECONDS = 10
 _MAX_TRIES = 1_000_000
 
 
+class _RingWorker(Worker):
+    async def run_job(self, job_id: str, score: int) -> None:
+        """Handle a ring; its score is no time, which the log would report as a delay."""
+        await super().run_job(job_id, timestamp_ms())
+
+
 class QueueWorker:
     """Takes rings from a queue and calls a handler for each.
 
@@ -53,12 +61,14 @@ class QueueWorker:
         self._slots = slots
         self._ring_timeout_seconds = ring_timeout_seconds
         self._handling: set[asyncio.Task[None]] = set()
+        self._stopping = asyncio.Event()
 
     async def run(self, stop: asyncio.Event, drain_seconds: float) -> None:
         """Handle rings until `stop` is set, then wait up to `drain_seconds` for running handlers.
 
         Handlers that run longer are cancelled.
         """
+        self._stopping = stop
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
@@ -90,7 +100,7 @@ class QueueWorker:
         await asyncio.wait({stopping}, timeout=RESTART_SECONDS)
 
     def _create_worker(self) -> Worker:
-        return Worker(
+        return _RingWorker(
             functions=[func(self._handle, name=CLAIM_CHUNK)],
             queue_name=self._queue_name,
             redis_pool=self._redis,
@@ -110,8 +120,13 @@ class QueueWorker:
 
     async def _handle(self, ctx: dict[Any, Any]) -> None:
         pause = await self._handler()
-        if pause is not None:
-            raise Retry(defer=pause)
+        if pause is None:
+            return
+        # The pause is here and not in the queue, whose times would be compared with other clocks.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._stopping.wait()
+        raise Retry
 
     def _adopt_handlers(self, worker: Worker) -> None:
         """Keep track of running handlers, which outlive their worker."""

@@ -13,9 +13,11 @@ from psycopg.types.json import Jsonb
 from slipway_core.errors import IdempotencyConflict, RequestTimeout, StoreUnavailable, TaskNotFound
 from slipway_core.queue.contract import ring_id
 from slipway_core.settings import ServiceSettings
+from slipway_core.store.identifiers import uuid7
 from slipway_core.store.postgres.connection import (
     LONG_STATEMENT_SECONDS,
     Connection,
+    read_time,
     set_statement_timeout,
 )
 from slipway_core.store.postgres.database import Database
@@ -157,19 +159,20 @@ class JobRepository:
     async def _store(self, job: NewJob, items: AsyncIterator[NewItem]) -> tuple[Job, list[str]]:
         async with self._receiving_slot(), self._database.transaction() as connection:
             await set_statement_timeout(connection, self._submit_timeout_seconds)
-            received = await self._receive(connection, job, items)
-            await _insert_job(connection, job, received)
-            await store_chunks(connection, job.id, job.queue, received.counts)
-            stored = await read_job(connection, job.id, job.queue)
-        return stored, [ring_id(job.id, chunk, 0) for chunk in range(len(received.counts))]
+            job_id = job.id or uuid7(await read_time(connection))
+            received = await self._receive(connection, job_id, job, items)
+            await _insert_job(connection, job_id, job, received)
+            await store_chunks(connection, job_id, job.queue, received.counts)
+            stored = await read_job(connection, job_id, job.queue)
+        return stored, [ring_id(job_id, chunk, 0) for chunk in range(len(received.counts))]
 
     async def _receive(
-        self, connection: Connection, job: NewJob, items: AsyncIterator[NewItem]
+        self, connection: Connection, job_id: UUID, job: NewJob, items: AsyncIterator[NewItem]
     ) -> ReceivedItems:
         # PostgreSQL reports its own statement timeout only at the end of the stream.
         try:
             async with asyncio.timeout(self._submit_timeout_seconds):
-                return await receive_items(connection, job, items, self._limits)
+                return await receive_items(connection, job_id, job, items, self._limits)
         except TimeoutError:
             raise RequestTimeout(
                 f"the inputs did not arrive within {self._submit_timeout_seconds:g} s"
@@ -254,16 +257,18 @@ async def _cancel_chunks(connection: Connection, job_id: UUID) -> None:
     )
 
 
-async def _insert_job(connection: Connection, job: NewJob, received: ReceivedItems) -> None:
+async def _insert_job(
+    connection: Connection, job_id: UUID, job: NewJob, received: ReceivedItems
+) -> None:
     cursor = await connection.execute(
         "INSERT INTO batch_jobs (id, queue, state, model, version, model_digest, modality, labels,"
         " parameters, idempotency_key, request_digest, total, deadline, webhook_url)"
-        " VALUES (%s, %s, 'queued', %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+        " VALUES (%s, %s, 'queued', %s, %s, %s, %s, %s, %s, %s, %s, %s, now() + %s::interval, %s)"
         " ON CONFLICT (queue, idempotency_key) DO NOTHING",
         [
-            job.id, job.queue, job.model, job.version, job.model_digest, job.modality,
+            job_id, job.queue, job.model, job.version, job.model_digest, job.modality,
             Jsonb(list(job.labels)), Jsonb(job.parameters), job.idempotency_key, received.digest,
-            sum(received.counts), job.deadline, job.webhook_url,
+            sum(received.counts), job.deadline_after, job.webhook_url,
         ],
     )  # fmt: skip
     if not cursor.rowcount:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -46,9 +46,12 @@ class PredictionFilter:
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A batch job to store."""
+    """A batch job to store.
 
-    id: UUID
+    id: usually None, and then made by the clock of the database, which all ids are compared by.
+    deadline_after: time from now, by that clock, after which the job expires.
+    """
+
     queue: str
     model: str
     version: str
@@ -57,8 +60,9 @@ class NewJob:
     labels: tuple[str, ...] = ()
     parameters: dict[str, Any] = field(default_factory=dict)
     idempotency_key: str | None = None
-    deadline: datetime | None = None
+    deadline_after: timedelta | None = None
     webhook_url: str | None = None
+    id: UUID | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,16 +110,20 @@ class ReceivedItems:
 
 
 async def receive_items(
-    connection: Connection, job: NewJob, items: AsyncIterator[NewItem], limits: SubmissionLimits
+    connection: Connection,
+    job_id: UUID,
+    job: NewJob,
+    items: AsyncIterator[NewItem],
+    limits: SubmissionLimits,
 ) -> ReceivedItems:
-    """Store the inputs of `job` in the current transaction.
+    """Store the inputs of `job`, with the id `job_id`, in the current transaction.
 
     Raises InvalidInput when there are no inputs or one cannot be stored, PayloadTooLarge when there
     are too many.
     """
     digest = RequestDigest(job)
     sizes = ChunkSizes(limits)
-    job_id = uuid_field(job.id)
+    encoded_id = uuid_field(job_id)
     index = 0
     async with (
         connection.cursor() as cursor,
@@ -130,7 +134,7 @@ async def receive_items(
             digest.add(item)
             sizes.add(item.tokens, len(item.input_json))
             encoded = json_field(item.input_json.encode())
-            await writer.write(row(job_id, int_field(index), encoded, int_field(item.tokens)))
+            await writer.write(row(encoded_id, int_field(index), encoded, int_field(item.tokens)))
             index += 1
         if not index:
             raise InvalidInput.at("inputs", "is empty: a job needs at least one input")

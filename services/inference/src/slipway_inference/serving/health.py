@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from slipway_core.errors import SlipwayError
+from slipway_core.errors import SchemaMismatch, SlipwayError
 from slipway_core.package.manifest import Manifest
 from slipway_inference.serving.lifecycle import Lifecycle
 from slipway_inference.serving.served_model import ServedModel
@@ -17,6 +19,12 @@ from slipway_inference.settings import InferenceSettings
 FRESH_SECONDS = 1.0
 """How long an answer of the stores is used again."""
 MAX_CHECK_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _StoreState:
+    state: str
+    problem: str = ""
 
 
 class HealthCheck:
@@ -32,7 +40,7 @@ class HealthCheck:
         self._started = time.monotonic()
         self._lock = asyncio.Lock()
         self._checked_at = float("-inf")
-        self._database = self._redis = "not configured"
+        self._database = self._redis = _StoreState("not configured")
 
     async def summary(self) -> dict[str, Any]:
         """Return the body of GET /health."""
@@ -48,8 +56,8 @@ class HealthCheck:
             "status": status if reasons else "ok",
             "reasons": reasons,
             **self._model_facts(),
-            "database": self._database,
-            "redis": self._redis,
+            "database": self._database.state,
+            "redis": self._redis.state,
             "prediction_log": {
                 "written": prediction_log.written,
                 "waiting": prediction_log.waiting,
@@ -81,8 +89,8 @@ class HealthCheck:
     async def _check_stores(self) -> None:
         database, doorbell = self._stores.database, self._stores.doorbell
         self._database, self._redis = await asyncio.gather(
-            _state(database.ping if database else None),
-            _state(doorbell.depth if doorbell else None),
+            _check(partial(self._stores.check_schema, database) if database else None),
+            _check(doorbell.check if doorbell else None),
         )
 
     def _reasons(self) -> list[str]:
@@ -94,13 +102,16 @@ class HealthCheck:
             reasons.append(self._model.error.message)
         elif not self._model.is_ready:
             reasons.append("the model is loading")
-        if self._database == "not configured":
+        log_problem = self._stores.prediction_log.problem
+        if self._database.state == "not configured":
             reasons.append("no database: predictions are not logged, there are no batch jobs")
-        elif self._database == "unavailable":
-            reasons.append("the database does not answer: batch jobs and the log wait for it")
-        if self._redis == "unavailable":
-            reasons.append("the queue does not answer: batch jobs start late")
-        elif self._redis == "not configured" and self._stores.database:
+        elif self._database.problem:
+            reasons.append(f"batch jobs and the prediction log may wait: {self._database.problem}")
+        elif log_problem:
+            reasons.append(f"the prediction log waits: {log_problem}")
+        if self._redis.problem:
+            reasons.append(f"batch jobs start late: {self._redis.problem}")
+        elif self._redis.state == "not configured" and self._stores.database:
             reasons.append("no queue: batch jobs start late")
         return reasons
 
@@ -110,12 +121,16 @@ def _columns(manifest: Manifest) -> list[str]:
     return manifest.inputs[0].columns if len(manifest.inputs) == 1 else []
 
 
-async def _state(check: Callable[[], Awaitable[object]] | None) -> str:
+async def _check(check: Callable[[], Awaitable[object]] | None) -> _StoreState:
     if check is None:
-        return "not configured"
+        return _StoreState("not configured")
     try:
         async with asyncio.timeout(MAX_CHECK_SECONDS):
             await check()
-    except (SlipwayError, TimeoutError):
-        return "unavailable"
-    return "ok"
+    except SchemaMismatch as error:
+        return _StoreState("schema mismatch", error.message)
+    except SlipwayError as error:
+        return _StoreState("unavailable", error.message)
+    except TimeoutError:
+        return _StoreState("unavailable", f"no answer within {MAX_CHECK_SECONDS:g} s")
+    return _StoreState("ok")

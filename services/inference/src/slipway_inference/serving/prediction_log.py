@@ -45,6 +45,8 @@ class PredictionLog:
         self._task: asyncio.Task[None] | None = None
         self.written = 0
         self.dropped = 0
+        self.problem = ""
+        """Why rows wait; empty while they are written."""
 
     def start(self, insert: Insert) -> None:
         """Begin to write by `insert`, which stores all rows or raises."""
@@ -112,11 +114,16 @@ class PredictionLog:
             await insert(rows)
         except SlipwayError as error:
             if error.retryable:
-                log.warning("prediction log waits", code=error.code, cause=error.message)
+                if not self.problem:  # once, and not for each attempt
+                    log.warning("prediction log waits", code=error.code, cause=error.message)
+                self.problem = error.message
                 return False
             return await self._bisect(insert, rows, error)
         except Exception as error:
             return await self._bisect(insert, rows, error)
+        if self.problem:
+            log.info("prediction log is written again")
+        self.problem = ""
         self.written += len(rows)
         metrics.LOG_ROWS_WRITTEN.inc(len(rows))
         return True

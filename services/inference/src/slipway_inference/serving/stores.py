@@ -48,6 +48,14 @@ class Stores:
             raise _no_database("the prediction log needs")
         return self._predictions
 
+    async def check_schema(self, database: Database) -> None:
+        """Raise StoreUnavailable unless the database has the tables of this release and accepts
+        writes.
+        """
+        from slipway_core.store.schema.revision import check_schema
+
+        await check_schema(database)
+
     async def open(self) -> None:
         """Connect to what the settings name, and begin to write the log and to sweep. Stores that
         are away at the moment are connected to later.

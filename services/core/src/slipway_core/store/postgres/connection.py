@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, LiteralString
+from datetime import datetime
+from typing import Any, LiteralString, cast
 
 import psycopg
 from psycopg import AsyncConnection
@@ -93,6 +94,13 @@ class FloatArrayLoader(Loader):
 
     def load(self, data: Any) -> bytes:
         return decode_float_array(bytes(data))
+
+
+async def read_time(connection: Connection) -> datetime:
+    """Return the time at which the transaction began, by the clock of the database."""
+    cursor = await connection.execute("SELECT now()")
+    (now,) = [moment for (moment,) in await cursor.fetchall()]
+    return cast(datetime, now)
 
 
 async def try_lock(connection: Connection, name: str) -> bool:

@@ -98,9 +98,13 @@ class Database:
             raise translated from error
 
     async def ping(self) -> None:
-        """Raise StoreUnavailable unless PostgreSQL answers within PING_TIMEOUT_SECONDS."""
+        """Raise StoreUnavailable unless PostgreSQL answers within PING_TIMEOUT_SECONDS, and may be
+        written to.
+        """
         async with self.transaction(PING_TIMEOUT_SECONDS) as connection:
-            await connection.execute("SELECT 1")
+            cursor = await connection.execute("SHOW transaction_read_only")
+            if await cursor.fetchone() != ("off",):
+                raise psycopg.errors.ReadOnlySqlTransaction
 
     async def close(self) -> None:
         """Close all connections."""

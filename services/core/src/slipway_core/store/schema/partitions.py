@@ -21,6 +21,7 @@ from slipway_core.store.identifiers import first_uuid7
 from slipway_core.store.postgres.connection import (
     LONG_STATEMENT_SECONDS,
     Connection,
+    read_time,
     set_statement_timeout,
     try_lock,
 )
@@ -95,8 +96,7 @@ async def _drop_partitions(connection: Connection, retention: timedelta) -> list
 async def _delete_jobs(connection: Connection, retention: timedelta) -> int:
     """Delete at most _JOBS_PER_DELETION jobs of dropped months, and return how many."""
     await set_statement_timeout(connection, LONG_STATEMENT_SECONDS)
-    cursor = await connection.execute("SELECT now() - %s", [retention])
-    (oldest,) = [moment for (moment,) in await cursor.fetchall()]
+    oldest = await read_time(connection) - retention
     cursor = await connection.execute(
         "DELETE FROM batch_jobs WHERE id IN (SELECT id FROM batch_jobs WHERE id < %s LIMIT %s)",
         [first_uuid7(Month.of(oldest).start), _JOBS_PER_DELETION],

@@ -17,6 +17,7 @@ async def check_schema(database: Database) -> None:
     Raises StoreUnavailable when PostgreSQL does not answer within PING_TIMEOUT_SECONDS, or accepts
     no writes.
     """
+    await database.ping()
     async with database.transaction(PING_TIMEOUT_SECONDS) as connection:
         cursor = await connection.execute("SELECT version_num FROM alembic_version")
         row = await cursor.fetchone()

@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -15,7 +15,6 @@ from starlette.requests import Request
 from slipway_core.errors import InvalidInput
 from slipway_core.inputs.parsing import check_labels, check_parameters
 from slipway_core.package.manifest import Manifest
-from slipway_core.store.identifiers import uuid7
 from slipway_core.store.records import NewItem, NewJob
 from slipway_inference.api.jobs.job_items import JobItems
 from slipway_inference.api.jobs.schemas import BatchRequest, DeadlineSeconds, WebhookUrl
@@ -87,7 +86,6 @@ class SubmissionReader:
         """Return the job. Raises InvalidInput for options that this model does not take."""
         manifest = self._model.manifest
         return NewJob(
-            id=uuid7(),
             queue=self._settings.queue_name,
             model=manifest.name,
             version=manifest.version,
@@ -96,7 +94,7 @@ class SubmissionReader:
             labels=_checked_labels(manifest, options),
             parameters=check_parameters(options.parameters) if options.parameters else {},
             idempotency_key=key,
-            deadline=_deadline(options),
+            deadline_after=_deadline_after(options),
             webhook_url=options.webhook_url,
         )
 
@@ -105,10 +103,9 @@ def _checked_labels(manifest: Manifest, options: BatchRequest) -> tuple[str, ...
     return check_labels(manifest, options.labels) if options.labels else ()
 
 
-def _deadline(options: BatchRequest) -> datetime | None:
-    if options.deadline_seconds is None:
-        return None
-    return datetime.now(UTC) + timedelta(seconds=options.deadline_seconds)
+def _deadline_after(options: BatchRequest) -> timedelta | None:
+    seconds = options.deadline_seconds
+    return None if seconds is None else timedelta(seconds=seconds)
 
 
 def _read_idempotency_key(request: Request) -> str | None:

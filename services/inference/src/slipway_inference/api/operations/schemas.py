@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-Dependency = Literal["ok", "unavailable", "not configured"]
+Dependency = Literal["ok", "unavailable", "schema mismatch", "not configured"]
 
 
 class QueueHealth(msgspec.Struct, frozen=True):
