@@ -178,6 +178,7 @@ class LocalPlatform:
         finished = subprocess.run(
             [
                 sys.executable,
+                "-P",
                 "-m",
                 "slipway_core.store.schema.migrate",
                 "--adopt-predictions",

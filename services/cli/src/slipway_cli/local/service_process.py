@@ -29,7 +29,9 @@ class ServiceProcess:
     ) -> None:
         self.name = name
         self.log = LogFile(logs / f"{name}.log")
-        self._command = [*end_with_parent(signal.SIGTERM), sys.executable, "-m", *arguments]
+        # -P: the working folder may be the model's, and nothing is imported from there.
+        python = [sys.executable, "-P", "-m"]
+        self._command = [*end_with_parent(signal.SIGTERM), *python, *arguments]
         self._environment = dict(environment)
         self._process: subprocess.Popen[bytes] | None = None
         self._started = 0.0

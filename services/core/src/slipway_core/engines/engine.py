@@ -121,6 +121,7 @@ class Engine:
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",  # the working folder may be the model's: nothing is imported from there
                 "-m",
                 "slipway_core.engines.process",
                 f"--fd={descriptors[0]}",
