@@ -165,3 +165,51 @@ def test_a_manifest_that_is_too_large_is_not_read(folder: Path) -> None:
     write(folder, "#" * (2 * 1024 * 1024))
     with pytest.raises(ModelInvalid, match="is larger than"):
         read_manifest(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\n".join(f"k{n}: 1" for n in range(20_000)), "`k0` is not a key"),
+        (f"sample: {{{', '.join(f'k{n}: 1' for n in range(60_000))}}}", "more than 50000 keys"),
+        (f"sample: [{'1,' * 200_000}]", "more than 50000 keys and values"),
+        (f"sample: {'[' * 100_000}", "is not YAML: maximum recursion"),
+        ("sample: " + "9" * 5_000, r"999\.\.\. in line 1 is no number that 64 bits can hold"),
+        ("sample: 0x" + "f" * 5_000, "no number that 64 bits can hold"),
+        ("sample: 1" + ":59" * 5_000, "no number that 64 bits can hold"),
+        ("a: &a [x]\nb: &b [*a, *a]\nc: [*b, *b]", "aliases"),
+        (f"{{{'x' * 900}: 1}}", r"`x{60}\.\.\.` is not a key"),
+        ("sample: !!binary AAAA", "is not YAML: could not determine a constructor"),
+        ("sample: !!timestamp 2024-99-99", "is not YAML: could not determine a constructor"),
+    ],
+    ids=lambda value: value[:20],
+)
+@pytest.mark.timeout(10)
+def test_a_manifest_that_is_large_to_read_is_rejected_in_one_sentence(
+    folder: Path, text: str, message: str
+) -> None:
+    write(folder, text)
+    with pytest.raises(ModelInvalid, match=message) as caught:
+        read_manifest(folder)
+    assert len(caught.value.message) < 500
+
+
+def test_a_date_is_text_as_it_is_written(folder: Path) -> None:
+    write(folder, "{name: mine, task: python, runtime: python, version: 2024-13-45}")
+    assert read_manifest(folder).version == "2024-13-45"
+
+
+@pytest.mark.parametrize("key", ["module", "weights"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        ".cache/model.py", "lib/.git/model.py", "__pycache__/model.py", "..data/model.py",
+        ".CACHE/model.py", "lib/..x", "C:model.py",
+    ],
+)  # fmt: skip
+def test_files_that_the_digest_leaves_out_are_rejected(folder: Path, key: str, name: str) -> None:
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(b"")
+    write(folder, edited(PYTHON, f"files.{key}", name))
+    with pytest.raises(ModelInvalid, match=rf"`files\.{key}` must"):
+        read_manifest(folder)

@@ -246,8 +246,9 @@ def test_a_bert_layout_needs_no_manifest(tmp_path: Path, cache: Path) -> None:
     ("name", "content", "message"),
     [
         ("config.json", None, "nor a config.json"),
-        ("config.json", "{", "config.json of the package cannot be read"),
-        ("config.json", "[]", "must hold an object"),
+        ("config.json", "{", "config.json: Input data was truncated"),
+        ("config.json", "[]", "config.json: Expected `object`, got `array`"),
+        ("config.json", " " * (4 * 1024 * 1024 + 1), "config.json is larger than"),
         ("config.json", '{"model_type": "llama"}', "model_type 'llama'"),
         (
             "config.json",

@@ -138,3 +138,14 @@ def test_the_sample_is_predicted_when_the_model_is_loaded(tmp_path: Path) -> Non
     output = serve(tmp_path, module, sample="hello")
     assert "fails on a batch of 1 of the sample" in output
     assert "model.py:4: ZeroDivisionError" in output
+
+
+def test_nothing_is_imported_from_folders_that_the_digest_leaves_out(tmp_path: Path) -> None:
+    (tmp_path / "__pycache__").mkdir()
+    (tmp_path / "__pycache__" / "evil.py").write_text("print('evil')")
+    (tmp_path / "evil.py").write_text("print('evil')")
+    py_compile.compile(str(tmp_path / "evil.py"), str(tmp_path / "__pycache__" / "late.pyc"))
+    (tmp_path / "evil.py").unlink()
+    for name in ("evil", "late"):
+        output = serve(tmp_path, f"import __pycache__.{name}")
+        assert f"No module named '__pycache__.{name}'" in output

@@ -19,6 +19,7 @@ from typing import NoReturn
 from slipway_core.errors import ModelInvalid, ModelLoadFailed
 from slipway_core.models.failure_location import describe_failure
 from slipway_core.models.model import Model
+from slipway_core.package.file_names import is_left_out
 from slipway_core.package.manifest import MANIFEST_NAME, Manifest
 
 MODULE_NAME = "slipway_packaged_model"
@@ -80,9 +81,14 @@ def _import(folder: Path, name: str) -> ModuleType:
 
 
 def _finder(folder: Path, path: str) -> FileFinder:
-    """Return a finder for the package's folder or one below it. Raises ImportError for others."""
+    """Return a finder for the package's folder or one below it. Raises ImportError for others.
+
+    It finds nothing in folders that the package's digest does not cover.
+    """
     if not Path(path).is_relative_to(folder):
         raise ImportError
+    if any(is_left_out(part) for part in Path(path).relative_to(folder).parts):
+        return FileFinder(path)
     return FileFinder(
         path, (_UncachedLoader, SOURCE_SUFFIXES), (ExtensionFileLoader, EXTENSION_SUFFIXES)
     )

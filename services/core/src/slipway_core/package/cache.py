@@ -1,11 +1,13 @@
 """The on-disk cache of downloaded packages, shared between processes.
 
     CACHE/packages/<sha256>/content/  an unpacked package; the folder appears by one rename
-    CACHE/packages/<sha256>/tree      the digest of content/, checked before each use
+    CACHE/packages/<sha256>/archive   the archive of content/, if its sha256 was required
+    CACHE/packages/<sha256>/tree      the digest of content/, to find damage when no sha256 is
     CACHE/known/<key>.json            the state and digest of the last download from a URI
     CACHE/work/<key>/                 an unfinished download
     CACHE/work/<key>.lock             the lock of the process that downloads
 
+A required sha256 is verified at each use against what the cache holds, not against its notes.
 A process that is killed leaves at most work/<key>, which the next one resumes or clears.
 """
 
@@ -28,9 +30,10 @@ from slipway_core.errors import (
     ModelNotFound,
 )
 from slipway_core.package.archive import unpack
-from slipway_core.package.digest import file_digest, folder_digest
+from slipway_core.package.digest import file_digest, folder_digest, remove_left_out
 from slipway_core.package.limits import Limits
 from slipway_core.package.sources.source import Fetched, Source
+from slipway_core.package.verification import is_archive_of, is_folder_of, is_unpacked
 
 log = structlog.get_logger("slipway.package")
 
@@ -49,10 +52,10 @@ class PackageCache:
         each time whether its content has changed; the cached package is used when the source cannot
         be reached.
         """
-        if sha256 and (folder := self._entry(sha256)):
+        if sha256 and (folder := self._verified(sha256)):
             return folder, sha256
         with self._locked(source.identity, source.shown) as work:
-            if sha256 and (folder := self._entry(sha256)):
+            if sha256 and (folder := self._verified(sha256)):
                 return folder, sha256
             if not sha256 and (known := self._unchanged(source)):
                 return known
@@ -61,7 +64,8 @@ class PackageCache:
     def get_offline(self, identity: str, shown: str, sha256: str) -> tuple[Path, str]:
         """Return what `fetch` has cached, without any request. Raises ModelNotFound."""
         digest = sha256 or self._recall(identity)[1]
-        if digest and (folder := self._entry(digest)):
+        folder = self._verified(sha256) if sha256 else self._undamaged(digest)
+        if folder:
             return folder, digest
         raise ModelNotFound(
             f"{shown} is not in the cache {self._root}, and SLIPWAY_MODEL_OFFLINE forbids to "
@@ -72,10 +76,13 @@ class PackageCache:
         """Return the unpacked folder and the digest of a local archive."""
         digest = file_digest(archive)
         verify(sha256, digest, str(archive))
-        if folder := self._entry(digest):
+        folder = self._content(digest)
+        if is_unpacked(archive, folder, self.limits):
             return folder, digest
         with self._locked(str(archive), str(archive)) as work:
-            return self._entry(digest) or self._store(Fetched(archive, ""), digest, work), digest
+            if is_unpacked(archive, folder, self.limits):
+                return folder, digest
+            return self._store(Fetched(archive, ""), digest, work), digest
 
     def _download(self, source: Source, sha256: str, work: Path) -> tuple[Path, str]:
         log.info("fetching the model", uri=source.shown)
@@ -85,7 +92,8 @@ class PackageCache:
         )
         try:
             verify(sha256, digest, source.shown)
-            folder = self._entry(digest) or self._store(fetched, digest, work)
+            folder = self._undamaged(digest) if not sha256 else None
+            folder = folder or self._store(fetched, digest, work, keeps_archive=bool(sha256))
         except (ModelIntegrityError, ModelInvalid):
             shutil.rmtree(work, ignore_errors=True)
             raise
@@ -94,20 +102,26 @@ class PackageCache:
         log.info("fetched the model", uri=source.shown, digest=digest)
         return folder, digest
 
-    def _store(self, fetched: Fetched, digest: str, work: Path) -> Path:
-        """Move a download to where `_entry` finds it, in one step."""
+    def _store(
+        self, fetched: Fetched, digest: str, work: Path, *, keeps_archive: bool = False
+    ) -> Path:
+        """Move a download to its place in one step, in place of what is there."""
         staging = work / "staging"
         shutil.rmtree(staging, ignore_errors=True)
         if fetched.path.is_file():
             unpack(fetched.path, staging / "content", self.limits)
+            if keeps_archive:
+                fetched.path.replace(staging / "archive")
         else:
             staging.mkdir(parents=True)
             fetched.path.replace(staging / "content")
+            remove_left_out(staging / "content")
         (staging / "tree").write_text(folder_digest(staging / "content"), encoding="ascii")
-        home = self._root / "packages" / digest
+        home = self._content(digest).parent
         home.parent.mkdir(parents=True, exist_ok=True)
-        if home.exists() and self._entry(digest) is None:
-            shutil.rmtree(home)
+        # What is there is damaged, or cannot be verified. Who serves it goes on: files that are
+        # open stay readable.
+        shutil.rmtree(home, ignore_errors=True)
         try:
             staging.rename(home)
         except OSError:
@@ -116,24 +130,46 @@ class PackageCache:
             # Another process has just stored the same package from another URI: use that one.
         return home / "content"
 
-    def _entry(self, digest: str) -> Path | None:
-        """Return the folder of a cached package; None when it is missing or was changed."""
-        home = self._root / "packages" / digest
+    def _content(self, digest: str) -> Path:
+        return self._root / "packages" / digest / "content"
+
+    def _verified(self, sha256: str) -> Path | None:
+        """Return the folder of the package with this sha256; None when it is missing or another."""
+        folder = self._content(sha256)
+        archive = folder.parent / "archive"
+        if not folder.parent.exists():
+            return None
+        if archive.is_file():
+            is_valid = is_archive_of(archive, folder, sha256, self.limits)
+        else:
+            is_valid = is_folder_of(folder, sha256)
+        if is_valid:
+            return folder
+        log.warning(
+            "the cached model cannot be verified and will be fetched again", folder=str(folder)
+        )
+        return None
+
+    def _undamaged(self, digest: str) -> Path | None:
+        """Return the folder of a cached package, of which no sha256 is required; None when it is
+        missing or was changed.
+        """
+        folder = self._content(digest)
         try:
-            expected = (home / "tree").read_text(encoding="ascii")
-            if folder_digest(home / "content") == expected:
-                return home / "content"
+            expected = (folder.parent / "tree").read_text(encoding="ascii")
+            if digest and folder_digest(folder) == expected:
+                return folder
         except FileNotFoundError:
             return None
         except ModelInvalid:
             pass
-        log.warning("the cached model is damaged and will be fetched again", folder=str(home))
+        log.warning("the cached model is damaged and will be fetched again", folder=str(folder))
         return None
 
     def _unchanged(self, source: Source) -> tuple[Path, str] | None:
         """Return the cached package of a source; None when the source has changed."""
         state, digest = self._recall(source.identity)
-        folder = self._entry(digest) if digest else None
+        folder = self._undamaged(digest) if digest else None
         if folder is None:
             return None
         try:

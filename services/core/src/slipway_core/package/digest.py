@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
 from slipway_core.errors import ModelInvalid
-from slipway_core.package.file_names import is_unsafe
+from slipway_core.package.file_names import is_left_out, is_unsafe
 
-IGNORED_FOLDERS = frozenset({".git", ".cache", "__pycache__"})
 MAX_FILES = 100_000
 
 
@@ -43,13 +43,39 @@ def folder_digest(folder: Path) -> str:
     return total.hexdigest()
 
 
+def remove_left_out(folder: Path) -> None:
+    """Delete what the digest does not cover, so that nothing else can be loaded."""
+    for root, folders, files in os.walk(folder):
+        for name in [name for name in folders if is_left_out(name)]:
+            folders.remove(name)
+            shutil.rmtree(os.path.join(root, name))
+        for name in files:
+            if name.startswith(".."):
+                os.unlink(os.path.join(root, name))
+
+
+def all_files(folder: Path) -> set[str] | None:
+    """Return the relative paths (with /) of all files of a folder, also of those that the digest
+    leaves out; None when it holds links or devices.
+    """
+    paths = set()
+    for root, folders, files in os.walk(folder, onerror=_raise_unreadable):
+        for name in folders:
+            if os.path.islink(os.path.join(root, name)):
+                return None
+        for name in files:
+            path = os.path.join(root, name)
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                return None
+            paths.add(os.path.relpath(path, folder).replace(os.sep, "/"))
+    return paths
+
+
 def package_files(folder: Path) -> Iterator[str]:
     """Yield the relative paths (with /) of the files of a package, in no particular order."""
     count = 0
     for root, folders, files in os.walk(folder, onerror=_raise_unreadable):
-        folders[:] = [
-            name for name in folders if name not in IGNORED_FOLDERS and not name.startswith("..")
-        ]
+        folders[:] = [name for name in folders if not is_left_out(name)]
         for name in folders:
             if os.path.islink(os.path.join(root, name)):
                 raise ModelInvalid(

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+import msgspec
 
 from slipway_core.errors import ModelInvalid, PickleRefused
+from slipway_core.package.json_file import read_json
 from slipway_core.package.manifest import MANIFEST_NAME, Files, Manifest
 
-MAX_JSON_BYTES = 16 * 1024 * 1024
+T = TypeVar("T")
+
+
+class _Config(msgspec.Struct, frozen=True):
+    model_type: str | None = None
+    architectures: list[str] | None = None
+    max_position_embeddings: int | None = None
+
+
+class _SentenceConfig(msgspec.Struct, frozen=True):
+    max_seq_length: int | None = None
 
 
 def infer_manifest(folder: Path, *, name: str, version: str) -> Manifest:
@@ -17,19 +29,19 @@ def infer_manifest(folder: Path, *, name: str, version: str) -> Manifest:
 
     Raises ModelInvalid that names what is missing, and PickleRefused for pickled weights.
     """
-    config = _read_json(folder / "config.json")
+    config = _read(folder / "config.json", _Config)
     if config is None:
         raise ModelInvalid(
             f"the package has no {MANIFEST_NAME}, nor a config.json to infer one from: "
             f"write a {MANIFEST_NAME} (docs/models.md)"
         )
-    kind = config.get("model_type")
+    kind = config.model_type
     if kind != "bert":
         raise ModelInvalid(
             f"the package has no {MANIFEST_NAME}, and its config.json says model_type {kind!r}: "
             "without one only `bert` is served; export it, or write a python model (docs/models.md)"
         )
-    architectures = config.get("architectures") or ["BertModel"]
+    architectures = config.architectures or ["BertModel"]
     if architectures[0] not in ("BertModel", "BertForMaskedLM"):
         raise ModelInvalid(
             f"the package has no {MANIFEST_NAME}, and its config.json says {architectures[0]}, "
@@ -68,25 +80,13 @@ def _find_weights(folder: Path) -> str:
     raise ModelInvalid("the package has no *.safetensors")
 
 
-def _max_input_tokens(folder: Path, config: dict[str, Any]) -> int:
+def _max_input_tokens(folder: Path, config: _Config) -> int:
     """Return where sentence-transformers truncates, but at most the number of positions."""
-    sentence = _read_json(folder / "sentence_bert_config.json") or {}
-    positions = config.get("max_position_embeddings")
-    limits = [
-        n for n in (sentence.get("max_seq_length"), positions) if isinstance(n, int) and n > 0
-    ]
+    sentence = _read(folder / "sentence_bert_config.json", _SentenceConfig) or _SentenceConfig()
+    limits = [n for n in (sentence.max_seq_length, config.max_position_embeddings) if n and n > 0]
     return min(limits, default=0)
 
 
-def _read_json(path: Path) -> dict[str, Any] | None:
+def _read(path: Path, kind: type[T]) -> T | None:
     """Read the object in a JSON file; None when there is no such file."""
-    try:
-        with path.open("rb") as file:
-            content = json.loads(file.read(MAX_JSON_BYTES))
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelInvalid(f"{path.name} of the package cannot be read: {error}") from None
-    if not isinstance(content, dict):
-        raise ModelInvalid(f"{path.name} of the package must hold an object")
-    return content
+    return read_json(path, kind) if path.exists() else None

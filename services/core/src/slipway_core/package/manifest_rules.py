@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from slipway_core.errors import ModelInvalid
 from slipway_core.package.datatypes import IMAGE_DATATYPES
+from slipway_core.package.file_names import package_path
 from slipway_core.package.manifest import MANIFEST_NAME, Manifest, Runtime, Task, TensorSpec
 
 TASKS_BY_RUNTIME: dict[Runtime, tuple[Task, ...]] = {
@@ -72,8 +73,11 @@ def _check_modalities(manifest: Manifest) -> None:
 def _check_unique(key: str, names: Sequence[str]) -> None:
     if "" in names:
         raise _invalid(key, "must not hold an empty name")
-    if len(set(names)) != len(names):
-        raise _invalid(key, f"must not name anything twice: {', '.join(names)}")
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise _invalid(key, f"must not name anything twice: {name[:60]}")
+        seen.add(name)
 
 
 def _check_tensor(key: str, spec: TensorSpec) -> None:
@@ -153,8 +157,9 @@ def _check_files(manifest: Manifest, folder: Path) -> None:
     if manifest.runtime == "bert":
         required["config"] = files.config
     for key, name in required.items():
-        path = PurePosixPath(name)
-        if path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name:
-            raise _invalid(f"files.{key}", f"must be a path inside the package, not {name!r}")
+        try:
+            path = package_path(name)
+        except ValueError as error:
+            raise _invalid(f"files.{key}", str(error)) from None
         if not (folder / path).is_file():
             raise _invalid(f"files.{key}", f"names {name}, which the package does not hold")

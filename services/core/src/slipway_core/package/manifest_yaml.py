@@ -17,26 +17,81 @@ from slipway_core.package.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest
 _UNQUOTED = re.compile(r"Expected `str`, got `(int|float|bool)`")
 
 
+MAX_VALUES = 50_000
+"""Keys and values, lists and objects included: more than the labels of any data set."""
+MAX_SHOWN_CHARACTERS = 60
+_MAX_INTEGER = 2**63
+_PLAIN_TAGS = tuple(
+    f"tag:yaml.org,2002:{name}" for name in ("null", "bool", "int", "float", "str", "seq", "map")
+)
+
+
 class _StrictLoader(yaml.SafeLoader):
-    """A YAML loader that rejects repeated keys and aliases, which can expand to gigabytes."""
+    """A YAML loader of the values that JSON has too.
+
+    It rejects repeated keys, too many values, and aliases, which can expand to gigabytes. Dates
+    stay text.
+    """
+
+    yaml_constructors = {  # noqa: RUF012 - as in the base class
+        tag: constructor
+        for tag, constructor in yaml.SafeLoader.yaml_constructors.items()
+        if tag is None or tag in _PLAIN_TAGS
+    }
+    yaml_implicit_resolvers = {  # noqa: RUF012 - as in the base class
+        first: [(tag, pattern) for tag, pattern in resolvers if tag in _PLAIN_TAGS]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__(content)
+        self._count = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
             raise ModelInvalid(
                 f"{MANIFEST_NAME}: YAML aliases (*name) are not allowed: write the value out"
             )
+        self._count += 1
+        if self._count > MAX_VALUES:
+            raise ModelInvalid(f"{MANIFEST_NAME} holds more than {MAX_VALUES} keys and values")
         return super().compose_node(parent, index)
 
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """Return the value of a node. Python limits the digits of a number that it converts."""
+        try:
+            value = super().construct_object(node, deep)
+        except (ValueError, OverflowError):
+            raise _unreadable(node) from None
+        if isinstance(value, int) and not -_MAX_INTEGER <= value < _MAX_INTEGER:
+            raise _unreadable(node)
+        return value
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for key in keys:
+        keys = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise ModelInvalid(
-                    f"{MANIFEST_NAME}: the key {key!r} must be text: write it in quotes"
+                    f"{MANIFEST_NAME}: the key {_shorten(repr(key))} must be text: write it in "
+                    "quotes"
                 )
-            if keys.count(key) > 1:
-                raise ModelInvalid(f"{MANIFEST_NAME}: `{key}` is given twice")
+            if key in keys:
+                raise ModelInvalid(f"{MANIFEST_NAME}: `{_shorten(key)}` is given twice")
+            keys.add(key)
         return super().construct_mapping(node, deep)
+
+
+def _unreadable(node: yaml.Node) -> ModelInvalid:
+    line = node.start_mark.line + 1
+    return ModelInvalid(
+        f"{MANIFEST_NAME}: {_shorten(node.value)} in line {line} is no number that 64 bits can "
+        "hold: write it in quotes if it is text"
+    )
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN_CHARACTERS else f"{text[:MAX_SHOWN_CHARACTERS]}..."
 
 
 def parse_manifest(content: bytes) -> Manifest:
@@ -64,7 +119,7 @@ def _explain(violation: Violation) -> str:
     path, rule = violation.path, violation.rule
     if violation.unknown:
         key, known = _dotted(path, violation.unknown), _keys(_type_at(path))
-        return f"`{key}` is not a key; the keys are {known}"
+        return f"`{_shorten(key)}` is not a key; the keys are {known}"
     if violation.missing:
         key = _dotted(path, violation.missing)
         return f"`{key}` is missing{_choices(_type_at((*path, violation.missing)))}"

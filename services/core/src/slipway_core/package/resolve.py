@@ -13,6 +13,7 @@ from slipway_core.errors import ModelInvalid, ModelNotFound, PickleRefused
 from slipway_core.package.address import Address, parse_address
 from slipway_core.package.cache import PackageCache, verify
 from slipway_core.package.digest import folder_digest
+from slipway_core.package.file_names import is_left_out
 from slipway_core.package.inferred_manifest import infer_manifest
 from slipway_core.package.limits import Limits
 from slipway_core.package.manifest import MANIFEST_NAME, NAME_PATTERN, Manifest
@@ -137,7 +138,11 @@ def _package_root(folder: Path) -> Path:
     """Return the folder, or the single folder in it when an archive was made of that one."""
     if (folder / MANIFEST_NAME).exists() or (folder / "config.json").exists():
         return folder
-    inner = [path for path in folder.iterdir() if not path.name.startswith((".", "__MACOSX"))]
+    inner = [
+        path
+        for path in folder.iterdir()
+        if not path.name.startswith((".", "__MACOSX")) and not is_left_out(path.name)
+    ]
     return inner[0] if len(inner) == 1 and inner[0].is_dir() else folder
 
 

@@ -7,15 +7,16 @@ relies on is checked, so that an unsupported package fails at load and is not co
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal, TypeVar
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 import msgspec
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.package.file_names import package_path
+from slipway_core.package.json_file import read_json
 from slipway_core.package.manifest import Manifest
 
-T = TypeVar("T")
 Pooling = Literal["mean", "cls"]
 
 ACTIVATIONS = {
@@ -78,7 +79,7 @@ class _SentenceConfig(msgspec.Struct, frozen=True):
 
 def read_encoder_config(path: Path) -> EncoderConfig:
     """Read config.json. Raises ModelInvalid for an encoder that this runtime does not support."""
-    config = _read(path, EncoderConfig)
+    config = read_json(path, EncoderConfig)
     sizes = {
         name: getattr(config, name)
         for name in (
@@ -116,21 +117,28 @@ def read_output_config(folder: Path, manifest: Manifest, encoder: EncoderConfig)
     pooling: Pooling = "mean"
     normalize = False
     modules = folder / "modules.json"
-    for module in _read(modules, list[_Module]) if modules.is_file() else ():
+    for module in read_json(modules, list[_Module]) if modules.is_file() else ():
         kind = module.type.rpartition(".")[2]
         if kind == "Pooling":
-            pooling = _read_pooling(folder / module.path / "config.json")
+            pooling = _read_pooling(folder / _module_folder(modules, module) / "config.json")
         elif kind == "Normalize":
             normalize = True
         elif kind != "Transformer":
             raise ModelInvalid(f"{modules}: this runtime does not support the module {kind}")
     path = (folder / manifest.files.config).parent / "sentence_bert_config.json"
-    sentence = _read(path, _SentenceConfig) if path.is_file() else _SentenceConfig()
+    sentence = read_json(path, _SentenceConfig) if path.is_file() else _SentenceConfig()
     positions = encoder.max_position_embeddings
     max_tokens = min(manifest.max_input_tokens or sentence.max_seq_length or positions, positions)
     if max_tokens < 3:
         raise ModelInvalid("`max_input_tokens` must be at least 3: two tokens frame each text")
     return OutputConfig(pooling, normalize, max_tokens, sentence.do_lower_case)
+
+
+def _module_folder(modules: Path, module: _Module) -> PurePosixPath:
+    try:
+        return package_path(module.path)
+    except ValueError as error:
+        raise _invalid(modules, "path", str(error)) from None
 
 
 def read_labels(manifest: Manifest, encoder: EncoderConfig, count: int) -> list[str]:
@@ -153,7 +161,7 @@ def read_labels(manifest: Manifest, encoder: EncoderConfig, count: int) -> list[
 
 
 def _read_pooling(path: Path) -> Pooling:
-    modes = _read(path, dict[str, Any])
+    modes = read_json(path, dict[str, Any])
     chosen = [key for key, on in modes.items() if key.startswith("pooling_mode_") and on is True]
     if isinstance(modes.get("pooling_mode"), str):
         chosen = [modes["pooling_mode"]]
@@ -163,15 +171,6 @@ def _read_pooling(path: Path) -> Pooling:
         return "cls"
     names = ", ".join(map(str, chosen)) or "none"
     raise ModelInvalid(f"{path}: the pooling must be mean or cls, not {names}")
-
-
-def _read(path: Path, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except FileNotFoundError:
-        raise ModelInvalid(f"the package has no {path.name} at {path}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ModelInvalid(f"{path}: {error}") from None
 
 
 def _invalid(path: Path, key: str, rule: str) -> ModelInvalid:

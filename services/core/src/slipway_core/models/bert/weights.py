@@ -18,6 +18,8 @@ from torch import Tensor
 from slipway_core.errors import ModelInvalid
 from slipway_core.models.bert.config import EncoderConfig
 
+MAX_HEADER_BYTES = 16 * 1024 * 1024
+"""The header takes about 100 bytes for each tensor."""
 WORDS = "embeddings.word_embeddings.weight"
 _OLD_NAMES = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
 
@@ -70,6 +72,7 @@ class WeightsFile:
     def __init__(self, path: Path) -> None:
         """Map the file. Raises ModelInvalid when it is not safetensors or holds no BERT encoder."""
         self._path = path
+        _check_header(path)
         try:
             file: Any = safe_open(path, framework="pt")
             self._names = set(file.keys())
@@ -117,6 +120,23 @@ class WeightsFile:
                 if prefixed in self._names:
                     return prefixed
         return None
+
+
+def _check_header(path: Path) -> None:
+    """Check the size of the header, which the first eight bytes of the file state.
+
+    Raises ModelInvalid. The library would parse up to 100 MB of JSON.
+    """
+    try:
+        with path.open("rb") as file:
+            size = int.from_bytes(file.read(8), "little")
+    except OSError as error:
+        raise ModelInvalid(f"{path} cannot be read: {error.strerror}") from None
+    if size > MAX_HEADER_BYTES:
+        raise ModelInvalid(
+            f"{path} cannot be read as safetensors: its header has {size} bytes, and may have "
+            f"{MAX_HEADER_BYTES}"
+        )
 
 
 def read_encoder_weights(file: WeightsFile, config: EncoderConfig) -> EncoderWeights:

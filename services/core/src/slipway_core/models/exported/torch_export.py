@@ -18,6 +18,7 @@ from slipway_core.models.exported.tensor_model import LoadedModule, TensorModel,
 from slipway_core.models.exported.text_tokens import TEXT_INPUTS
 from slipway_core.models.exported.torch_types import TORCH_TYPES
 from slipway_core.package.manifest import MANIFEST_NAME, TensorSpec, shape_fits
+from slipway_core.package.zip_directory import MAX_MEMBERS, open_zip
 
 CODE_MEMBERS = ("custom_obj_", "opaque_obj_", "aotinductor/")
 """Parts of the names of archive members that hold pickled objects or compiled code."""
@@ -54,9 +55,9 @@ class TorchExportModel(TensorModel):
 
 def _reject_code(path: Path) -> None:
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_zip(path, MAX_MEMBERS) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError) as error:
+    except (zipfile.BadZipFile, OSError, ModelInvalid) as error:
         raise ModelLoadFailed(
             f"{path.name} is not a program that torch.export saved: {error}"
         ) from error

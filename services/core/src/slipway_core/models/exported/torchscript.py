@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import itertools
 import warnings
+import zipfile
 
 import torch
 
-from slipway_core.errors import ModelLoadFailed
+from slipway_core.errors import ModelInvalid, ModelLoadFailed
 from slipway_core.models.exported.tensor_model import (
     LoadedModule,
     TensorModel,
     batch_bounds,
     precision_of,
 )
+from slipway_core.package.zip_directory import MAX_MEMBERS, open_zip
 
 
 class TorchScriptModel(TensorModel):
@@ -22,12 +24,15 @@ class TorchScriptModel(TensorModel):
     def load_module(self, device: torch.device) -> LoadedModule:
         """Load the module. Raises ModelLoadFailed for a file that is not TorchScript."""
         name = self.manifest.weights_file()
+        path = self.folder / name
         try:
+            with open_zip(path, MAX_MEMBERS):
+                pass  # torch reads a directory of any size
             with warnings.catch_warnings():
                 # torch advises to use torch.export instead; this model is exported already.
                 warnings.simplefilter("ignore", DeprecationWarning)
-                module = torch.jit.load(str(self.folder / name), map_location=device)  # type: ignore[no-untyped-call]
-        except (RuntimeError, ValueError) as error:
+                module = torch.jit.load(str(path), map_location=device)  # type: ignore[no-untyped-call]
+        except (RuntimeError, ValueError, zipfile.BadZipFile, ModelInvalid) as error:
             reason = str(error).partition("\n")[0]
             raise ModelLoadFailed(f"{name} is not a TorchScript module: {reason}") from error
         module.eval()
