@@ -34,6 +34,21 @@ def wait_until(condition: Callable[[], object], seconds: float = 20) -> None:
         time.sleep(0.01)
 
 
+def test_nothing_is_imported_from_the_working_folder(
+    make_service: Callable[[str], ServiceProcess],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    (folder / "numpy.py").write_text("raise SystemExit('code of a model')")
+    monkeypatch.chdir(folder)
+    service = make_service("import numpy; numpy.ndarray")
+    service.start()
+    wait_until(lambda: service.exit_status is not None)
+    assert service.exit_status == 0
+
+
 def test_a_service_that_exits_is_restarted(
     make_service: Callable[[str], ServiceProcess], monkeypatch: pytest.MonkeyPatch
 ) -> None:
