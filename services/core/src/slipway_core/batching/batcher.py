@@ -21,7 +21,13 @@ import msgspec
 
 from slipway_core.batching.linger import Linger
 from slipway_core.batching.pace import Pace, RunningBatch
-from slipway_core.batching.request_queue import Entry, Request, RequestQueue, items_completed_by
+from slipway_core.batching.request_queue import (
+    LARGE_ENTRY_TOKENS,
+    Entry,
+    Request,
+    RequestQueue,
+    items_completed_by,
+)
 from slipway_core.engines.cores import parallel_speedup
 from slipway_core.errors import DeadlineExceeded, Draining, PayloadTooLarge, QueueFull
 from slipway_core.inputs.items import Item, Outcome
@@ -35,6 +41,8 @@ MIN_BATCH_SECONDS = 0.05
 """The computing time below which no batch is cut for a deadline: ever smaller batches would answer
 fewer requests.
 """
+LARGE_SHARE_OF_QUEUE = 0.5
+"""The share of the queue that large entries may fill, so that others always find room."""
 LANE_TOKENS = 512
 """The tokens beyond which a larger batch is no faster on one core. More is left for other lanes."""
 LINGER_SHARE = 0.1
@@ -117,7 +125,7 @@ class Batcher:
         if not items:
             outcomes.set_result([])
             return outcomes
-        self._admit(sum(costs), timeout_seconds)
+        self._admit(costs, timeout_seconds)
         now = time.monotonic()
         request = Request(len(items), now, now + timeout_seconds, outcomes)
         self._queue.add(request, items, costs)
@@ -132,7 +140,7 @@ class Batcher:
 
     def retry_after_seconds(self) -> int:
         """Return the whole seconds until about half of the queue will have drained."""
-        wait = self._expected_wait_seconds() / 2
+        wait = self._expected_wait_seconds(self._queue.tokens) / 2
         return max(1, min(MAX_RETRY_AFTER_SECONDS, math.ceil(wait)))
 
     def close(self) -> None:
@@ -144,24 +152,31 @@ class Batcher:
         """Fail the requests that still wait for a lane with Draining."""
         self._queue.fail_all(Draining())
 
-    def _admit(self, tokens: int, timeout_seconds: float) -> None:
+    def _admit(self, costs: Sequence[int], timeout_seconds: float) -> None:
         if self._closed:
             raise Draining()
+        tokens = sum(costs)
         if tokens > self._max_queue_tokens:
             raise PayloadTooLarge(
                 f"the inputs cost about {tokens} tokens and the queue holds "
                 f"{self._max_queue_tokens}; send fewer inputs at once, or a batch"
             )
-        late = self._expected_wait_seconds(tokens) > timeout_seconds * USABLE_SHARE_OF_DEADLINE
-        if late or self._queue.tokens + tokens > self._max_queue_tokens:
+        queue = self._queue
+        is_large = max(costs) > LARGE_ENTRY_TOKENS
+        wait = self._expected_wait_seconds(queue.tokens_until_done(tokens, is_large=is_large))
+        is_late = wait > timeout_seconds * USABLE_SHARE_OF_DEADLINE
+        is_full = queue.tokens + tokens > self._max_queue_tokens
+        if is_large and queue.tokens:
+            share = self._max_queue_tokens * LARGE_SHARE_OF_QUEUE
+            is_full = is_full or queue.large_tokens + tokens > share
+        if is_late or is_full:
             raise QueueFull(
                 "the queue is full; send the request again after the time in Retry-After",
                 retry_after_seconds=self.retry_after_seconds(),
             )
 
-    def _expected_wait_seconds(self, more_tokens: int = 0) -> float:
-        now = time.monotonic()
-        return self._pace.seconds_until_done(self._queue.tokens + more_tokens, now)
+    def _expected_wait_seconds(self, tokens: int) -> float:
+        return self._pace.seconds_until_done(tokens, time.monotonic())
 
     def _end_request(
         self, request: Request, timer: asyncio.TimerHandle | None, _: asyncio.Future[list[Outcome]]

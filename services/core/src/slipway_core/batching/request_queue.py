@@ -1,15 +1,22 @@
-"""The queue of requests that wait for a lane, first in, first out."""
+"""The queue of requests that wait for a lane, first in, first out.
+
+Single inputs that cost as much as a batch, such as large images, wait apart: they take turns with
+all others, token for token. So nobody waits for more than one of them at a time.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import msgspec
 
 from slipway_core.inputs.items import Item, Outcome
 
+LARGE_ENTRY_TOKENS = 512
+"""The cost above which an entry is a large one: that of the longest text of most models."""
 MAX_DEAD_ENTRIES = 64
 """Entries of abandoned requests that may stay in a short queue before it is compacted."""
 
@@ -25,6 +32,7 @@ class Request:
         "missing",
         "outcomes",
         "queued_entries",
+        "queued_large_tokens",
         "queued_tokens",
     )
 
@@ -35,6 +43,7 @@ class Request:
         self.missing = count
         self.queued_entries = count
         self.queued_tokens = 0
+        self.queued_large_tokens = 0
         self.abandoned = False
         self.enqueued_at = now
         self.deadline = deadline
@@ -53,6 +62,11 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
     index: int
     item: Item
     tokens: int
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it waits apart from others."""
+        return self.tokens > LARGE_ENTRY_TOKENS
 
     def resolve(self, outcome: Outcome) -> None:
         """Store the outcome. The last one resolves the request's future."""
@@ -76,34 +90,53 @@ def items_completed_by(batch: Sequence[Entry]) -> int:
 
 
 class RequestQueue:
-    """A queue of entries. `tokens` counts only requests that a caller still waits for."""
+    """A queue of entries. `tokens` counts only requests that a caller still waits for, and
+    `large_tokens` those of their large entries.
+    """
 
     def __init__(self) -> None:
-        self._entries: deque[Entry] = deque()
+        self._small: deque[Entry] = deque()
+        self._large: deque[Entry] = deque()
         self._dead_entries = 0  # entries of abandoned requests
+        self._small_tokens_taken = 0  # since the last large entry
         self.tokens = 0
+        self.large_tokens = 0
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._small) + len(self._large)
 
     @property
     def live_entries(self) -> int:
         """The number of entries that a caller still waits for."""
-        return len(self._entries) - self._dead_entries
+        return len(self) - self._dead_entries
 
     def add(self, request: Request, items: Sequence[Item], costs: Sequence[int]) -> None:
         """Append all items of a request; `costs` are their estimated tokens."""
         for index, (item, tokens) in enumerate(zip(items, costs, strict=True)):
-            self._entries.append(Entry(request, index, item, tokens))
+            entry = Entry(request, index, item, tokens)
+            if entry.is_large:
+                self._large.append(entry)
+                request.queued_large_tokens += tokens
+            else:
+                self._small.append(entry)
             request.queued_tokens += tokens
         self.tokens += request.queued_tokens
+        self.large_tokens += request.queued_large_tokens
+
+    def tokens_until_done(self, tokens: int, *, is_large: bool) -> int:
+        """Return the tokens that are computed until a request of `tokens`, added now, is done."""
+        if is_large or not self._large:
+            return self.tokens + tokens
+        small = self.tokens - self.large_tokens + tokens
+        return small + min(self.large_tokens, small + self._large[0].tokens)
 
     def largest_entry_tokens(self) -> int:
         """Return the tokens of the largest live entry."""
         largest = 0
-        for entry in self._entries:
-            if entry.tokens > largest and not entry.request.abandoned:
-                largest = entry.tokens
+        for entries in (self._large, self._small) if self._large else (self._small,):
+            for entry in entries:
+                if entry.tokens > largest and not entry.request.abandoned:
+                    largest = entry.tokens
         return largest
 
     def take(
@@ -114,37 +147,70 @@ class RequestQueue:
         tokens_within: Callable[[float], float],
         now: float,
     ) -> list[Entry]:
-        """Remove and return the entries of the next batch.
+        """Remove and return the entries of the next batch: small ones, or large ones.
 
         The batch stops growing at `target_tokens`, and never exceeds `max_tokens` or what
         `tokens_within` returns for the seconds left until the earliest deadline. An entry that is
-        larger goes alone. Abandoned and expired entries are skipped, so the batch may be empty.
+        larger goes alone, and so does a large one while small ones wait. Abandoned and expired
+        entries are skipped, so the batch may be empty.
         """
+        take = partial(self._take_from, max_tokens=max_tokens, tokens_within=tokens_within, now=now)
+        if self._is_turn_of_large():
+            batch = take(self._large, target_tokens=1 if self._small else target_tokens)
+            self._small_tokens_taken = 0
+            if batch:
+                return batch
+        batch = take(self._small, target_tokens=target_tokens)
+        if self._large:
+            self._small_tokens_taken += sum(entry.tokens for entry in batch)
+        return batch or take(self._large, target_tokens=target_tokens)
+
+    def _is_turn_of_large(self) -> bool:
+        if not self._large:
+            return False
+        return not self._small or self._small_tokens_taken >= self._large[0].tokens
+
+    def _take_from(
+        self,
+        entries: deque[Entry],
+        *,
+        target_tokens: int,
+        max_tokens: int,
+        tokens_within: Callable[[float], float],
+        now: float,
+    ) -> list[Entry]:
         batch: list[Entry] = []
         tokens = 0
         bound: float = max_tokens
-        while self._entries:
-            entry = self._entries[0]
+        while entries:
+            entry = entries[0]
             request = entry.request
             is_wanted = not request.future.done() and request.deadline > now
             if is_wanted:
                 bound = min(bound, tokens_within(request.deadline - now))
             if is_wanted and batch and (tokens >= target_tokens or tokens + entry.tokens > bound):
                 break
-            self._entries.popleft()
+            entries.popleft()
             request.queued_entries -= 1
             if not is_wanted:
                 self._dead_entries -= request.abandoned
                 continue
             batch.append(entry)
             tokens += entry.tokens
-            request.queued_tokens -= entry.tokens
-            self.tokens -= entry.tokens
+            self._forget(entry)
         return batch
+
+    def _forget(self, entry: Entry) -> None:
+        """Subtract the tokens of an entry that was taken."""
+        entry.request.queued_tokens -= entry.tokens
+        self.tokens -= entry.tokens
+        if entry.is_large:
+            entry.request.queued_large_tokens -= entry.tokens
+            self.large_tokens -= entry.tokens
 
     def fail_all(self, error: BaseException) -> None:
         """Fail every queued request."""
-        for entry in self._entries:
+        for entry in (*self._small, *self._large):
             entry.request.fail(error)
 
     def abandon(self, request: Request) -> None:
@@ -154,9 +220,11 @@ class RequestQueue:
         up most of the queue, which must not grow while no engine takes from it.
         """
         self.tokens -= request.queued_tokens
-        request.queued_tokens = 0
+        self.large_tokens -= request.queued_large_tokens
+        request.queued_tokens = request.queued_large_tokens = 0
         request.abandoned = True
         self._dead_entries += request.queued_entries
-        if self._dead_entries > max(len(self._entries) // 2, MAX_DEAD_ENTRIES):
-            self._entries = deque(entry for entry in self._entries if not entry.request.abandoned)
+        if self._dead_entries > max(len(self) // 2, MAX_DEAD_ENTRIES):
+            self._small = deque(entry for entry in self._small if not entry.request.abandoned)
+            self._large = deque(entry for entry in self._large if not entry.request.abandoned)
             self._dead_entries = 0
