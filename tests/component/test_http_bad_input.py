@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import select
@@ -14,6 +15,7 @@ from typing import Any
 import httpx2
 import pytest
 from tests.fixtures.models import write_python_package
+from tests.fixtures.pictures import png_of
 from tests.fixtures.problems import check_problem
 from tests.fixtures.services import ServiceProcess, StartInference, raw_prediction, receive_all
 
@@ -25,6 +27,7 @@ JSON = {"Content-Type": "application/json"}
 NDJSON = {"Content-Type": "application/x-ndjson"}
 TEXT, TEXT_BATCH = "/predict/text", "/predict/text/batch"
 TABLE, TABLE_BATCH = "/predict/tabular", "/predict/tabular/batch"
+PICTURE = base64.b64encode(png_of(4, 4)).decode()
 IMAGE, IMAGE_BATCH = "/predict/image", "/predict/image/batch"
 UNKNOWN_JOB = "/predict/status/0199d2a4-7c1e-7b3a-9f00-2b6d1c4e8a55"
 
@@ -81,10 +84,10 @@ def _json_cases(path: str, member: str, good: Any) -> list[Case]:
 CASES = [
     *_json_cases(TEXT, "input_text", "a"),
     *_json_cases(TABLE, "inputs", [[1]]),
-    *_json_cases(IMAGE, "image", "aGVsbG8="),
+    *_json_cases(IMAGE, "image", PICTURE),
     *_json_cases(TEXT_BATCH, "inputs", ["a"]),
     *_json_cases(TABLE_BATCH, "inputs", [[1]]),
-    *_json_cases(IMAGE_BATCH, "inputs", ["aGVsbG8="]),
+    *_json_cases(IMAGE_BATCH, "inputs", [PICTURE]),
     _case(TEXT, {"input_text": 3}, "input_text"),
     _case(TEXT, {"input_text": None}, "input_text"),
     _case(TEXT, {"input_text": ["a"]}, "input_text"),

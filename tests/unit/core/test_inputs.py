@@ -8,14 +8,17 @@ import math
 from typing import Any
 
 import pytest
+from tests.fixtures.pictures import png_of
 
 from slipway_core.errors import InvalidInput, UnknownModality
 from slipway_core.inputs.cost import estimate_tokens
+from slipway_core.inputs.image_header import ImageLimits
 from slipway_core.inputs.items import Item
 from slipway_core.inputs.parsing import MAX_IMAGE_BYTES, parse_input, parse_rows
 from slipway_core.inputs.stored_form import from_stored, to_stored
 from slipway_core.package.manifest import ImageInput, Manifest, TensorSpec
 
+PICTURE = png_of(4, 4)
 EMBEDDER = Manifest(name="e", task="text-embedding", runtime="bert", max_input_tokens=256)
 PEOPLE = Manifest(
     name="p",
@@ -125,14 +128,22 @@ def test_an_unknown_modality_is_rejected_with_the_served_ones() -> None:
 # Images
 
 
+def test_the_limits_of_images_can_be_set() -> None:
+    limits = ImageLimits(max_pixels=100, max_side=20)
+    assert parse_input(IMAGE, "image", png_of(5, 20), field="image", image_limits=limits)
+    for size in ((6, 20), (1, 21)):
+        with pytest.raises(InvalidInput, match="SLIPWAY_MAX_IMAGE"):
+            parse_input(IMAGE, "image", png_of(*size), field="image", image_limits=limits)
+
+
 def test_an_image_is_accepted_as_bytes_or_base64() -> None:
-    encoded = base64.b64encode(b"\x89PNG").decode()
-    for raw in (b"\x89PNG", encoded, f"data:image/png;base64,{encoded}"):
-        assert parse_input(IMAGE, "image", raw, field="input_image").value == b"\x89PNG"
+    encoded = base64.b64encode(PICTURE).decode()
+    for raw in (PICTURE, encoded, f"data:image/png;base64,{encoded}"):
+        assert parse_input(IMAGE, "image", raw, field="input_image").value == PICTURE
 
 
 def test_base64_may_have_the_line_breaks_of_mime() -> None:
-    content = b"\x89PNG" + bytes(200)
+    content = PICTURE + bytes(200)
     for text in (base64.encodebytes(content), base64.encodebytes(content).replace(b"\n", b"\r\n")):
         raw = text.decode()
         assert parse_input(IMAGE, "image", raw, field="image").value == content
@@ -153,6 +164,10 @@ def test_base64_may_have_the_line_breaks_of_mime() -> None:
         (3, "must be an image in base64, not a number"),
         (bytes(MAX_IMAGE_BYTES + 1), "at most"),
         ("A" * (MAX_IMAGE_BYTES * 2), "at most"),
+        (b"%PDF-1.7", "must be a whole image in one of PNG, JPEG, WEBP, GIF, BMP, TIFF"),
+        (PICTURE[:20], "must be a whole image"),
+        (png_of(1, 40_000_000), r"1 x 40000000 pixels.*SLIPWAY_MAX_IMAGE_SIDE"),
+        (png_of(9_000, 9_000), r"9000 x 9000 pixels.*SLIPWAY_MAX_IMAGE_PIXELS"),
     ],
 )
 def test_invalid_images_are_rejected(raw: Any, message: str) -> None:
@@ -170,7 +185,7 @@ def test_invalid_images_are_rejected(raw: Any, message: str) -> None:
         (EMBEDDER, "text", "hello"),
         (PEOPLE, "tabular", [1, 2]),
         (TWO_INPUTS, "tabular", {"user": [1, 2], "seen": [[1, 2, 3]]}),
-        (IMAGE, "image", b"\xff\xd8\xff"),
+        (IMAGE, "image", PICTURE),
     ],
 )
 def test_a_stored_input_is_restored(manifest: Manifest, modality: str, raw: Any) -> None:
@@ -189,4 +204,6 @@ def test_the_estimated_cost_grows_up_to_the_limit_of_the_model() -> None:
     assert cost("hi", "first", "second") > cost("hi")
     assert estimate_tokens(PEOPLE, parse_input(PEOPLE, "tabular", [1, 2], field="x")) == 1
     assert estimate_tokens(PEOPLE, Item("tabular", [[0.0] * 512] * 10)) == 11
-    assert estimate_tokens(PEOPLE, Item("image", bytes(40 * 4096))) == 41
+    assert estimate_tokens(IMAGE, Item("image", png_of(1, 1) + bytes(40 * 4096))) == 41
+    assert estimate_tokens(IMAGE, Item("image", png_of(224, 224))) == 7
+    assert estimate_tokens(IMAGE, Item("image", png_of(5_000, 5_000))) == 3_052

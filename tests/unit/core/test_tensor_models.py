@@ -13,6 +13,7 @@ from PIL import Image
 from tests.fixtures.exported_models import PackageMaker, load_package, predictions, run, tensors
 from tokenizers import Tokenizer, models, pre_tokenizers
 
+from slipway_core.inputs.items import Item
 from slipway_core.models.model import Model
 
 
@@ -225,7 +226,8 @@ def test_grey_and_transparent_images_are_converted_to_rgb(channels: Model) -> No
 def test_only_invalid_images_fail(channels: Model) -> None:
     cut = image_bytes((1, 2, 3), size=(200, 200))[:-40]
     huge = image_bytes(0, size=(10_000, 5_000), mode="1")
-    outcomes = run(channels, [b"not an image", image_bytes((255, 0, 0)), cut, huge], "image")
+    values = [b"not an image", image_bytes((255, 0, 0)), cut, huge]
+    outcomes = channels.run([Item("image", value) for value in values])
     codes = [outcome.failure.code if outcome.failure else "ok" for outcome in outcomes]
     assert codes == ["InvalidInput", "ok", "InvalidInput", "InvalidInput"]
     assert outcomes[3].failure is not None

@@ -9,6 +9,7 @@ import json
 import httpx2
 import pytest
 from tests.fixtures.inference_app import DIGEST, open_app
+from tests.fixtures.pictures import png_of
 
 
 async def test_a_text_is_embedded(text_app: httpx2.AsyncClient) -> None:
@@ -63,7 +64,7 @@ async def test_predictions_of_rows_are_in_order(
 
 
 async def test_an_image_is_accepted_as_base64_or_as_a_form(table_app: httpx2.AsyncClient) -> None:
-    image = b"\x89PNG not decoded here"
+    image = png_of(4, 4)
     encoded = base64.b64encode(image).decode()
     as_json = await table_app.post("/predict/image", json={"image": encoded})
     as_form = await table_app.post(

@@ -12,6 +12,7 @@ import httpx2
 import numpy as np
 import pytest
 from tests.fixtures.inference_app import TABLE_MODEL, TEXT_MODEL, InstantEngines, open_app
+from tests.fixtures.pictures import png_of
 
 from slipway_core.package.manifest import Manifest, TensorSpec
 
@@ -222,7 +223,7 @@ async def test_rows_of_a_model_without_declared_inputs_are_json() -> None:
 
 
 async def test_an_image_is_accepted_as_bytes() -> None:
-    image = b"\x89PNG not decoded here"
+    image = png_of(4, 4)
     raw = _strings(image)
     manifest = Manifest(name="eye", task="python", runtime="python", modalities=["image"])
     tensor = {"name": "image", "shape": [1], "datatype": "BYTES"}

@@ -106,6 +106,12 @@ class ServiceSettings(BaseSettings):
         gt=0,
         description="Maximum time to compute one batch; an engine that takes longer is replaced.",
     )
+    max_image_pixels: int = Field(
+        25_000_000, ge=1, description="Maximum pixels of an image, as its header states them."
+    )
+    max_image_side: int = Field(
+        16_384, ge=1, le=65_535, description="Maximum width and height of an image in pixels."
+    )
     max_batch_tokens: int = Field(
         2048,
         ge=1,

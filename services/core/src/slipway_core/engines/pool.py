@@ -22,6 +22,7 @@ from slipway_core.engines.messages import FromEngine, Run
 from slipway_core.engines.seats import Seat, Seats
 from slipway_core.engines.yielding import YieldPolicy
 from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
+from slipway_core.inputs.image_header import ImageLimits
 from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.models.model import LoadOptions, ModelInfo
 from slipway_core.package.resolve import Package, resolve_configured
@@ -77,6 +78,7 @@ class EnginePool:
             precision=settings.precision,
             threads=settings.threads or threads_per_engine(settings.engines),
             allow_pickle=settings.allow_pickle,
+            image_limits=ImageLimits(settings.max_image_pixels, settings.max_image_side),
         )
         self._seats = Seats()
         self._yielding = YieldPolicy(self.options.threads)

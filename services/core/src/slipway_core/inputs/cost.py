@@ -6,11 +6,15 @@ from typing import Any
 
 import numpy as np
 
+from slipway_core.inputs.image_header import read_image_size
 from slipway_core.inputs.items import Item
 from slipway_core.package.manifest import Manifest
 
 BYTES_PER_TOKEN = 4  # of a text in UTF-8
 IMAGE_BYTES_PER_TOKEN = 4096  # of an encoded image
+PIXELS_PER_TOKEN = (
+    8192  # of an image: decoding them takes about as long as a token of a small model
+)
 VALUES_PER_TOKEN = 512  # of a row
 
 
@@ -18,7 +22,7 @@ def estimate_tokens(manifest: Manifest, item: Item) -> int:
     """Estimate the tokens of an input.
 
     For a text these are its tokens and those of its labels. A row or an image costs 1, and more
-    when it is large, so that limits in tokens also limit memory.
+    for many values, bytes or pixels, so that limits in tokens also limit time and memory.
     """
     if item.modality == "text":
         tokens = _text_tokens(manifest, item.value)
@@ -26,8 +30,13 @@ def estimate_tokens(manifest: Manifest, item: Item) -> int:
             tokens += _text_tokens(manifest, label)
         return tokens
     if isinstance(item.value, bytes):
-        return 1 + len(item.value) // IMAGE_BYTES_PER_TOKEN
+        return _image_tokens(item.value)
     return 1 + count_values(item.value) // VALUES_PER_TOKEN
+
+
+def _image_tokens(content: bytes) -> int:
+    width, height = read_image_size(content) or (0, 0)
+    return 1 + len(content) // IMAGE_BYTES_PER_TOKEN + width * height // PIXELS_PER_TOKEN
 
 
 def _text_tokens(manifest: Manifest, text: str) -> int:

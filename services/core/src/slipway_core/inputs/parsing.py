@@ -11,11 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from slipway_core.errors import InvalidInput, UnknownModality
+from slipway_core.inputs.image_header import FORMATS, ImageLimits, read_image_size
 from slipway_core.inputs.items import Item
 from slipway_core.inputs.json_values import MAX_TEXT_CHARACTERS, check_json, check_text, json_type
 from slipway_core.inputs.rows import parse_row, parse_table
 from slipway_core.package.manifest import Manifest
 
+DEFAULT_IMAGE_LIMITS = ImageLimits()
 MAX_IMAGE_BYTES = 10 * 1024 * 1024
 MAX_LABELS = 100
 MAX_LABEL_CHARACTERS = 1_000
@@ -34,13 +36,21 @@ def parse_input(
     field: str,
     labels: Sequence[str] = (),
     parameters: dict[str, Any] | None = None,
+    image_limits: ImageLimits = DEFAULT_IMAGE_LIMITS,
 ) -> Item:
     """Return the Item of one input: a string, a row, or an image as bytes or base64.
 
     Raises UnknownModality, and InvalidInput that names `field`, the value within it, `labels` or
     `parameters`.
     """
-    (item,) = parse_inputs(manifest, modality, [(field, raw)], labels=labels, parameters=parameters)
+    (item,) = parse_inputs(
+        manifest,
+        modality,
+        [(field, raw)],
+        labels=labels,
+        parameters=parameters,
+        image_limits=image_limits,
+    )
     return item
 
 
@@ -51,6 +61,7 @@ def parse_inputs(
     *,
     labels: Sequence[str] = (),
     parameters: dict[str, Any] | None = None,
+    image_limits: ImageLimits = DEFAULT_IMAGE_LIMITS,
 ) -> list[Item]:
     """Return the Items of several pairs (field, input). Raises like `parse_input`."""
     checked_labels = check_labels(manifest, labels) if labels else ()
@@ -63,7 +74,9 @@ def parse_inputs(
         ]
     if modality == "image":
         return [
-            Item(modality, _parse_image(raw, field), checked_labels, checked_parameters)
+            Item(
+                modality, _parse_image(raw, field, image_limits), checked_labels, checked_parameters
+            )
             for field, raw in values
         ]
     return [
@@ -131,7 +144,7 @@ def _parse_text(raw: Any, field: str, max_characters: int = MAX_TEXT_CHARACTERS)
     return raw
 
 
-def _parse_image(raw: Any, field: str) -> bytes:
+def _parse_image(raw: Any, field: str, limits: ImageLimits) -> bytes:
     if isinstance(raw, str):
         raw = _decode_base64(raw, field)
     if not isinstance(raw, bytes | bytearray | memoryview):
@@ -141,6 +154,11 @@ def _parse_image(raw: Any, field: str) -> bytes:
         raise InvalidInput.at(field, "must not be empty")
     if len(image) > MAX_IMAGE_BYTES:
         raise InvalidInput.at(field, f"must be an image of at most {MAX_IMAGE_BYTES} bytes")
+    size = read_image_size(image)
+    if size is None:
+        raise InvalidInput.at(field, f"must be a whole image in one of {', '.join(FORMATS)}")
+    if excess := limits.find_excess(size):
+        raise InvalidInput.at(field, excess)
     return image
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from slipway_core.inputs.image_header import ImageLimits
 from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.package.manifest import Manifest
 
@@ -22,6 +23,7 @@ class LoadOptions(msgspec.Struct, frozen=True):
     precision: str = "auto"
     threads: int = 1
     allow_pickle: bool = False
+    image_limits: ImageLimits = ImageLimits()
 
 
 class ModelInfo(msgspec.Struct, frozen=True):

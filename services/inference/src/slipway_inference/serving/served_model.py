@@ -10,6 +10,7 @@ import structlog
 
 from slipway_core.batching.batcher import Batcher, BatchReport
 from slipway_core.errors import ModelError, ModelLoadFailed, ModelNotReady, UnknownModel
+from slipway_core.inputs.image_header import ImageLimits
 from slipway_core.inputs.items import Item, Outcome
 from slipway_core.models.model import ModelInfo
 from slipway_core.package.manifest import Manifest
@@ -83,6 +84,11 @@ class ServedModel:
     def manifest(self) -> Manifest:
         """The manifest of the loaded model. Raises ModelNotReady."""
         return self.info.manifest
+
+    @property
+    def image_limits(self) -> ImageLimits:
+        """The limits of images."""
+        return ImageLimits(self._settings.max_image_pixels, self._settings.max_image_side)
 
     @property
     def batcher(self) -> Batcher:

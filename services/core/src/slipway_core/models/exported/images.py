@@ -11,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from slipway_core.inputs.image_header import FORMATS, ImageLimits, read_image_size
 from slipway_core.inputs.items import Item
 from slipway_core.models.exported.preprocessing import PreparedInput, RejectedInput
 from slipway_core.package.datatypes import NUMPY_TYPES
 from slipway_core.package.manifest import ImageInput, TensorSpec
-
-MAX_PIXELS = 40_000_000
-FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 
 
 class ImagePreprocessor:
@@ -28,7 +26,8 @@ class ImagePreprocessor:
 
     max_tokens = 0
 
-    def __init__(self, spec: TensorSpec) -> None:
+    def __init__(self, spec: TensorSpec, limits: ImageLimits) -> None:
+        self._limits = limits
         _, self._channels, self._height, self._width = spec.shape
         self._type = NUMPY_TYPES[spec.datatype]
         self._is_scaled = spec.datatype != "UINT8"
@@ -42,7 +41,7 @@ class ImagePreprocessor:
 
     def _prepare(self, content: bytes) -> PreparedInput | RejectedInput:
         try:
-            image = decode_image(content, "L" if self._channels == 1 else "RGB")
+            image = decode_image(content, "L" if self._channels == 1 else "RGB", self._limits)
         except ValueError as error:
             return RejectedInput(str(error))
         resized = image.resize((self._width, self._height), Image.Resampling.BILINEAR)
@@ -53,7 +52,7 @@ class ImagePreprocessor:
         return PreparedInput((pixels.astype(self._type),))
 
 
-def decode_image(content: bytes, mode: str) -> Image.Image:
+def decode_image(content: bytes, mode: str, limits: ImageLimits) -> Image.Image:
     """Decode the first frame of an image, turned upright by its EXIF orientation.
 
     Raises ValueError with a message for the caller.
@@ -62,16 +61,24 @@ def decode_image(content: bytes, mode: str) -> Image.Image:
         with warnings.catch_warnings():
             # Pillow only warns about many pixels; the size is checked here, before decoding.
             warnings.simplefilter("ignore")
+            size = _checked_size(content, limits)
             with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MAX_PIXELS:
-                    raise ValueError(
-                        f"the image has {width} x {height} pixels, but may have {MAX_PIXELS} at "
-                        "most"
-                    )
-                return ImageOps.exif_transpose(image).convert(mode)
+                # What was accepted is what is decoded: a file may state two sizes.
+                if sorted(image.size) != sorted(size):
+                    raise ValueError("the image states two sizes: save it anew")
+                ImageOps.exif_transpose(image, in_place=True)
+                return image.convert(mode)
     except ValueError:
         raise
     except Exception as error:  # the decoders raise many kinds of errors on damaged content
         kinds = ", ".join(FORMATS)
         raise ValueError(f"the image cannot be decoded; it must be one of {kinds}") from error
+
+
+def _checked_size(content: bytes, limits: ImageLimits) -> tuple[int, int]:
+    size = read_image_size(content)
+    if size is None:
+        raise ValueError(f"the image cannot be decoded; it must be one of {', '.join(FORMATS)}")
+    if excess := limits.find_excess(size):
+        raise ValueError(f"the image {excess}")
+    return size

@@ -104,7 +104,7 @@ class TensorModel(Model):
         if modality == "image":
             from slipway_core.models.exported.images import ImagePreprocessor
 
-            return ImagePreprocessor(self.manifest.inputs[0])
+            return ImagePreprocessor(self.manifest.inputs[0], self.options.image_limits)
         return RowPreprocessor(self.manifest.inputs)
 
     def _batches(self, accepted: dict[int, PreparedInput]) -> Iterator[list[int]]:

@@ -14,11 +14,11 @@ from slipway_core.inputs.cost import estimate_tokens
 from slipway_core.inputs.items import Item
 from slipway_core.inputs.parsing import parse_input
 from slipway_core.inputs.stored_form import to_stored
-from slipway_core.package.manifest import Manifest
 from slipway_core.store.records import NewItem
 from slipway_inference.http.json import decode_any
 from slipway_inference.http.large_work import LargeWork
 from slipway_inference.http.validation import MAX_FIELD_CHARACTERS
+from slipway_inference.serving.served_model import ServedModel
 
 ITEMS_PER_TURN = 500
 """Items of a list that are validated before other requests get a turn of the event loop."""
@@ -36,13 +36,14 @@ class JobItems:
     """
 
     def __init__(
-        self, manifest: Manifest, modality: str, labels: Sequence[str], large_work: LargeWork
+        self, model: ServedModel, modality: str, labels: Sequence[str], large_work: LargeWork
     ) -> None:
         self._large_work = large_work
-        self._manifest = manifest
+        self._manifest = model.manifest
+        self._image_limits = model.image_limits
         self._modality = modality
         self._label_tokens = sum(
-            estimate_tokens(manifest, Item(modality, label)) for label in labels
+            estimate_tokens(self._manifest, Item(modality, label)) for label in labels
         )
         self._count = 0
 
@@ -81,7 +82,9 @@ class JobItems:
     def _item(self, raw: Any, field: str) -> NewItem:
         self._count += 1
         raw, field = self._unwrap(raw, field)
-        item = parse_input(self._manifest, self._modality, raw, field=field)
+        item = parse_input(
+            self._manifest, self._modality, raw, field=field, image_limits=self._image_limits
+        )
         tokens = estimate_tokens(self._manifest, item) + self._label_tokens
         return NewItem(msgspec.json.encode(to_stored(item)).decode(), tokens)
 

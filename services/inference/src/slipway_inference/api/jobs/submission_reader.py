@@ -80,7 +80,7 @@ class SubmissionReader:
         return decode_as(_batch, content, limits=self._bodies.json_limits)
 
     def _items(self, job: NewJob) -> JobItems:
-        return JobItems(self._model.manifest, job.modality, job.labels, self._bodies.large_work)
+        return JobItems(self._model, job.modality, job.labels, self._bodies.large_work)
 
     def _new_job(self, modality: str, options: BatchRequest, key: str | None) -> NewJob:
         """Return the job. Raises InvalidInput for options that this model does not take."""

@@ -63,7 +63,7 @@ class InferenceInputs:
         check_count(matched.rows, self._max_items, f"{matched.field}.shape")
         specs = output_specs(self._model.info, by_labels=matched.labels is not None)
         outputs = requested_outputs(body, [spec.name for spec in specs])
-        items = to_items(manifest, matched, _model_parameters(body))
+        items = to_items(manifest, matched, _model_parameters(body), self._model.image_limits)
         field, render = f"{matched.field}.data", _Renderer(body.id, outputs)
         return PredictionRequest.of(manifest, items, field, render, size=len(content))
 

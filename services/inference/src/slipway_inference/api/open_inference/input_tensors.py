@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from slipway_core.errors import InvalidInput
+from slipway_core.inputs.image_header import ImageLimits
 from slipway_core.inputs.items import Item
 from slipway_core.inputs.parsing import check_parameters, parse_inputs
 from slipway_core.inputs.rows import MAX_NUMBERS_PER_ROW, parse_tensor_row
@@ -91,7 +92,9 @@ def match_tensors(manifest: Manifest, tensors: Sequence[InputTensor]) -> Matched
     return matched
 
 
-def to_items(manifest: Manifest, matched: Matched, parameters: dict[str, Any]) -> list[Item]:
+def to_items(
+    manifest: Manifest, matched: Matched, parameters: dict[str, Any], image_limits: ImageLimits
+) -> list[Item]:
     """Return one Item for each row. Raises InvalidInput naming the element that is wrong."""
     modality = manifest.served_modalities()[0]
     first = matched.tensors[0]
@@ -104,7 +107,14 @@ def to_items(manifest: Manifest, matched: Matched, parameters: dict[str, Any]) -
     if modality == "tabular":
         texts = [(field, _parse_row(text, field)) for field, text in texts]
     labels = [_text(each, field) for field, each in _elements(matched.labels)]
-    return parse_inputs(manifest, modality, texts, labels=labels, parameters=parameters)
+    return parse_inputs(
+        manifest,
+        modality,
+        texts,
+        labels=labels,
+        parameters=parameters,
+        image_limits=image_limits,
+    )
 
 
 def _check_tensor(spec: TensorSpec, tensor: InputTensor, rows: int | None) -> None:

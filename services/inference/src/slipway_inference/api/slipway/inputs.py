@@ -105,7 +105,14 @@ class PredictionInputs:
         self, raw: str | Body, parameters: dict[str, Any], field: str, size: int
     ) -> PredictionRequest:
         manifest = self._model.manifest
-        item = parse_input(manifest, "image", raw, field=field, parameters=parameters)
+        item = parse_input(
+            manifest,
+            "image",
+            raw,
+            field=field,
+            parameters=parameters,
+            image_limits=self._model.image_limits,
+        )
         return self._single([item], "image", size)
 
     def _single(self, items: list[Item], field: str, size: int) -> PredictionRequest:
