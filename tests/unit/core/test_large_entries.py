@@ -102,14 +102,27 @@ async def test_large_inputs_of_gone_clients_are_dropped_and_release_their_tokens
 async def test_small_inputs_are_not_rejected_for_a_backlog_of_large_ones() -> None:
     engines = Engines()
     batcher = make_batcher(engines)
-    submit(batcher, "slow", 100)
-    await compute_for(0.2)  # the measured speed: 500 tokens a second
+    submit(batcher, "slow", LARGE)
+    await compute_for(0.2)  # the measured speed of large inputs: five a second at most
     await engines.finish(0)
     submit(batcher, "running", LARGE)
     for number in range(20):
         submit(batcher, f"L{number}", LARGE, timeout_seconds=600)
     with pytest.raises(QueueFull):
-        submit(batcher, "late", LARGE, timeout_seconds=20)
-    future = submit(batcher, "s", 10, timeout_seconds=20)
+        submit(batcher, "late", LARGE, timeout_seconds=3)
+    future = submit(batcher, "s", 10, timeout_seconds=3)
     await finish_all(engines)
     assert future.done()
+
+
+async def test_the_speed_of_small_inputs_says_nothing_about_large_ones() -> None:
+    engines = Engines()
+    batcher = make_batcher(engines)
+    submit(batcher, "slow", 1)
+    await compute_for(0.2)  # five tokens a second
+    await engines.finish(0)
+    large = submit(batcher, "L", LARGE, timeout_seconds=30)
+    small = submit(batcher, "s", 1, timeout_seconds=30)
+    await finish_all(engines)
+    assert large.done()
+    assert small.done()

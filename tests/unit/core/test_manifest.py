@@ -184,7 +184,7 @@ def test_a_manifest_that_is_too_large_is_not_read(folder: Path) -> None:
     ],
     ids=lambda value: value[:20],
 )
-@pytest.mark.timeout(10)
+@pytest.mark.timeout(100)
 def test_a_manifest_that_is_large_to_read_is_rejected_in_one_sentence(
     folder: Path, text: str, message: str
 ) -> None:

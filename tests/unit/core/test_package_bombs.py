@@ -120,14 +120,14 @@ SPARSE = (
         "sparse map",
     ],
 )  # fmt: skip
-@pytest.mark.timeout(30)
+@pytest.mark.timeout(200)
 def test_an_archive_is_bounded_while_it_is_read(
     tmp_path: Path, write: Callable[[Path], None], message: str
 ) -> None:
     write(tmp_path / "bomb")
     done = subprocess.run(
         [sys.executable, "-c", UNPACK, tmp_path / "bomb", tmp_path / "out"],
-        capture_output=True, text=True, check=True, timeout=20,
+        capture_output=True, text=True, check=True, timeout=180,
     )  # fmt: skip
     growth, _, text = done.stdout.partition(" ")
     assert message in text

@@ -140,7 +140,8 @@ class Batcher:
 
     def retry_after_seconds(self) -> int:
         """Return the whole seconds until about half of the queue will have drained."""
-        wait = self._expected_wait_seconds(self._queue.tokens) / 2
+        large = self._queue.large_tokens
+        wait = self._expected_wait_seconds(self._queue.tokens - large, large) / 2
         return max(1, min(MAX_RETRY_AFTER_SECONDS, math.ceil(wait)))
 
     def close(self) -> None:
@@ -155,15 +156,14 @@ class Batcher:
     def _admit(self, costs: Sequence[int], timeout_seconds: float) -> None:
         if self._closed:
             raise Draining()
-        tokens = sum(costs)
+        queue, tokens, largest = self._queue, sum(costs), max(costs)
         if tokens > self._max_queue_tokens:
             raise PayloadTooLarge(
                 f"the inputs cost about {tokens} tokens and the queue holds "
                 f"{self._max_queue_tokens}; send fewer inputs at once, or a batch"
             )
-        queue = self._queue
-        is_large = max(costs) > LARGE_ENTRY_TOKENS
-        wait = self._expected_wait_seconds(queue.tokens_until_done(tokens, is_large=is_large))
+        is_large = largest > LARGE_ENTRY_TOKENS
+        wait = self._expected_wait_seconds(*queue.tokens_ahead(tokens, is_large))
         is_late = wait > timeout_seconds * USABLE_SHARE_OF_DEADLINE
         is_full = queue.tokens + tokens > self._max_queue_tokens
         if is_large and queue.tokens:
@@ -175,8 +175,8 @@ class Batcher:
                 retry_after_seconds=self.retry_after_seconds(),
             )
 
-    def _expected_wait_seconds(self, tokens: int) -> float:
-        return self._pace.seconds_until_done(tokens, time.monotonic())
+    def _expected_wait_seconds(self, small_tokens: int, large_tokens: int) -> float:
+        return self._pace.seconds_until_done(small_tokens, large_tokens, time.monotonic())
 
     def _end_request(
         self, request: Request, timer: asyncio.TimerHandle | None, _: asyncio.Future[list[Outcome]]
@@ -201,7 +201,7 @@ class Batcher:
                 return
             self._idle_lanes -= lanes
             tokens = sum(entry.tokens for entry in batch)
-            running = RunningBatch(now, tokens, lanes)
+            running = RunningBatch(now, tokens, lanes, batch[0].tokens > LARGE_ENTRY_TOKENS)
             self._pace.start(running)
             outcomes = self._run(
                 [entry.item for entry in batch],
@@ -237,13 +237,13 @@ class Batcher:
             max(LANE_TOKENS, math.ceil(self._queue.tokens * lanes / self._all_lanes)),
         )
 
-    def _tokens_within(self, lanes: int, seconds: float) -> float:
+    def _tokens_within(self, lanes: int, seconds: float, are_large: bool) -> float:
         """Return how many tokens a batch may have whose first deadline is `seconds` away.
 
         A batch is answered when all of it is computed, so all of it must meet that deadline.
         """
         usable = max(seconds * USABLE_SHARE_OF_DEADLINE, MIN_BATCH_SECONDS)
-        return self._pace.tokens_within(usable, lanes)
+        return self._pace.tokens_within(usable, lanes, are_large)
 
     def _finish_batch(
         self, batch: list[Entry], running: RunningBatch, finished: asyncio.Future[list[Outcome]]

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import msgspec
 
@@ -63,11 +62,6 @@ class Entry(msgspec.Struct, frozen=True, eq=False):
     item: Item
     tokens: int
 
-    @property
-    def is_large(self) -> bool:
-        """Whether it waits apart from others."""
-        return self.tokens > LARGE_ENTRY_TOKENS
-
     def resolve(self, outcome: Outcome) -> None:
         """Store the outcome. The last one resolves the request's future."""
         request = self.request
@@ -114,21 +108,24 @@ class RequestQueue:
         """Append all items of a request; `costs` are their estimated tokens."""
         for index, (item, tokens) in enumerate(zip(items, costs, strict=True)):
             entry = Entry(request, index, item, tokens)
-            if entry.is_large:
+            if tokens > LARGE_ENTRY_TOKENS:
                 self._large.append(entry)
+                self.large_tokens += tokens
                 request.queued_large_tokens += tokens
             else:
                 self._small.append(entry)
             request.queued_tokens += tokens
         self.tokens += request.queued_tokens
-        self.large_tokens += request.queued_large_tokens
 
-    def tokens_until_done(self, tokens: int, *, is_large: bool) -> int:
-        """Return the tokens that are computed until a request of `tokens`, added now, is done."""
-        if is_large or not self._large:
-            return self.tokens + tokens
-        small = self.tokens - self.large_tokens + tokens
-        return small + min(self.large_tokens, small + self._large[0].tokens)
+    def tokens_ahead(self, tokens: int, is_large: bool) -> tuple[int, int]:
+        """Return the tokens of small and of large entries that are computed until a request of
+        `tokens`, added now, is done.
+        """
+        small, large = self.tokens - self.large_tokens, self.large_tokens
+        if is_large:
+            return small, large + tokens
+        small += tokens
+        return small, min(large, small + self._large[0].tokens) if large else 0
 
     def largest_entry_tokens(self) -> int:
         """Return the tokens of the largest live entry."""
@@ -144,50 +141,51 @@ class RequestQueue:
         *,
         target_tokens: int,
         max_tokens: int,
-        tokens_within: Callable[[float], float],
+        tokens_within: Callable[[float, bool], float],
         now: float,
     ) -> list[Entry]:
         """Remove and return the entries of the next batch: small ones, or large ones.
 
         The batch stops growing at `target_tokens`, and never exceeds `max_tokens` or what
-        `tokens_within` returns for the seconds left until the earliest deadline. An entry that is
+        `tokens_within` returns for the seconds left until the earliest deadline, and for whether
+        the entries are large. An entry that is
         larger goes alone, and so does a large one while small ones wait. Abandoned and expired
         entries are skipped, so the batch may be empty.
         """
-        take = partial(self._take_from, max_tokens=max_tokens, tokens_within=tokens_within, now=now)
+        take = self._take_from
+        if not self._large:
+            return take(self._small, target_tokens, max_tokens, tokens_within, now)
         if self._is_turn_of_large():
-            batch = take(self._large, target_tokens=1 if self._small else target_tokens)
+            target = 1 if self._small else target_tokens
+            batch = take(self._large, target, max_tokens, tokens_within, now)
             self._small_tokens_taken = 0
             if batch:
                 return batch
-        batch = take(self._small, target_tokens=target_tokens)
-        if self._large:
-            self._small_tokens_taken += sum(entry.tokens for entry in batch)
-        return batch or take(self._large, target_tokens=target_tokens)
+        batch = take(self._small, target_tokens, max_tokens, tokens_within, now)
+        self._small_tokens_taken += sum(entry.tokens for entry in batch)
+        return batch or take(self._large, target_tokens, max_tokens, tokens_within, now)
 
     def _is_turn_of_large(self) -> bool:
-        if not self._large:
-            return False
         return not self._small or self._small_tokens_taken >= self._large[0].tokens
 
     def _take_from(
         self,
         entries: deque[Entry],
-        *,
         target_tokens: int,
         max_tokens: int,
-        tokens_within: Callable[[float], float],
+        tokens_within: Callable[[float, bool], float],
         now: float,
     ) -> list[Entry]:
         batch: list[Entry] = []
         tokens = 0
         bound: float = max_tokens
+        are_large = entries is self._large
         while entries:
             entry = entries[0]
             request = entry.request
             is_wanted = not request.future.done() and request.deadline > now
             if is_wanted:
-                bound = min(bound, tokens_within(request.deadline - now))
+                bound = min(bound, tokens_within(request.deadline - now, are_large))
             if is_wanted and batch and (tokens >= target_tokens or tokens + entry.tokens > bound):
                 break
             entries.popleft()
@@ -197,16 +195,12 @@ class RequestQueue:
                 continue
             batch.append(entry)
             tokens += entry.tokens
-            self._forget(entry)
+            request.queued_tokens -= entry.tokens
+            self.tokens -= entry.tokens
+            if are_large:
+                request.queued_large_tokens -= entry.tokens
+                self.large_tokens -= entry.tokens
         return batch
-
-    def _forget(self, entry: Entry) -> None:
-        """Subtract the tokens of an entry that was taken."""
-        entry.request.queued_tokens -= entry.tokens
-        self.tokens -= entry.tokens
-        if entry.is_large:
-            entry.request.queued_large_tokens -= entry.tokens
-            self.large_tokens -= entry.tokens
 
     def fail_all(self, error: BaseException) -> None:
         """Fail every queued request."""
