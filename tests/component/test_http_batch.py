@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import json
+import zlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,6 +68,57 @@ async def test_lines_are_stored_and_empty_lines_are_skipped(
     assert response.status_code == 202, response.text
     assert response.json()["total"] == 3
     assert _stored_inputs(database_url) == ["one", "two", "three"]
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "x-gzip", "deflate"])
+async def test_compressed_bodies_are_stored(
+    app: httpx2.AsyncClient, database_url: str, encoding: str
+) -> None:
+    inputs = [f"text {number}" for number in range(3000)]
+    halves = [
+        "".join(f'"{text}"\n' for text in part).encode() for part in (inputs[:1500], inputs[1500:])
+    ]
+    if encoding == "deflate":
+        body = zlib.compress(b"".join(halves))
+    else:
+        body = b"".join(map(gzip.compress, halves))  # as `cat a.gz b.gz` makes it
+
+    async def packets() -> AsyncIterator[bytes]:
+        for start in range(0, len(body), 1000):
+            yield body[start : start + 1000]
+
+    headers = {"Content-Encoding": encoding}
+    lines = await app.post("/predict/text/batch", content=packets(), headers={**NDJSON, **headers})
+    assert lines.status_code == 202, lines.text
+    assert _stored_inputs(database_url) == inputs
+    compress = zlib.compress if encoding == "deflate" else gzip.compress
+    listed = await app.post(
+        "/predict/text/batch",
+        content=compress(json.dumps({"inputs": inputs}).encode()),
+        headers={"Content-Type": "application/json", **headers},
+    )
+    assert listed.status_code == 202, listed.text
+    cut = await app.post("/predict/text/batch", content=body[:-4], headers={**NDJSON, **headers})
+    check_problem(cut, status=400)
+    assert len(_stored_inputs(database_url)) == 2 * len(inputs)
+
+
+async def test_another_encoding_of_a_batch_is_named(app: httpx2.AsyncClient) -> None:
+    for kind in ({}, NDJSON):
+        headers = {**kind, "Content-Encoding": "zstd"}
+        response = await app.post("/predict/text/batch", content=b"x", headers=headers)
+        assert "'zstd'" in check_problem(response, status=415)["detail"]
+
+
+@pytest.mark.parametrize("accept", ["application/json", *_STREAMS])
+async def test_head_of_a_status_has_the_headers_of_get(
+    app: httpx2.AsyncClient, accept: str
+) -> None:
+    job = (await app.post("/predict/text/batch", json={"inputs": ["one"]})).json()
+    async with asyncio.timeout(10):  # the progress of a job that no worker takes has no end
+        response = await app.head(job["status_url"], headers={"Accept": accept})
+    assert response.status_code == 200
+    assert response.headers["Content-Type"].startswith(accept)
 
 
 @pytest.mark.parametrize(

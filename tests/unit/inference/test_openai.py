@@ -108,7 +108,8 @@ async def test_responses_tell_clients_whether_to_retry() -> None:
     """They retry after every 5xx unless the response says otherwise."""
     async with open_app() as (app, components):
         broken = await _embed(app, input="broken")
-        components.admission.body_memory.take(components.settings.max_buffered_bytes)
+        account = components.admission.body_memory.account()
+        account.take(components.settings.max_buffered_bytes)
         busy = await _embed(app)
     assert (broken.status_code, broken.headers["x-should-retry"]) == (500, "false")
     assert (busy.status_code, busy.headers["x-should-retry"]) == (429, "true")

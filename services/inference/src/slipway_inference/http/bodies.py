@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import zlib
 from collections.abc import AsyncIterator, Callable
 from typing import TypeVar
 
@@ -18,7 +17,9 @@ from slipway_core.errors import (
     SlipwayError,
     UnsupportedMediaType,
 )
+from slipway_inference.http.body_memory import BodyAccount
 from slipway_inference.http.context import RequestContext, context_of, is_body_received
+from slipway_inference.http.decompression import find_decompressor
 from slipway_inference.http.disconnect import while_connected
 from slipway_inference.http.large_json import limits_for
 from slipway_inference.http.large_work import LARGE_BYTES, LargeWork
@@ -33,7 +34,7 @@ NDJSON = "application/x-ndjson"
 MULTIPART = "multipart/form-data"
 BINARY = "application/octet-stream"
 MIN_BYTES_PER_SECOND = 1024
-"""Slowest average rate at which a body may arrive."""
+"""Slowest rate at which a body may arrive."""
 DECODED_BYTES_PER_BYTE = 3
 """Memory reserved for the values of a large body, for each of its bytes: numbers of ten characters
 become 32 bytes each.
@@ -49,7 +50,6 @@ BODY_ERRORS: tuple[type[SlipwayError], ...] = (
     InvalidInput,
 )
 """Errors of reading and validating a body."""
-_WINDOW_BITS = {"gzip": zlib.MAX_WBITS | 16, "deflate": zlib.MAX_WBITS}
 
 
 def media_type(context: RequestContext, *accepted: str) -> str:
@@ -90,21 +90,23 @@ class BodyReader:
         self._idle_seconds = settings.body_idle_seconds
 
     async def read(self, request: Request) -> Body:
-        """Return the complete body. Its memory counts until the request has ended.
+        """Return the complete body, unpacked. Its memory counts until the request has ended.
 
-        Raises PayloadTooLarge, MalformedBody, RequestTimeout, QueueFull, or ClientDisconnect.
+        Raises PayloadTooLarge, MalformedBody, UnsupportedMediaType, RequestTimeout, QueueFull, or
+        ClientDisconnect.
         """
         context = context_of(request.scope)
         check_content_length(context, self._max_bytes)
         account = context.memory
-        if is_body_received(request.scope):
+        if is_body_received(request.scope) and context.header("content-encoding") is None:
             body = await self._receive_whole(request)
             account.take(len(body))
             return body
         received = bytearray()  # it grows in place: joining chunks would take twice the memory
-        async for chunk in self.stream(request, self._max_bytes):
-            account.take(len(chunk))
-            received += chunk
+        with account.while_reading():
+            async for chunk in self.stream(request, self._max_bytes, account):
+                account.take(len(chunk))
+                received += chunk
         return received
 
     async def parse(self, request: Request, body: Body, parse: Callable[[Body], T]) -> T:
@@ -127,19 +129,6 @@ class BodyReader:
         media_type(context_of(request.scope), JSON)
         return await self.read(request)
 
-    async def read_decompressed(self, request: Request) -> Body:
-        """Return the complete body without its Content-Encoding, which may be gzip or deflate.
-
-        Raises UnsupportedMediaType, and what `read` raises.
-        """
-        body = await self.read(request)
-        context = context_of(request.scope)
-        if context.header("content-encoding") is None:
-            return body
-        return await self.large_work.run(
-            self._max_bytes, lambda: _decompress(context, body, self._max_bytes)
-        )
-
     async def _receive_whole(self, request: Request) -> bytes:
         """Return a body that has been received already, so that no timeout is needed."""
         body = _content(await request.receive())
@@ -147,58 +136,63 @@ class BodyReader:
             raise _too_large(self._max_bytes)
         return body
 
-    async def stream(self, request: Request, max_bytes: int) -> AsyncIterator[bytes]:
-        """Yield the body in chunks as it arrives, and never faster than they are taken.
+    async def stream(
+        self, request: Request, max_bytes: int, account: BodyAccount | None = None
+    ) -> AsyncIterator[bytes]:
+        """Yield the unpacked body in chunks as it arrives, and never faster than they are taken.
 
-        Raises RequestTimeout when it stalls (no byte for `body_idle_seconds`, or a lower average
-        rate than MIN_BYTES_PER_SECOND), PayloadTooLarge, or ClientDisconnect.
+        Raises RequestTimeout when it stalls, or when `account` has to make room for others;
+        PayloadTooLarge, MalformedBody, UnsupportedMediaType, or ClientDisconnect.
+        """
+        decompressor = find_decompressor(context_of(request.scope))
+        size = 0
+        async for chunk in self._receive(request, max_bytes, account):
+            if decompressor is None:
+                yield chunk
+                continue
+            for piece in decompressor.unpack(chunk):
+                size += len(piece)
+                if size > max_bytes:
+                    raise _too_large(max_bytes)
+                if piece:
+                    yield piece
+                await asyncio.sleep(0)  # a short chunk may hold many pieces
+        if decompressor is not None:
+            decompressor.finish()
+
+    async def _receive(
+        self, request: Request, max_bytes: int, account: BodyAccount | None
+    ) -> AsyncIterator[bytes]:
+        """Yield the body in chunks as it was sent.
+
+        It may be late by `body_idle_seconds` against MIN_BYTES_PER_SECOND at any time. A client
+        that is early gains nothing by it: otherwise it could hold a large body for hours.
         """
         received = 0
-        waited = 0.0
+        allowed_seconds = self._idle_seconds
         loop = asyncio.get_running_loop()
-        while True:
+        more = True
+        while more:
             began = loop.time()
-            message = await _receive(request, self._idle_seconds)
-            waited += loop.time() - began
+            try:
+                async with asyncio.timeout(allowed_seconds) as timeout:
+                    if account is not None:
+                        account.timeout = timeout
+                    message = await request.receive()
+            except TimeoutError:
+                raise _too_slow(self._idle_seconds) from None
+            finally:
+                if account is not None:
+                    account.timeout = None
             chunk = _content(message)
             received += len(chunk)
             if received > max_bytes:
                 raise _too_large(max_bytes)
-            if waited > self._idle_seconds + received / MIN_BYTES_PER_SECOND:
-                raise _too_slow(self._idle_seconds)
+            left = allowed_seconds - (loop.time() - began) + len(chunk) / MIN_BYTES_PER_SECOND
+            allowed_seconds = min(self._idle_seconds, left)
             if chunk:
                 yield chunk
-            if not message.get("more_body", False):
-                return
-
-
-def _decompress(context: RequestContext, body: Body, max_bytes: int) -> Body:
-    """Raise PayloadTooLarge when the content has more than `max_bytes`."""
-    encoding = (context.header("content-encoding") or "identity").strip().lower()
-    if encoding == "identity":
-        return body
-    if encoding not in _WINDOW_BITS:
-        raise UnsupportedMediaType(
-            "send the body plain, or in the Content-Encoding gzip or deflate"
-        )
-    decompressor = zlib.decompressobj(_WINDOW_BITS[encoding])
-    try:
-        content = decompressor.decompress(body, max_bytes + 1)
-    except zlib.error:
-        raise MalformedBody(f"the body is not valid {encoding}") from None
-    if len(content) > max_bytes:
-        raise _too_large(max_bytes)
-    if not decompressor.eof or decompressor.unused_data:
-        raise MalformedBody(f"the body is not one whole stream of {encoding}")
-    return content
-
-
-async def _receive(request: Request, idle_seconds: float) -> Message:
-    try:
-        async with asyncio.timeout(idle_seconds):
-            return await request.receive()
-    except TimeoutError:
-        raise _too_slow(idle_seconds) from None
+            more = message.get("more_body", False)
 
 
 def _content(message: Message) -> bytes:
@@ -213,4 +207,7 @@ def _too_large(max_bytes: int) -> PayloadTooLarge:
 
 
 def _too_slow(idle_seconds: float) -> RequestTimeout:
-    return RequestTimeout(f"the body stalled: no progress within {idle_seconds:g} s; send it again")
+    return RequestTimeout(
+        f"the body stalled: less than {MIN_BYTES_PER_SECOND} bytes per second within "
+        f"{idle_seconds:g} s, or too slow for the memory that is left; send it again"
+    )

@@ -52,7 +52,7 @@ class InferenceInputs:
         length = context_of(request.scope).header(JSON_LENGTH_HEADER)
         if length is not None and not _is_count(length):
             raise MalformedBody(f"{JSON_LENGTH_HEADER} must be a number of bytes")
-        content = await self._bodies.read_decompressed(request)
+        content = await self._bodies.read(request)
         parse = partial(self._parse, None if length is None else int(length))
         return await self._bodies.parse(request, content, parse)
 
