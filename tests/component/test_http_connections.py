@@ -6,7 +6,8 @@ import re
 import resource
 import select
 import socket
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx2
@@ -175,3 +176,43 @@ def test_more_connections_than_the_limit_of_open_files_are_served(
         for _ in range(300):
             stack.enter_context(server.connect())
         assert httpx2.get(f"{server.url}/livez").status_code == 200
+
+
+def test_bodies_that_arrive_slowly_make_room_for_others(
+    tmp_path: Path, start_inference: StartInference
+) -> None:
+    """However much of it came early."""
+    package = write_python_package(tmp_path / "echo", ECHO, entrypoint="Echo")
+    server = start_inference(package, max_buffered_bytes=450_000, body_idle_seconds=60)
+    body = b'{"input_text": "%b"}' % (b"x" * 100_000)
+    began = time.monotonic()
+    with ExitStack() as stack:
+        for _ in range(4):
+            slow = stack.enter_context(server.connect())
+            slow.sendall(raw_prediction(body)[:-1])
+
+        def is_answered() -> bool:
+            with server.connect() as connection:
+                connection.sendall(raw_prediction(body)[:-1000])
+                connection.sendall(raw_prediction(body)[-1000:])
+                return connection.recv(100).startswith(b"HTTP/1.1 200 ")
+
+        wait_until(is_answered, seconds=30, what="room")
+        assert time.monotonic() - began < 30
+
+
+def test_bytes_that_came_early_buy_no_time(tmp_path: Path, start_inference: StartInference) -> None:
+    package = write_python_package(tmp_path / "echo", ECHO, entrypoint="Echo")
+    server = start_inference(package, body_idle_seconds=2)
+    body = b'{"input_text": "%b"}' % (b"x" * 300_000)
+    began = time.monotonic()
+    with server.connect() as connection:
+        connection.sendall(raw_prediction(body)[:-1000])
+        connection.settimeout(0.2)
+        answer = b""
+        while not answer and time.monotonic() - began < 30:
+            connection.sendall(b"x")
+            with suppress(TimeoutError):
+                answer = connection.recv(100)
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert time.monotonic() - began < 10

@@ -224,3 +224,53 @@ def test_many_short_chunks_are_a_body(server: ServiceProcess) -> None:
         for packet in (CHUNKED + b"\r\n", chunks, b"0\r\n\r\n" + LAST):
             connection.sendall(packet)
         assert statuses(receive_all(connection)) == [200, 200]
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        (b"/health", 200),
+        (b"/livez", 200),
+        (b"/readyz", 200),
+        (b"/metrics", 200),
+        (b"/docs", 200),
+        (b"/docs/swagger-ui.css", 200),
+        (b"/openapi.json", 200),
+        (b"/v1/models", 200),
+        (b"/v1/models/handler", 200),
+        (b"/v2", 200),
+        (b"/v2/health/live", 200),
+        (b"/v2/health/ready", 200),
+        (b"/v2/models/handler", 200),
+        (b"/v2/models/handler/ready", 200),
+        (b"/models/handler/livez", 200),
+        (b"/predictions", 503),  # there is no database
+        (b"/predict/text", 405),
+        (b"/nowhere", 404),
+    ],
+)
+def test_head_is_answered_as_get_without_a_body(
+    server: ServiceProcess, path: bytes, status: int
+) -> None:
+    heads = []
+    for method in (b"GET", b"HEAD"):
+        answer = exchange(
+            server, b"%b %b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n" % (method, path)
+        )
+        head, _, body = answer.partition(b"\r\n\r\n")
+        heads.append({line.partition(b":")[0].lower() for line in head.split(b"\r\n")[1:]})
+        assert statuses(head) == [status]
+        assert bool(body) == (method == b"GET")
+    assert heads[0] == heads[1]
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        (b"GET /livez HTTP/1.1\r\n", 400),
+        (b"GET /livez HTTP/1.1\r\nHost: a\r\nHost: a\r\n", 400),
+        (b"GET /livez HTTP/1.0\r\n", 200),
+    ],
+)
+def test_a_request_has_one_host(server: ServiceProcess, head: bytes, status: int) -> None:
+    assert statuses(exchange(server, head + b"Connection: close\r\n\r\n")) == [status]

@@ -19,7 +19,7 @@ from slipway_inference.http.transport import MAX_HELD_BYTES, BatchingTransport
 
 
 def scope_of_request() -> Scope:
-    return {"type": "http", "headers": []}
+    return {"type": "http", "method": "GET", "headers": []}
 
 
 class Work:

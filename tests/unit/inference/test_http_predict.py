@@ -182,9 +182,9 @@ async def test_an_unexpected_error_reveals_no_internals() -> None:
 @pytest.mark.parametrize(
     ("path", "allowed"),
     [
-        ("/predict/status/0199d2a4-7c1e-7b3a-9f00-2b6d1c4e8a55", "DELETE, GET"),
+        ("/predict/status/0199d2a4-7c1e-7b3a-9f00-2b6d1c4e8a55", "DELETE, GET, HEAD"),
         ("/predict/text", "POST"),
-        ("/health", "GET"),
+        ("/health", "GET, HEAD"),
     ],
 )
 async def test_a_wrong_method_is_rejected_with_the_allowed_ones(

@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import Message, Receive, Scope, Send
 
-from slipway_core.errors import Draining, HeadersTooLarge, SlipwayError
+from slipway_core.errors import Draining, HeadersTooLarge, MalformedBody, SlipwayError
 from slipway_core.observability.request_lines import bind_request, write_request_line
 from slipway_inference.http.body_memory import BodyMemory
 from slipway_inference.http.context import (
@@ -111,17 +111,21 @@ class Application:
             self._close(scope, context, status, route)
 
     def _admit(self, scope: Scope, context: RequestContext) -> None:
-        """Check the headers' size and enter the model that the path names. Raises HeadersTooLarge
-        and UnknownModel.
+        """Check the headers, and enter the model that the path names. Raises HeadersTooLarge,
+        MalformedBody and UnknownModel.
         """
         size = len(scope["raw_path"]) + len(scope["query_string"])
+        hosts = 0
         for name, value in scope["headers"]:
             size += len(name) + len(value)
+            hosts += name == b"host"
         if size > self._settings.max_header_bytes:
             raise HeadersTooLarge(
                 f"the request line and headers have {size} bytes; "
                 f"at most {self._settings.max_header_bytes} are read"
             )
+        if hosts > 1 or (not hosts and scope["http_version"] == "1.1"):
+            raise MalformedBody("a request has one Host header (RFC 9112 3.2)")
         name, path = split_model(scope["path"])
         if name:
             self._check_model(name)

@@ -46,6 +46,8 @@ class RequestContext(msgspec.Struct, eq=False):
     """
     code: str = ""
     """The code of the error that the request ended in; empty for success."""
+    is_head: bool = False
+    """Whether the response has no body."""
     disconnected: bool = False
     on_disconnect: Callable[[], object] | None = None
     """Called when the client goes away while the request is in progress."""
@@ -81,6 +83,7 @@ def open_context(scope: Scope, root_path: str, memory: BodyMemory) -> RequestCon
         headers=headers,
         log_fields=request_fields(request_id, _decode(headers.get(b"traceparent"))),
         memory=memory.account(),
+        is_head=scope["method"] == "HEAD",
         disconnected=scope.get(_SCOPE_KEY) is _DISCONNECTED_EARLY,
     )
     scope[_SCOPE_KEY] = context

@@ -16,6 +16,13 @@ from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
+def route_method(method: str) -> str:
+    """Return the method whose route answers: that of GET for HEAD, whose response has no body
+    (RFC 9110 9.3.2). The connection leaves it out.
+    """
+    return "GET" if method == "HEAD" else method
+
+
 class LeanRoute(APIRoute):
     """A route that responds with `await endpoint(request)`; `openapi_extra` documents its
     parameters and body.
@@ -48,7 +55,7 @@ class RouteTable:
         """Return the lean route of a request, or None when the request is FastAPI's. Parameters of
         the path are put into the scope.
         """
-        method, path = scope["method"], scope["path"]
+        method, path = route_method(scope["method"]), scope["path"]
         route = self._fixed.get((method, path))
         if route is not None:
             return route
@@ -61,13 +68,17 @@ class RouteTable:
     def handler(self, scope: Scope, route: LeanRoute | None) -> ASGIApp:
         """Return the ASGI application that answers: the route, or else FastAPI."""
         scope["app"] = self._api
-        return route.app if route is not None else self._api
+        return route.app if route is not None else self._dispatch
 
     def allowed_methods(self, scope: Scope) -> set[str]:
         """Return the methods of all routes at a request's path; Starlette names the first's."""
-        return {
+        methods = {
             method
             for route in self._api.routes
             if route.matches(scope)[0] is not Match.NONE
             for method in getattr(route, "methods", None) or ()
         }
+        return methods | {"HEAD"} if "GET" in methods else methods
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._api({**scope, "method": route_method(scope["method"])}, receive, send)

@@ -44,13 +44,16 @@ class BoundedStream(Response):
         with self._resources:
             try:
                 with while_connected(scope):
-                    await self._send_all(send)
+                    await self._send_all(send, only_head=context_of(scope).is_head)
             except ClientDisconnect:
                 # The response has begun, so no error can be sent.
                 context_of(scope).code = CLIENT_DISCONNECTED
 
-    async def _send_all(self, send: Send) -> None:
+    async def _send_all(self, send: Send, *, only_head: bool) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+        if only_head:
+            await self._send(send, b"", more=False)
+            return
         try:
             async for chunk in self._chunks:
                 await self._send(send, chunk, more=True)
