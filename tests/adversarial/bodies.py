@@ -267,9 +267,13 @@ def batch_attacks() -> Iterator[Attack]:
     """Yield attacks on the submission of batch jobs, as JSON and as NDJSON."""
     for path in (TEXT, TABLE):
         yield from _json_attacks("echo", f"{path}/batch", {"inputs": (b'{"inputs":', b"}")})
-    yield Attack(
-        "a row", "echo", f"{TABLE}/batch", fill_rows(b'{"inputs":', b"0.1234567890123", b"}", 1)
-    )
+    number = b"0.1234567890123"
+    path = f"{TABLE}/batch"
+    yield Attack("a wide row", "tensor", path, fill_rows(b'{"inputs":', number, b"}", 1))
+    yield Attack("a thousand rows", "tensor", path, fill_rows(b'{"inputs":', number, b"}", 1_000))
+    lines = fill_rows(b"", number, b"", 1)
+    yield Attack("line of a wide row", "tensor", path, _at_most(lines, 8), NDJSON)
+    yield Attack("image", "echo", f"{IMAGE}/batch", _base64_batch)
     for name, line in {
         "empty lines": b"\n",
         "returns": b"\r\n",
@@ -281,6 +285,10 @@ def batch_attacks() -> Iterator[Attack]:
         yield Attack(f"lines: {name}", "echo", f"{TEXT}/batch", fill(b"", line, end), NDJSON)
     for name, make in _values(b"", b"\n"):
         yield Attack(f"line of {name}", "echo", f"{TABLE}/batch", _at_most(make, 8), NDJSON)
+
+
+def _base64_batch(size: int) -> bytes:
+    return b'{"inputs":[' + _base64_image(size - 20).partition(b":")[2][:-1] + b"]}"
 
 
 def _at_most(make: Callable[[int], bytes], mebibytes: int) -> Callable[[int], bytes]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from functools import partial
 from typing import Any
@@ -47,14 +48,18 @@ class JobItems:
         )
         self._count = 0
 
-    async def from_list(self, inputs: Sequence[Any], size: int) -> AsyncIterator[NewItem]:
-        """Yield each element of a JSON list from a body of `size` bytes. Raises InvalidInput naming
-        `inputs.N`.
+    async def from_list(self, inputs: list[Any], size: int) -> AsyncIterator[NewItem]:
+        """Yield each element of a JSON list from a body of `size` bytes, and take it out of the
+        list, so that its memory is free while it is stored. Raises InvalidInput naming `inputs.N`.
         """
         for start in range(0, len(inputs), ITEMS_PER_TURN):
-            part = inputs[start : start + ITEMS_PER_TURN]
-            for item in await self._large_work.run(size, partial(self._items, part, start)):
-                yield item
+            turn = slice(start, start + ITEMS_PER_TURN)
+            parse = partial(self._items, inputs[turn], start)
+            inputs[turn] = [None] * len(inputs[turn])
+            items = await self._large_work.run(size, parse)
+            del parse
+            while items:
+                yield items.popleft()
             await asyncio.sleep(0)
 
     async def from_lines(self, lines: AsyncIterator[bytes]) -> AsyncIterator[NewItem]:
@@ -73,8 +78,8 @@ class JobItems:
         if self._count == 0:
             raise InvalidInput.at("body", "must hold at least one line with an input")
 
-    def _items(self, inputs: Sequence[Any], start: int) -> list[NewItem]:
-        return [self._item(raw, f"inputs.{start + index}") for index, raw in enumerate(inputs)]
+    def _items(self, inputs: Sequence[Any], start: int) -> deque[NewItem]:
+        return deque(self._item(raw, f"inputs.{start + index}") for index, raw in enumerate(inputs))
 
     def _item_of_line(self, line: bytes, name: str) -> NewItem:
         return self._item(decode_any(line, what=name), name)
