@@ -79,11 +79,13 @@ async def test_rows_wait_while_the_store_is_down() -> None:
     log.start(store.insert)
     log.offer(_row("a"), 10)
     await store.called.wait()
+    assert log.problem == "down"
     store.down = False
     log.offer(_row("b"), 10)
     async with asyncio.timeout(10):
         assert [await store.stored.get() for _ in range(2)] == ["a", "b"]
     await log.close()
+    assert log.problem == ""
 
 
 async def test_closing_does_not_wait_for_a_store_that_stays_down() -> None:

@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from slipway_core.errors import SchemaMismatch, SlipwayError
@@ -87,9 +86,9 @@ class HealthCheck:
         }
 
     async def _check_stores(self) -> None:
-        database, doorbell = self._stores.database, self._stores.doorbell
+        doorbell = self._stores.doorbell
         self._database, self._redis = await asyncio.gather(
-            _check(partial(self._stores.check_schema, database) if database else None),
+            _check(self._stores.check_database if self._stores.database else None),
             _check(doorbell.check if doorbell else None),
         )
 

@@ -48,13 +48,14 @@ class Stores:
             raise _no_database("the prediction log needs")
         return self._predictions
 
-    async def check_schema(self, database: Database) -> None:
-        """Raise StoreUnavailable unless the database has the tables of this release and accepts
-        writes.
+    async def check_database(self) -> None:
+        """Raise StoreUnavailable unless the database accepts writes, and SchemaMismatch unless it
+        has the tables of this release. Call it only if `database` is open.
         """
         from slipway_core.store.schema.revision import check_schema
 
-        await check_schema(database)
+        assert self.database is not None  # noqa: S101 - the caller's part
+        await check_schema(self.database)
 
     async def open(self) -> None:
         """Connect to what the settings name, and begin to write the log and to sweep. Stores that

@@ -92,7 +92,7 @@ class Database:
             if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
                 # This node was demoted but still answers: reconnect all to the new primary.
                 await self._pool.drain()
-            translated = _translate(error)
+            translated = translate_error(error)
             if translated is None:
                 raise
             raise translated from error
@@ -149,7 +149,7 @@ def _create_pool(settings: ServiceSettings) -> AsyncConnectionPool[Connection]:
     return pool
 
 
-def _translate(error: Exception) -> StoreUnavailable | None:
+def translate_error(error: Exception) -> StoreUnavailable | None:
     """Return the error for users; None for one that only the statement itself explains."""
     kind = type(error).__name__
     if isinstance(error, psycopg.errors.DiskFull):
