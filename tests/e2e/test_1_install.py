@@ -48,3 +48,16 @@ def test_all_pods_meet_the_restricted_standard(cluster: KindCluster) -> None:
     phases = {each["metadata"]["name"]: each["status"]["phase"] for each in cluster.find("pods")}
     assert len(phases) >= 4  # the two stores, the operator, the model
     assert set(phases.values()) <= {"Running", "Succeeded"}, phases
+
+
+def test_models_connect_with_rights_on_rows_alone(cluster: KindCluster) -> None:
+    def query(statement: str) -> list[str]:
+        psql = ("psql", "-XAt", "-U", "postgres", "slipway", "-c", statement)
+        return cluster.run("exec", "slipway-postgresql-0", "--", *psql).split()
+
+    connected = "SELECT DISTINCT usename FROM pg_stat_activity WHERE client_addr <> '127.0.0.1'"
+    assert query(connected) == ["slipway"]
+    can_log_in = "SELECT rolname FROM pg_authid WHERE rolsuper AND rolpassword IS NOT NULL"
+    assert query(can_log_in) == []
+    owners = "SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname = 'public'"
+    assert query(owners) == ["slipway_owner"]
