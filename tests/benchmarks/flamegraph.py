@@ -2,7 +2,8 @@
 
     python -m tests.benchmarks.flamegraph [--seconds 20] [--clients 32] [--folder build/profile]
 
-Requires py-spy and permission to trace other processes (root, or kernel.yama.ptrace_scope=0).
+Requires py-spy and permission to trace other processes: root, or kernel.yama.ptrace_scope=0 and
+SLIPWAY_SANDBOX=off.
 """
 
 from __future__ import annotations

@@ -11,9 +11,11 @@ import argparse
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.benchmarks.load import BenchmarkFailed
 
@@ -49,7 +51,7 @@ class LimitProcess:
     def __init__(self, threads: int) -> None:
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.limit", f"--threads={threads}"],
-            env=engine_environment(os.environ, threads),
+            env=engine_environment(os.environ, threads, Path(tempfile.gettempdir())),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

@@ -55,6 +55,10 @@ class Platform(BaseSettings):
     model_log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Log level of inference pods and batch workers."
     )
+    sandbox: Literal["auto", "required", "off"] = Field(
+        "auto",
+        description="Sandbox of models that state none. Where it is required, none may do without.",
+    )
 
     database_secret: str = Field(
         "", description="Secret with the address of PostgreSQL; empty: no prediction log, no batch."

@@ -185,7 +185,8 @@ async def test_an_engine_whose_model_has_started_a_process_is_replaced_too(
     package = write_python_package(tmp_path, FORKING, entrypoint="Forking")
     children = []
     try:
-        async with pool_of(package, engine_timeout_seconds=0.5) as pool:
+        granted = {"sandbox_write": str(package)}
+        async with pool_of(package, engine_timeout_seconds=0.5, **granted) as pool:
             children.append(int((package / "child").read_text()))
             async with asyncio.timeout(30):
                 assert results(await pool.run(texts(fault))) == ["EngineCrashed"]
@@ -329,7 +330,7 @@ async def test_a_model_may_clean_up_at_the_end(tmp_path: Path) -> None:
                 return [{} for _ in batch]
     """
     package = write_python_package(tmp_path, source, entrypoint="Tidy")
-    async with pool_of(package):
+    async with pool_of(package, sandbox_write=str(package)):
         assert not (package / "tidied").exists()
     assert (package / "tidied").exists()
 
@@ -342,7 +343,7 @@ async def test_engines_end_with_the_pool(echo_package: Path) -> None:
 
 def test_an_engine_starts_without_what_only_servers_need() -> None:
     heavy = ("torch", "pydantic", "httpx2", "fastapi", "psycopg")
-    assert imported_with("slipway_core.engines.process", *heavy) == set()
+    assert imported_with("slipway_core.engines.serving", *heavy) == set()
 
 
 HOSTILE_OUTPUTS = """

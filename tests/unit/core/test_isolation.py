@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from slipway_core.engines import messages
+from slipway_core.engines import frames, messages
 from slipway_core.engines.isolation import run_isolated
 from slipway_core.engines.messages import Done
 from slipway_core.engines.plain_outcomes import MAX_BATCH_BYTES
@@ -150,7 +150,7 @@ def test_a_wrong_outcome_becomes_one_that_can_be_sent(outcome: Any) -> None:
     assert outcomes[0].failure
     frame = messages.encode(Done(outcomes, 0, 0))
     assert len(frame) < 1_000
-    messages.decode_from_engine(bytes(frame)[messages.LENGTH.size :])
+    messages.decode_from_engine(bytes(frame)[frames.LENGTH.size :])
 
 
 @pytest.mark.parametrize(

@@ -55,3 +55,21 @@ def test_invalid_settings_are_named_in_the_error() -> None:
 def test_the_server_starts_without_torch_and_drivers() -> None:
     heavy = ("torch", "tokenizers", "sqlalchemy", "psycopg", "arq")
     assert imported_with("slipway_inference.server", *heavy) == set()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux closes a process to its own user")
+@pytest.mark.parametrize("program", ["slipway_inference.server", "slipway_batch.worker"])
+@pytest.mark.parametrize(("sandbox", "dumpable"), [("auto", 0), ("required", 0), ("off", 1)])
+def test_other_processes_of_the_user_cannot_look_into_a_server(
+    program: str, sandbox: str, dumpable: int
+) -> None:
+    # /proc/PID/environ, mem and fd of a process that is not dumpable are closed.
+    source = f"""
+import ctypes, importlib, sys
+importlib.import_module("{program}").serve = lambda settings: 40 + ctypes.CDLL(None).prctl(3)
+sys.argv = ["program"]
+sys.exit(importlib.import_module("{program.partition(".")[0]}.__main__").main())
+"""
+    environment = {**os.environ, "SLIPWAY_SANDBOX": sandbox}
+    ended = subprocess.run([sys.executable, "-c", source], env=environment, timeout=60, check=False)
+    assert ended.returncode == 40 + dumpable

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from tests.fixtures.inference_app import TEXT_MODEL, InstantEngines, open_app
 
-from slipway_core.models.model import ModelInfo
+from slipway_core.models.model import ModelInfo, Sandbox
 
 MEASURED = "bf16 was no faster on the check texts: its speed is 0.9 times fp32's"
 
@@ -31,3 +31,17 @@ def test_a_reason_is_short_and_without_measurements(reason: str) -> None:
     assert reason.startswith(cause)
     assert len(cause) <= 100
     assert not any(letter.isdigit() for letter in cause.replace("fp32", "").replace("bf16", ""))
+
+
+async def test_health_says_how_the_model_is_confined() -> None:
+    engines: Any = InstantEngines(TEXT_MODEL)
+    confined = Sandbox(active=True, landlock_abi=7, has_filter=True, network=False)
+    engines.info = msgspec.structs.replace(engines.info, sandbox=confined)
+    async with open_app(engines=engines) as (client, _):
+        health = (await client.get("/health")).json()
+    assert health["sandbox"] == {
+        "active": True,
+        "landlock_abi": 7,
+        "has_filter": True,
+        "network": False,
+    }

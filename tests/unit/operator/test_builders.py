@@ -18,6 +18,10 @@ from tests.fixtures.modeldeployments import (
 
 from slipway_operator.api.v1alpha1.model_deployment import MAX_NAME_LENGTH
 from slipway_operator.desired import names
+from slipway_operator.desired.environment import (
+    build_batch_environment,
+    build_inference_environment,
+)
 from slipway_operator.kubernetes.capabilities import Capabilities
 from slipway_operator.plan import Plan
 
@@ -272,3 +276,32 @@ def test_gateway_rules_wait_for_the_deadline_and_have_few_matches(
     assert waits.pop("/models/minilm/predict/status") == "0s"
     assert set(waits.values()) == {timeout}
     assert len(waits) == 2 * len(names.PUBLIC_PATHS)
+
+
+@pytest.mark.parametrize(
+    ("platform_mode", "mode", "effective"),
+    [
+        ("auto", None, "auto"),
+        ("auto", "off", "off"),
+        ("auto", "required", "required"),
+        ("off", None, "off"),
+        ("required", None, "required"),
+        ("required", "off", "required"),
+    ],
+)
+def test_a_model_never_has_less_of_a_sandbox_than_the_platform_requires(
+    platform_mode: str, mode: str | None, effective: str
+) -> None:
+    md = model_deployment(runtime={"sandbox": {"mode": mode}} if mode else {})
+    environment = build_inference_environment(md, platform(sandbox=platform_mode))
+    assert environment["SLIPWAY_SANDBOX"] == effective
+
+
+def test_what_the_sandbox_grants_reaches_servers_and_workers() -> None:
+    sandbox = {"network": True, "readPaths": ["/data", "/more"], "writePaths": ["/out"]}
+    md = model_deployment(runtime={"sandbox": sandbox}, batch={})
+    for build in (build_inference_environment, build_batch_environment):
+        environment = build(md, platform())
+        assert environment["SLIPWAY_SANDBOX_NETWORK"] == "true"
+        assert environment["SLIPWAY_SANDBOX_READ"] == "/data:/more"
+        assert environment["SLIPWAY_SANDBOX_WRITE"] == "/out"

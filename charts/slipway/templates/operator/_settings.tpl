@@ -15,6 +15,7 @@ BATCH_IMAGE: {{ include "slipway.image" (list . "batch") | quote }}
 BATCH_CUDA_IMAGE: {{ include "slipway.image.cuda" (list . "batch") | quote }}
 IMAGE_PULL_POLICY: {{ .Values.images.pullPolicy | quote }}
 IMAGE_PULL_SECRETS: {{ include "slipway.pullSecrets.names" . | quote }}
+SANDBOX: {{ .Values.sandbox.mode | quote }}
 MODEL_LOG_LEVEL: {{ .Values.operator.modelLogLevel | quote }}
 PAYLOAD_LOGGING: {{ .Values.predictionLog.payloads | quote }}
 POD_TEMPLATE_ALLOWED_FIELDS: {{ .Values.operator.podTemplate.allowedFields | toJson | quote }}

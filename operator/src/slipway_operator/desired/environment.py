@@ -97,6 +97,7 @@ def _build_engine_environment(
         # The init container downloads the package. The server does not have its credentials.
         **({"SLIPWAY_MODEL_OFFLINE": "true"} if is_downloaded(md) else {}),
         **({"SLIPWAY_SECRETS_DIR": SECRETS_FOLDER} if has_secrets else {}),
+        **_build_sandbox_environment(md, platform),
         "SLIPWAY_DEVICE": device,
         "SLIPWAY_PRECISION": runtime.precision,
         "SLIPWAY_ENGINES": str(runtime.engines),
@@ -106,6 +107,17 @@ def _build_engine_environment(
         "SLIPWAY_METRICS_PORT": str(METRICS_PORT),
         "SLIPWAY_RETENTION_DAYS": str(platform.retention_days),
         **_build_webhook_environment(platform),
+    }
+
+
+def _build_sandbox_environment(md: ModelDeployment, platform: Platform) -> Environment:
+    sandbox = md.spec.runtime.sandbox
+    is_required = platform.sandbox == "required"
+    return {
+        "SLIPWAY_SANDBOX": platform.sandbox if is_required else sandbox.mode or platform.sandbox,
+        "SLIPWAY_SANDBOX_NETWORK": "true" if sandbox.network else "",
+        "SLIPWAY_SANDBOX_READ": ":".join(sandbox.read_paths),
+        "SLIPWAY_SANDBOX_WRITE": ":".join(sandbox.write_paths),
     }
 
 

@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from slipway_batch.settings import BatchSettings
+from slipway_core.engines.confinement.kernel import hide_from_inspection
 from slipway_core.errors import InvalidSettings
 from slipway_core.observability.logging import configure_logging
 
@@ -26,6 +27,8 @@ def main() -> int:
         sys.stdout.write(settings.describe() + "\n")
         return 0
     configure_logging(settings.log_level)
+    if settings.sandbox != "off":
+        hide_from_inspection()
     from slipway_batch.worker import serve  # imported late, so that --print-settings is fast
 
     return serve(settings)

@@ -29,6 +29,7 @@ DEMO_MODEL_SHA256 = "04b1622bdf2efd1182cf06be234900d203a263b6617ef5cc7919ce719d6
 
 Precision = Literal["auto", "fp32", "bf16"]
 Device = Literal["auto", "cpu", "cuda"]
+SandboxMode = Literal["auto", "required", "off"]
 PayloadLogging = Literal["none", "input", "all"]
 Sha256 = Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
@@ -83,6 +84,20 @@ class ServiceSettings(BaseSettings):
     allow_pickle: bool = Field(
         False,
         description="Load pickled weights (.bin, .pth). Loading them runs code from the package.",
+    )
+
+    sandbox: SandboxMode = Field(
+        "auto",
+        description="Sandbox of the model's code. auto: where the kernel has Landlock; elsewhere "
+        "packages that run code are refused. required: else no model is served. off: the package "
+        "is trusted as much as this program.",
+    )
+    sandbox_network: bool = Field(False, description="Let models use the network.")
+    sandbox_read: str = Field(
+        "", description="Files and folders, separated by colons, that models may read too."
+    )
+    sandbox_write: str = Field(
+        "", description="Folders, separated by colons, that models may write too."
     )
 
     device: Device = Field(
@@ -163,6 +178,16 @@ class ServiceSettings(BaseSettings):
     )
 
     @property
+    def sandbox_read_paths(self) -> list[str]:
+        """The absolute paths in `sandbox_read`."""
+        return _split_paths(self.sandbox_read)
+
+    @property
+    def sandbox_write_paths(self) -> list[str]:
+        """The absolute paths in `sandbox_write`."""
+        return _split_paths(self.sandbox_write)
+
+    @property
     def queue_name(self) -> str:
         """The name of this deployment's queue in Redis."""
         return f"slipway:{self.namespace}:{self.deployment}"
@@ -213,3 +238,8 @@ class ServiceSettings(BaseSettings):
             value = redact_url(self.model_uri) if name == "model_uri" else getattr(self, name)
             lines.append(f"SLIPWAY_{name.upper()}={value}  # {field.description}")
         return "\n".join(lines)
+
+
+def _split_paths(setting: str) -> list[str]:
+    paths = filter(None, setting.split(os.pathsep))
+    return [os.path.abspath(os.path.expanduser(path)) for path in paths]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
+from slipway_core.engines.confinement.kernel import hide_from_inspection
 from slipway_core.errors import InvalidSettings
 from slipway_core.observability.logging import configure_logging
 from slipway_inference.settings import InferenceSettings
@@ -35,6 +36,8 @@ def main() -> int:
         sys.stdout.write(settings.describe() + "\n")
         return 0
     configure_logging(settings.log_level)
+    if settings.sandbox != "off":
+        hide_from_inspection()
     from slipway_inference.server import serve
 
     return serve(settings)

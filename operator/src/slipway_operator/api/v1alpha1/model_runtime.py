@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field
 
 from slipway_operator.api.v1alpha1.api_model import ApiModel, reject_unless
 from slipway_operator.api.v1alpha1.quantities import Quantity
+from slipway_operator.api.v1alpha1.sandbox import Sandbox
 
 GPU_RESOURCE = "nvidia.com/gpu"
 
@@ -125,3 +126,4 @@ class ModelRuntime(ApiModel):
     resources: Resources = Field(
         Resources(), description="Resource requests and limits of each inference pod."
     )
+    sandbox: Sandbox = Field(Sandbox(), description="What the model's code may do.")

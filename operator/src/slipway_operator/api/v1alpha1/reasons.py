@@ -36,6 +36,7 @@ class Reason(StrEnum):
     MODEL_ACCESS_DENIED = "ModelAccessDenied"
     MODEL_INVALID = "ModelInvalid"
     PICKLE_REFUSED = "PickleRefused"
+    SANDBOX_REFUSED = "SandboxRefused"
     MODEL_LOAD_FAILED = "ModelLoadFailed"
     INVALID_SETTINGS = "InvalidSettings"
     # the pods
@@ -122,6 +123,10 @@ EXPLANATIONS: dict[Reason, Explanation] = {
     Reason.PICKLE_REFUSED: Explanation(
         "The weights are pickled, and loading them would run code.",
         "convert them to safetensors, or set `spec.model.allowPickle` for a package you trust",
+    ),
+    Reason.SANDBOX_REFUSED: Explanation(
+        "The package needs more than its sandbox grants, or the node cannot sandbox it.",
+        "grant it in `spec.runtime.sandbox`, or run on nodes whose kernel has Landlock",
     ),
     Reason.MODEL_LOAD_FAILED: Explanation(
         "The runtime could not load the model.",

@@ -12,16 +12,13 @@ from typing import Self, cast
 import msgspec
 
 from slipway_core import errors
-from slipway_core.engines import messages
+from slipway_core.engines import frames, messages
+from slipway_core.engines.confinement.policy import Confined, Policy
+from slipway_core.engines.daemon_thread import run_in_daemon_thread
 from slipway_core.engines.environment import engine_environment
-from slipway_core.engines.messages import (
-    Done,
-    FrameTooLarge,
-    FromEngine,
-    Load,
-    Loaded,
-    LoadFailed,
-)
+from slipway_core.engines.frames import FrameTooLarge
+from slipway_core.engines.messages import Done, FromEngine, Load, Loaded, LoadFailed
+from slipway_core.engines.scratch import ScratchFolder
 from slipway_core.errors import ModelError, ModelLoadFailed
 from slipway_core.models.model import LoadOptions, ModelInfo
 from slipway_core.package.resolve import Package
@@ -57,7 +54,7 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         self._received += data
         try:
-            body: bytes | FrameTooLarge | None = messages.take_frame(self._received)
+            body: bytes | FrameTooLarge | None = frames.take_frame(self._received)
         except FrameTooLarge as error:
             self._received.clear()
             body = error
@@ -101,9 +98,14 @@ class Engine:
     """
 
     def __init__(
-        self, process: asyncio.subprocess.Process, main: _Connection, lanes: Sequence[_Connection]
+        self,
+        process: asyncio.subprocess.Process,
+        main: _Connection,
+        lanes: Sequence[_Connection],
+        scratch: ScratchFolder,
     ) -> None:
         self._process = process
+        self._scratch = scratch
         self._main = main
         self._connections = lanes
         self._endings: set[asyncio.Task[None]] = set()
@@ -113,10 +115,11 @@ class Engine:
         """The number of batches that it computes side by side; set when the model is loaded."""
 
     @classmethod
-    async def spawn(cls, *, threads: int, log_level: str) -> Self:
-        """Start a process that waits for a model to load."""
+    async def spawn(cls, *, threads: int, log_level: str, network: bool) -> Self:
+        """Start a process that waits for its policy, and then for a model to load."""
         pairs = [socket.socketpair() for _ in range(1 + (threads if threads > 1 else 0))]
         descriptors = [theirs.fileno() for _, theirs in pairs]
+        scratch = ScratchFolder.create()
         process = None
         try:
             process = await asyncio.create_subprocess_exec(
@@ -131,7 +134,8 @@ class Engine:
                 *map(str, descriptors[1:]),
                 pass_fds=descriptors,
                 stdin=asyncio.subprocess.DEVNULL,
-                env=engine_environment(os.environ, threads),
+                cwd=scratch.path,
+                env=engine_environment(os.environ, threads, scratch.path, network=network),
             )
             main, *others = [await _connect(ours) for ours, _ in pairs]
         except BaseException:
@@ -139,29 +143,24 @@ class Engine:
                 ours.close()
             if process is not None:
                 process.kill()
+            scratch.remove()
             raise
         finally:
             for _, theirs in pairs:
                 theirs.close()
-        return cls(process, main, others)
+        return cls(process, main, others, scratch)
+
+    async def confine(self, policy: Policy) -> Confined:
+        """Confine the process, which may also write its own scratch folder."""
+        scratch = str(self._scratch.path)
+        policy = msgspec.structs.replace(policy, write=[*policy.write, scratch])
+        reply = await self._request(messages.encode(policy), Confined)
+        return cast(Confined, reply)
 
     async def load(self, package: Package, options: LoadOptions) -> ModelInfo:
         """Load the model. Raises the ModelError that the engine reports."""
-        request = Load(str(package.folder), package.manifest, options)
-        received: asyncio.Future[FromEngine | EngineDied]
-        received = asyncio.get_running_loop().create_future()
-
-        def on_reply(reply: FromEngine | EngineDied) -> None:
-            if not received.done():  # else the caller was cancelled
-                received.set_result(reply)
-
-        self._send(self._main, messages.encode(request), (Loaded, LoadFailed), on_reply)
-        reply = await received
-        if isinstance(reply, EngineDied):
-            raise ModelLoadFailed(
-                f"the engine process ended while it loaded the model ({reply}); "
-                "if it was killed for memory, raise the memory limit"
-            )
+        request = Load(str(package.folder.absolute()), package.manifest, options)
+        reply = await self._request(messages.encode(request), Loaded, LoadFailed)
         if isinstance(reply, LoadFailed):
             raise model_error(reply.code, reply.message)
         info = cast(Loaded, reply).info
@@ -169,6 +168,24 @@ class Engine:
         for unused in self._connections[info.lanes if info.lanes > 1 else 0 :]:
             unused.close()
         return info
+
+    async def _request(self, frame: bytearray, *expected: type[FromEngine]) -> FromEngine:
+        """Send a message to the main thread, and return the reply. Raises ModelLoadFailed."""
+        received: asyncio.Future[FromEngine | EngineDied]
+        received = asyncio.get_running_loop().create_future()
+
+        def on_reply(reply: FromEngine | EngineDied) -> None:
+            if not received.done():  # else the caller was cancelled
+                received.set_result(reply)
+
+        self._send(self._main, frame, expected, on_reply)
+        reply = await received
+        if isinstance(reply, EngineDied):
+            raise ModelLoadFailed(
+                f"the engine process ended while it loaded the model ({reply}); "
+                "if it was killed for memory, raise the memory limit"
+            )
+        return reply
 
     def compute(
         self, frame: bytearray, lane: int | None, timeout_seconds: float, on_reply: OnReply
@@ -190,6 +207,7 @@ class Engine:
             connection.close()
         await self._wait_or_kill(grace_seconds)
         await self._watching
+        await run_in_daemon_thread(self._scratch.remove)
 
     def _send(
         self,

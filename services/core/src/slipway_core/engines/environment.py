@@ -2,23 +2,55 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Mapping
+from pathlib import Path
 
-# The engine runs the model's own code, which must not see secrets of the server. The URI of a
-# package may carry a password.
-SECRET_VARIABLES = frozenset(
+# The engine runs the model's own code, which must not see secrets of the server: it gets what the
+# libraries below it read, and nothing else.
+PASSED_ON = frozenset(
     {
-        "SLIPWAY_DATABASE_URL",
-        "SLIPWAY_REDIS_URL",
-        "SLIPWAY_WEBHOOK_SECRET",
-        "SLIPWAY_SECRETS_DIR",
-        "SLIPWAY_MODEL_URI",
-        "AWS_ACCESS_KEY_ID",
-        "AWS_SECRET_ACCESS_KEY",
-        "AWS_SESSION_TOKEN",
-        "HF_TOKEN",
+        "HF_DATASETS_OFFLINE",
+        "HF_HOME",
+        "HF_HUB_CACHE",
+        "HF_HUB_OFFLINE",
+        "LANG",
+        "LANGUAGE",
+        "LD_LIBRARY_PATH",
+        "LD_PRELOAD",
+        "LOGNAME",
+        "PATH",
+        "PYTHONDONTWRITEBYTECODE",
+        "PYTHONFAULTHANDLER",
+        "PYTHONHASHSEED",
+        "PYTHONHOME",
+        "PYTHONIOENCODING",
+        "PYTHONMALLOC",
+        "PYTHONOPTIMIZE",
+        "PYTHONPATH",
+        "PYTHONUNBUFFERED",
+        "PYTHONUTF8",
+        "PYTHONWARNINGS",
+        "TRANSFORMERS_OFFLINE",
+        "TZ",
+        "TZDIR",
+        "USER",
+        "VIRTUAL_ENV",
     }
 )
+PASSED_ON_PREFIXES = (
+    "ATEN_", "BLIS_", "CUBLAS_", "CUDA_", "CUDNN_", "DNNL_", "GLIBC_", "GOMP_", "HIP_", "HSA_",
+    "KMP_", "LC_", "MALLOC_", "MKL_", "MODEL_", "NCCL_", "NUMEXPR_", "NVIDIA_", "OMP_", "ONEDNN_",
+    "OPENBLAS_", "PYTORCH_", "RAYON_", "ROCM_", "ROCR_", "TOKENIZERS_", "TORCH", "TRITON_",
+)  # fmt: skip
+"""MODEL_ is for variables that the author of a python model has chosen."""
+NETWORK_VARIABLES = frozenset(
+    name
+    for proxy in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "SSL_CERT_FILE")
+    for name in (proxy, proxy.lower())
+)
+_SECRET = re.compile(r"(^|_)(API_?KEY|KEY|TOKEN|SECRET|PASS|PASSWORD|PASSWD|CREDENTIALS?)(_|$)")
 
 _LIBRARY_VARIABLES = {
     # libgomp's threads spin for milliseconds while they wait for the next product. Beside another
@@ -31,14 +63,35 @@ _LIBRARY_VARIABLES = {
     "MALLOC_MMAP_THRESHOLD_": str(32 * 1024 * 1024),
     "MALLOC_TOP_PAD_": str(64 * 1024 * 1024),
     "MALLOC_TRIM_THRESHOLD_": str(256 * 1024 * 1024),
+    # Without a name, libraries look for that of the user in files that a sandbox closes.
+    "LOGNAME": "slipway",
 }
 
 
-def engine_environment(inherited: Mapping[str, str], threads: int) -> dict[str, str]:
+def engine_environment(
+    inherited: Mapping[str, str], threads: int, scratch: Path, *, network: bool = False
+) -> dict[str, str]:
     """Return the environment of a process that computes on `threads` threads.
 
-    Secrets are removed. Tuning variables of the libraries below torch are set unless `inherited`
-    has them.
+    Tuning variables of the libraries below torch are set unless `inherited` has them. Temporary
+    files, caches and what belongs to the user's home go to the folder `scratch`.
     """
-    passed_on = {name: value for name, value in inherited.items() if name not in SECRET_VARIABLES}
-    return {**_LIBRARY_VARIABLES, **passed_on, "OMP_NUM_THREADS": str(threads)}
+    passed_on = {
+        name: value for name, value in inherited.items() if _is_passed_on(name, network=network)
+    }
+    if "PYTHONPATH" in passed_on:  # the engine leaves the server's current folder
+        entries = filter(None, passed_on["PYTHONPATH"].split(os.pathsep))
+        passed_on["PYTHONPATH"] = os.pathsep.join(map(os.path.abspath, entries))
+    return {
+        **_LIBRARY_VARIABLES,
+        **passed_on,
+        "OMP_NUM_THREADS": str(threads),
+        "HOME": str(scratch),
+        "TMPDIR": str(scratch),
+    }
+
+
+def _is_passed_on(name: str, *, network: bool) -> bool:
+    if name in PASSED_ON or (network and name in NETWORK_VARIABLES):
+        return True
+    return name.startswith(PASSED_ON_PREFIXES) and not _SECRET.search(name.upper())

@@ -1,22 +1,23 @@
-"""Messages between a server and its engine processes, and their frames.
+"""Messages between a server and its engine processes.
 
-A frame is the length of a message in four bytes, then the message as MessagePack, which carries
-bytes as bytes (vectors, images) and, unlike pickle, cannot carry code.
+They are MessagePack, which carries bytes as bytes (vectors, images) and, unlike pickle, cannot
+carry code.
 
-The server sends Load, then any number of Run. The engine replies with Loaded or LoadFailed, then
-with one Done for each Run, on the connection on which the Run came: a model with lanes takes one
-batch on each connection.
+The server sends a Policy, to which the engine replies with Confined. It sends Load, then any number
+of Run. The engine replies with Loaded or LoadFailed, then with one Done for each Run, on the
+connection on which the Run came: a model with lanes takes one batch on each connection.
 """
 
 from __future__ import annotations
 
-import struct
 from typing import Any, BinaryIO
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from slipway_core.engines.confinement.policy import Confined, Policy
+from slipway_core.engines.frames import LENGTH, with_length
 from slipway_core.inputs.items import Item, Outcome
 from slipway_core.models.model import LoadOptions, ModelInfo
 from slipway_core.package.manifest import Manifest
@@ -61,17 +62,8 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     cpu_seconds: float
 
 
-class FrameTooLarge(ValueError):
-    """A message is larger than MAX_FRAME_BYTES."""
-
-
 ToEngine = Load | Run
-FromEngine = Loaded | LoadFailed | Done
-
-LENGTH = struct.Struct(">I")
-MAX_FRAME_BYTES = 256 * 1024 * 1024
-"""Maximum size of a message. The server holds one of each lane, and must survive a hostile engine.
-"""
+FromEngine = Confined | Loaded | LoadFailed | Done
 
 _ARRAY = 1
 """Code of the extension type for arrays in inputs."""
@@ -114,7 +106,7 @@ def plain_value(value: Any) -> Any:
     raise NotImplementedError(f"a {type(value).__name__} has no JSON form")
 
 
-def encode(message: ToEngine | FromEngine) -> bytearray:
+def encode(message: Policy | ToEngine | FromEngine) -> bytearray:
     """Return a message as a frame.
 
     Raises NotImplementedError or ValueError for a value that MessagePack cannot carry, and
@@ -123,29 +115,7 @@ def encode(message: ToEngine | FromEngine) -> bytearray:
     encoder = _run_encoder if isinstance(message, Run) else _encoder
     frame = bytearray(LENGTH.size)
     encoder.encode_into(message, frame, LENGTH.size)
-    length = len(frame) - LENGTH.size
-    if length > MAX_FRAME_BYTES:
-        raise FrameTooLarge(f"a message has {length} bytes, but at most {MAX_FRAME_BYTES}")
-    LENGTH.pack_into(frame, 0, length)
-    return frame
-
-
-def take_frame(received: bytearray) -> bytes | None:
-    """Remove the first complete frame from `received` and return its body; None when incomplete.
-
-    Raises FrameTooLarge as soon as the length is known.
-    """
-    if len(received) < LENGTH.size:
-        return None
-    length = LENGTH.unpack_from(received)[0]
-    if length > MAX_FRAME_BYTES:
-        raise FrameTooLarge(f"its reply has {length} bytes, but at most {MAX_FRAME_BYTES}")
-    end = LENGTH.size + length
-    if len(received) < end:
-        return None
-    body = bytes(memoryview(received)[LENGTH.size : end])
-    del received[:end]
-    return body
+    return with_length(frame)
 
 
 def decode_from_engine(body: bytes) -> FromEngine:

@@ -11,7 +11,8 @@ from typing import Any
 
 import msgspec
 
-from slipway_core.engines.messages import MAX_FRAME_BYTES, plain_value
+from slipway_core.engines.frames import MAX_FRAME_BYTES
+from slipway_core.engines.messages import plain_value
 from slipway_core.errors import PredictionFailed
 from slipway_core.errors.foreign_errors import describe_error, writable
 from slipway_core.inputs.items import ItemFailure, Outcome

@@ -15,16 +15,21 @@ import msgspec
 import structlog
 
 from slipway_core.engines import messages
+from slipway_core.engines.confinement.policy import Policy
 from slipway_core.engines.cores import threads_per_engine
 from slipway_core.engines.daemon_thread import run_in_daemon_thread
 from slipway_core.engines.engine import Engine, EngineDied
+from slipway_core.engines.grants import check_confined, make_policy
 from slipway_core.engines.messages import FromEngine, Run
+from slipway_core.engines.metrics import observe_sandbox
+from slipway_core.engines.running_batch import RunningBatch
+from slipway_core.engines.scratch import remove_abandoned_folders
 from slipway_core.engines.seats import Seat, Seats
 from slipway_core.engines.yielding import YieldPolicy
 from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
 from slipway_core.inputs.image_header import ImageLimits
 from slipway_core.inputs.items import Item, ItemFailure, Outcome
-from slipway_core.models.model import LoadOptions, ModelInfo
+from slipway_core.models.model import LoadOptions, ModelInfo, Sandbox
 from slipway_core.package.resolve import Package, resolve_configured
 from slipway_core.settings import ServiceSettings
 from slipway_core.tasks import cancel_and_wait
@@ -35,33 +40,6 @@ T = TypeVar("T")
 
 RESTART_PAUSE_SECONDS = (0.0, 0.5, 1.0, 2.0, 5.0, 10.0)
 """The pause before each attempt to replace an engine; the last one repeats."""
-
-
-class _Batch(msgspec.Struct, frozen=True):
-    """A batch in flight, and the future that its caller holds."""
-
-    items: Sequence[Item]
-    frame: bytearray
-    all_cores: bool
-    is_wanted: Callable[[], bool]
-    is_last_attempt: bool
-    outcomes: asyncio.Future[list[Outcome]]
-
-    @property
-    def is_abandoned(self) -> bool:
-        """Whether no caller waits for it any more."""
-        return self.outcomes.done() or not self.is_wanted()
-
-    def settle(self, task: asyncio.Task[list[Outcome]]) -> None:
-        """Pass the result of the task on to the caller."""
-        if self.outcomes.done():
-            return
-        if task.cancelled():
-            self.outcomes.cancel()
-        elif (error := task.exception()) is not None:
-            self.outcomes.set_exception(error)
-        else:
-            self.outcomes.set_result(task.result())
 
 
 class EnginePool:
@@ -87,6 +65,7 @@ class EnginePool:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._package: Package
+        self._policy: Policy
         self.info: ModelInfo
 
     @classmethod
@@ -96,9 +75,10 @@ class EnginePool:
         Raises a ModelError when the package cannot be fetched, verified or loaded.
         """
         pool = cls(settings)
+        await run_in_daemon_thread(remove_abandoned_folders)
         engines = await asyncio.gather(*(pool._spawn() for _ in range(pool.size)))
         try:
-            pool._package = await _resolve(settings)
+            pool._package, pool._policy = await _resolve(settings)
             await pool._load_all(engines)
         except BaseException:
             await pool.close(grace_seconds=0)
@@ -148,20 +128,38 @@ class EnginePool:
         Engines that resolved `auto` for themselves could differ, and so would their predictions.
         """
         self.info = await self._load(engines[0])
+        observe_sandbox(self.info.sandbox)
         self.options = msgspec.structs.replace(
             self.options, device=self.info.device, precision=self.info.precision
         )
         await asyncio.gather(*(self._load(engine) for engine in engines[1:]))
 
     async def _load(self, engine: Engine) -> ModelInfo:
+        sandbox = await self._confine(engine)
         info = await engine.load(self._package, self.options)
+        info = msgspec.structs.replace(info, sandbox=sandbox)
         self._loaded.add(engine)
         self._seats.add(engine)
         return info
 
+    async def _confine(self, engine: Engine) -> Sandbox:
+        """Confine an engine before it loads the model. Raises SandboxRefused."""
+        confined = await engine.confine(self._policy)
+        check_confined(confined, self._policy, self._package, self._settings.sandbox)
+        if confined.problem:
+            log.warning("the model is not sandboxed", cause=confined.problem)
+        return Sandbox(
+            active=confined.active,
+            landlock_abi=confined.landlock_abi,
+            has_filter=confined.has_filter,
+            network=confined.network,
+        )
+
     async def _spawn(self) -> Engine:
         engine = await Engine.spawn(
-            threads=self.options.threads, log_level=self._settings.log_level
+            threads=self.options.threads,
+            log_level=self._settings.log_level,
+            network=self._settings.sandbox_network,
         )
         self._engines.add(engine)
         return engine
@@ -180,7 +178,7 @@ class EnginePool:
         except Exception as error:  # a value that a message cannot carry is its caller's failure
             outcomes.set_exception(error)
             return outcomes
-        batch = _Batch(items, frame, all_cores, is_wanted, is_last_attempt, outcomes)
+        batch = RunningBatch(items, frame, all_cores, is_wanted, is_last_attempt, outcomes)
         seat = self._seats.acquire(all_cores=all_cores)
         if seat.done():
             self._send(batch, seat)
@@ -188,7 +186,7 @@ class EnginePool:
             seat.add_done_callback(partial(self._send, batch))
         return outcomes
 
-    def _send(self, batch: _Batch, acquired: asyncio.Future[Seat]) -> None:
+    def _send(self, batch: RunningBatch, acquired: asyncio.Future[Seat]) -> None:
         if acquired.cancelled():
             batch.outcomes.cancel()
             return
@@ -201,7 +199,7 @@ class EnginePool:
         on_reply = partial(self._receive, batch, seat)
         seat.engine.compute(batch.frame, seat.lane, timeout_seconds, on_reply)
 
-    def _receive(self, batch: _Batch, seat: Seat, reply: FromEngine | EngineDied) -> None:
+    def _receive(self, batch: RunningBatch, seat: Seat, reply: FromEngine | EngineDied) -> None:
         if isinstance(reply, EngineDied):
             self._handle_death(batch, seat.engine, reply)
             return
@@ -212,7 +210,7 @@ class EnginePool:
         if not batch.outcomes.done():
             batch.outcomes.set_result(done.outcomes)
 
-    def _handle_death(self, batch: _Batch, engine: Engine, death: BaseException) -> None:
+    def _handle_death(self, batch: RunningBatch, engine: Engine, death: BaseException) -> None:
         """Replace the engine, and try the batch again."""
         if self._closed:
             batch.outcomes.cancel()
@@ -227,7 +225,7 @@ class EnginePool:
         retry = self._track(asyncio.create_task(self._retry(batch, death)))
         retry.add_done_callback(batch.settle)
 
-    async def _retry(self, batch: _Batch, death: BaseException) -> list[Outcome]:
+    async def _retry(self, batch: RunningBatch, death: BaseException) -> list[Outcome]:
         """Run a batch again on which an engine died."""
         items, run = batch.items, partial(self._start, all_cores=True, is_wanted=batch.is_wanted)
         if len(items) > 1:
@@ -281,13 +279,19 @@ class EnginePool:
             task.exception()  # marks it as retrieved, also when its caller has gone
 
 
-async def _resolve(settings: ServiceSettings) -> Package:
-    """Return the verified package. Raises a ModelError also for errors of the file system."""
+async def _resolve(settings: ServiceSettings) -> tuple[Package, Policy]:
+    """Return the verified package, and what it may do.
+
+    Raises a ModelError also for errors of the file system.
+    """
+
+    def resolve() -> tuple[Package, Policy]:
+        package = resolve_configured(settings, offline=settings.model_offline)
+        return package, make_policy(package, settings)
+
     try:
         # A download takes minutes and cannot be cancelled: it must not delay the server's shutdown.
-        return await run_in_daemon_thread(
-            lambda: resolve_configured(settings, offline=settings.model_offline)
-        )
+        return await run_in_daemon_thread(resolve)
     except OSError as error:
         raise ModelLoadFailed(
             f"the model package or its cache cannot be read or written: {error}"

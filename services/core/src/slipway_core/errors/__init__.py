@@ -235,6 +235,10 @@ class PickleRefused(ModelError):
     """Loading the weights would run code from the package."""
 
 
+class SandboxRefused(ModelError):
+    """The model's code cannot be confined as the settings say, or asks for more than they grant."""
+
+
 class ModelLoadFailed(ModelError):
     """The runtime could not load the package."""
 

@@ -26,6 +26,19 @@ class LoadOptions(msgspec.Struct, frozen=True):
     image_limits: ImageLimits = ImageLimits()
 
 
+class Sandbox(msgspec.Struct, frozen=True):
+    """How the engines that run a model are confined.
+
+    Without `active` nothing is. `landlock_abi` is the version of the kernel's interface: 4 bounds
+    TCP, 6 signals. `has_filter`: other calls of the kernel are filtered. `network`: models have it.
+    """
+
+    active: bool = False
+    landlock_abi: int = 0
+    has_filter: bool = False
+    network: bool = True
+
+
 class ModelInfo(msgspec.Struct, frozen=True):
     """The description of a loaded model."""
 
@@ -40,6 +53,8 @@ class ModelInfo(msgspec.Struct, frozen=True):
     """The number of batches that an engine computes side by side, each on a core of its own."""
     embedding_size: int = 0
     """The width of the embedding of each input; 0 for a model that makes none."""
+    sandbox: Sandbox = Sandbox()
+    """Set by the server: a model cannot claim it."""
 
     @property
     def precision_cause(self) -> str:

@@ -64,6 +64,17 @@ class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     entrypoint: str = "Model"
 
 
+class SandboxDemands(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What the model's code needs beyond its package, its libraries and a scratch folder.
+
+    `read` and `write` hold absolute paths. The settings of the service must grant all of it.
+    """
+
+    network: bool = False
+    read: list[str] = []
+    write: list[str] = []
+
+
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The content of slipway.yaml, and the sha256 of its package (`digest`, not in the file).
 
@@ -82,6 +93,7 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     inputs: list[TensorSpec] = []
     outputs: list[TensorSpec] = []
     sample: Any = None
+    sandbox: SandboxDemands = SandboxDemands()
     digest: str = ""
 
     def weights_file(self) -> str:

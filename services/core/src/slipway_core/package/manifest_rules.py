@@ -29,6 +29,10 @@ def check_manifest(manifest: Manifest, folder: Path) -> None:
             _check_tensor(f"{key}.{index}", spec)
     if manifest.task == "tensor":
         _check_tensor_inputs(manifest)
+    for key in ("read", "write"):
+        for path in getattr(manifest.sandbox, key):
+            if not path.startswith("/") or ".." in path.split("/"):
+                raise _invalid(f"sandbox.{key}", f"must hold absolute paths, not {path!r}")
     _check_files(manifest, folder)
 
 

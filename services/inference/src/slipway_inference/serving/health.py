@@ -8,7 +8,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
 from slipway_core.errors import SchemaMismatch, SlipwayError
+from slipway_core.models.model import Sandbox
 from slipway_core.package.manifest import Manifest
 from slipway_inference.serving.lifecycle import Lifecycle
 from slipway_inference.serving.served_model import ServedModel
@@ -78,6 +81,7 @@ class HealthCheck:
             "device": info.device if info else "",
             "precision": info.precision if info else "",
             "precision_reason": info.precision_reason if info else "",
+            "sandbox": msgspec.structs.asdict(info.sandbox if info else Sandbox()),
             "queue": {
                 "tokens": model.batcher.queued_tokens if info else 0,
                 "max_tokens": self._settings.max_queue_tokens,

@@ -18,6 +18,18 @@ class QueueHealth(msgspec.Struct, frozen=True):
     requests: int
 
 
+class SandboxHealth(msgspec.Struct, frozen=True):
+    """How the code of the model is confined."""
+
+    active: Annotated[bool, Meta(description="Whether it is; false while the model loads, too.")]
+    landlock_abi: Annotated[
+        int,
+        Meta(description="Version of the kernel's Landlock: 4 bounds TCP, 6 signals. 0: none."),
+    ]
+    has_filter: Annotated[bool, Meta(description="Whether other calls of the kernel are filtered.")]
+    network: Annotated[bool, Meta(description="Whether the model may use the network.")]
+
+
 class LogHealth(msgspec.Struct, frozen=True):
     """Rows of the prediction log since the process started."""
 
@@ -44,6 +56,7 @@ class Health(msgspec.Struct, frozen=True):
     device: Annotated[str, Meta(description="Device of the model; empty while it loads.")]
     precision: Annotated[str, Meta(description="Number format of the model; empty while it loads.")]
     precision_reason: Annotated[str, Meta(description="Reason for that format, with measurements.")]
+    sandbox: SandboxHealth
     queue: QueueHealth
     database: Dependency
     redis: Dependency
