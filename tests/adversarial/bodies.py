@@ -83,7 +83,7 @@ def _values(before: bytes, after: bytes) -> Iterator[tuple[str, Callable[[int], 
         yield name, fill_list(before, element, after)
     yield "nesting", fill(before, b"[", after)
     yield "nested objects", fill(before, b'{"a":', after)
-    yield "matched nesting", lambda size: before + b"[" * (size // 2) + b"]" * (size // 2) + after
+    yield "matched nesting", _matched_nesting(before, after)
     yield "long text", fill(before + b'"', b"a", b'"' + after)
     yield "escaped text", fill(before + b'"', b"\\u0041", b'"' + after)
     yield "escaped quotes", fill(before + b'"', b'\\"', b'"' + after)
@@ -92,6 +92,14 @@ def _values(before: bytes, after: bytes) -> Iterator[tuple[str, Callable[[int], 
     yield "long name over zeros", _long_name(before, after)
     yield "different names", _different_names(before, after)
     yield "no end", fill(before + b"[", b'{"a":[0,', b"")
+
+
+def _matched_nesting(before: bytes, after: bytes) -> Callable[[int], bytes]:
+    def make(size: int) -> bytes:
+        depth = (size - len(before) - len(after)) // 2
+        return before + b"[" * depth + b"]" * depth + after
+
+    return make
 
 
 def _long_name(before: bytes, after: bytes) -> Callable[[int], bytes]:
@@ -199,7 +207,7 @@ def image_attacks() -> Iterator[Attack]:
 
 
 def _base64_image(size: int) -> bytes:
-    raw = b"\x89PNG" + bytes(min(size * 3 // 4, 10 * MEBIBYTE) - 1_000)
+    raw = picture(8, 8).ljust(min(size * 3 // 4, 10 * MEBIBYTE) - 1_000, b"\0")
     return b'{"image":"' + base64.b64encode(raw) + b'"}'
 
 

@@ -13,6 +13,7 @@ from tests.adversarial.bodies import (
     Attack,
     all_bodies,
     compressed,
+    picture_attacks,
 )
 from tests.adversarial.report import make_cost
 from tests.adversarial.target import Target
@@ -44,7 +45,7 @@ def _chosen() -> list[Attack]:
     bodies = all_bodies()
     if WHOLE:
         packed = [compressed(attack, kind) for attack in bodies for kind in ("gzip", "deflate")]
-        return [*bodies, *packed]
+        return [*bodies, *packed, *picture_attacks()]
     values = [attack for attack in bodies if attack.name.endswith(_EVERYWHERE)]
     others = [
         attack for attack in bodies if ": " not in attack.name and "line of" not in attack.name
