@@ -111,6 +111,29 @@ async def test_the_attacks_succeed_without_a_sandbox(
     assert sorted(outcome.prediction["succeeded"]) == sorted(harmless)
 
 
+NAMES_A_THREAD = """
+import ctypes, threading
+from slipway_core.runtime import Model
+
+class NamesAThread(Model):
+    def predict(self, batch):
+        end = threading.Event()
+        thread = threading.Thread(target=end.wait)
+        thread.start()
+        name = ctypes.CDLL(None).pthread_setname_np
+        error = name(ctypes.c_ulong(thread.ident), b"worker")
+        end.set()
+        return [{"error": error} for _ in batch]
+"""
+
+
+async def test_a_thread_can_be_named_as_cuda_does(tmp_path: Path) -> None:
+    package = write_python_package(tmp_path / "p", NAMES_A_THREAD, entrypoint="NamesAThread")
+    async with pool_of(package, sandbox="required") as pool:
+        (outcome,) = await pool.run(texts("a"))
+    assert outcome.prediction == {"error": 0}
+
+
 @pytest.mark.parametrize("place", ["expr_str", "guards_code"])
 async def test_code_in_an_exported_program_reaches_nothing(
     tmp_path: Path, targets: dict[str, Any], export_package: PackageMaker, place: str

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from slipway_core.engines.confinement.kernel import drop_capabilities, give_up_new_privileges
 from slipway_core.engines.confinement.landlock import (
+    CHANGE,
     DEVICE,
     READ,
     WRITE,
@@ -21,6 +22,7 @@ from slipway_core.engines.confinement.policy import (
     GPU_DEVICES,
     KERNEL_FILES,
     NETWORK_FILES,
+    OWN_THREADS,
     SYSTEM_FILES,
     Confined,
     Policy,
@@ -65,6 +67,7 @@ def _rules(policy: Policy) -> Iterator[tuple[str, FileRight]]:
     readable = [*SYSTEM_FILES, *KERNEL_FILES, *interpreter_folders(), *policy.read]
     for path in [*readable, *(NETWORK_FILES if policy.network else ())]:
         yield path, READ
+    yield OWN_THREADS, CHANGE
     for path in policy.write:
         yield path, WRITE
     for path in device_files():

@@ -74,6 +74,7 @@ WRITE = (
     | FileRight.TRUNCATE
     | FileRight.RESOLVE_UNIX
 )
+CHANGE = FileRight.READ_FILE | FileRight.READ_DIR | FileRight.WRITE_FILE | FileRight.TRUNCATE
 DEVICE = FileRight.READ_FILE | FileRight.READ_DIR | FileRight.WRITE_FILE | FileRight.IOCTL_DEV
 
 

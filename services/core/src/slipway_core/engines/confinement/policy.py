@@ -52,6 +52,9 @@ KERNEL_FILES = (
 )
 """What torch, its libraries and drivers of GPUs ask the kernel, and this process about itself."""
 
+OWN_THREADS = "/proc/self/task"
+"""Threads are named by writing to a file here. CUDA does not start when that fails."""
+
 NETWORK_FILES = (
     "/etc/gai.conf",
     "/etc/host.conf",
