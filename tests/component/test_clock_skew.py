@@ -10,6 +10,7 @@ import pytest
 from tests.fixtures.batch import WorkerProcesses
 from tests.fixtures.models import write_python_package
 from tests.fixtures.services import StartInference, wait_until
+from tests.fixtures.tiers import skip_or_fail
 
 from slipway_batch.settings import BatchSettings
 
@@ -31,7 +32,7 @@ def libfaketime() -> str:
     """The library that shifts the clock of a process."""
     found = next(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"), None)
     if found is None:
-        pytest.skip("libfaketime is not installed")
+        skip_or_fail("faketime", "faketime is not installed")
     return str(found)
 
 
