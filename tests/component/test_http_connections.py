@@ -178,6 +178,27 @@ def test_more_connections_than_the_limit_of_open_files_are_served(
         assert httpx2.get(f"{server.url}/livez").status_code == 200
 
 
+def test_a_server_listens_on_both_families(
+    tmp_path: Path, start_inference: StartInference, free_port: int
+) -> None:
+    package = write_python_package(tmp_path / "echo", ECHO, entrypoint="Echo")
+    settings = {"host": "*", "metrics_host": "*", "metrics_port": free_port}
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    server = start_inference(package, wait=False, port=port, **settings)
+
+    def is_ready() -> bool:
+        assert server.exit_status is None
+        with suppress(httpx2.TransportError):
+            return httpx2.get(f"http://127.0.0.1:{free_port}/readyz").status_code == 200
+        return False
+
+    wait_until(is_ready, what="readiness")
+    for address in ("127.0.0.1", "[::1]"):
+        assert httpx2.get(f"http://{address}:{port}/health").status_code == 200
+        assert httpx2.get(f"http://{address}:{free_port}/livez").status_code == 200
+
+
 def test_bodies_that_arrive_slowly_make_room_for_others(
     tmp_path: Path, start_inference: StartInference
 ) -> None:

@@ -21,7 +21,8 @@ POSTGRESQL_ROLES = {"": "slipway", "-owner": "slipway_owner", "-reader": "slipwa
 
 def call(method, path, body=None):
     """Call the API server and return its response, or None when a created object exists already."""
-    server = f"{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+    host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+    server = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
     request = urllib.request.Request(
         f"https://{server}/api/v1/namespaces/{NAMESPACE}/{path}",
         method=method,

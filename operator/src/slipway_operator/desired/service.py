@@ -15,6 +15,8 @@ from slipway_operator.desired.names import (
 from slipway_operator.kubernetes.objects import Object
 
 SERVICE_PORT = 80
+_FAMILIES = {"ipFamilyPolicy": "PreferDualStack"}
+"""A Service has the families of its cluster: IPv4, IPv6, or both."""
 
 
 def build_inference_service(md: ModelDeployment) -> Object:
@@ -24,7 +26,7 @@ def build_inference_service(md: ModelDeployment) -> Object:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": build_metadata(md, md.name, INFERENCE),
-        "spec": {"selector": build_selector(md, INFERENCE), "ports": ports},
+        "spec": {**_FAMILIES, "selector": build_selector(md, INFERENCE), "ports": ports},
     }
 
 
@@ -35,6 +37,7 @@ def build_batch_service(md: ModelDeployment) -> Object:
         "kind": "Service",
         "metadata": build_metadata(md, batch_name(md.name), BATCH),
         "spec": {
+            **_FAMILIES,
             "clusterIP": "None",
             "selector": build_selector(md, BATCH),
             "ports": [_port(METRICS_PORT_NAME, METRICS_PORT)],

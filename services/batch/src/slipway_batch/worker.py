@@ -53,7 +53,9 @@ class BatchWorker:
         """Serve the queue. Raises InvalidSettings or ModelError when the worker cannot start."""
         probes = ProbeServer(self._check_ready)
         if self._settings.metrics_port:
-            await probes.start(self._settings.metrics_host, self._settings.metrics_port)
+            await probes.start(
+                self._settings.interfaces(self._settings.metrics_host), self._settings.metrics_port
+            )
         try:
             async with AsyncExitStack() as stack:
                 database = await Database.open(self._settings)

@@ -39,7 +39,9 @@ class ProbeServer:
         self.port = 0
 
     async def start(self, host: str, port: int) -> None:
-        """Listen. Raises InvalidSettings when the port cannot be bound."""
+        """Listen at an address, or at all if it is empty. Raises InvalidSettings when the port
+        cannot be bound.
+        """
         config = Config(
             self._respond, interface="asgi3", http=_Connection, ws="none", log_config=None
         )
@@ -47,11 +49,13 @@ class ProbeServer:
         state = ServerState()
         try:
             self._server = await asyncio.get_running_loop().create_server(
-                lambda: _Connection(config, state, {}, open_connections=self._open), host, port
+                lambda: _Connection(config, state, {}, open_connections=self._open),
+                host,
+                port,
             )
         except OSError as error:
             raise InvalidSettings(
-                f"port {port} of {host} cannot be used for probes ({error.strerror}): "
+                f"port {port} of {host or '*'} cannot be used for probes ({error.strerror}): "
                 "set SLIPWAY_METRICS_PORT to a free one, or to 0"
             ) from None
         self.port = self._server.sockets[0].getsockname()[1]

@@ -48,7 +48,9 @@ class ServiceSettings(BaseSettings):
         "info", description="Minimum level of log lines."
     )
     metrics_host: str = Field(
-        "127.0.0.1", description="Address of `metrics_port`; 0.0.0.0 in a container."
+        "127.0.0.1",
+        description="Address of `metrics_port`. *: all addresses, of IPv4 and IPv6, as in a "
+        "container.",
     )
     metrics_port: int = Field(
         0,
@@ -176,6 +178,11 @@ class ServiceSettings(BaseSettings):
     webhook_allowed_hosts: str = Field(
         "", description="Hosts, comma-separated, that webhooks may call on private addresses too."
     )
+
+    @staticmethod
+    def interfaces(host: str) -> str:
+        """Return the value of a setting of an address as event loops take it: empty for all."""
+        return "" if host == "*" else host
 
     @property
     def sandbox_read_paths(self) -> list[str]:

@@ -42,7 +42,7 @@ class Server(uvicorn.Server):
         super().__init__(
             uvicorn.Config(
                 create_app(components),
-                host=settings.host,
+                host=settings.interfaces(settings.host),
                 port=settings.port,
                 http=bounded_protocol(settings),
                 ws="none",
@@ -67,7 +67,9 @@ class Server(uvicorn.Server):
         probes cannot be bound.
         """
         if self._settings.metrics_port:
-            await self._probes.start(self._settings.metrics_host, self._settings.metrics_port)
+            await self._probes.start(
+                self._settings.interfaces(self._settings.metrics_host), self._settings.metrics_port
+            )
         await super().startup(sockets)
         self._following = asyncio.create_task(self._follow_model())
 
