@@ -116,6 +116,11 @@ class Platform(BaseSettings):
         "",
         description="External scheme://host:port of the default host, for status.url.",
     )
+    cors_origins: tuple[str, ...] = Field(
+        (),
+        description="Origins whose pages may use the models from a browser, as JSON: "
+        '["https://app.example.com"].',
+    )
     gateway_name: str = Field("public", description="Gateway that HTTPRoutes attach to.")
     gateway_namespace: str = Field("gateway", description="Namespace of that Gateway.")
     host_grants: dict[str, tuple[str, ...]] = Field(

@@ -48,6 +48,7 @@ INGRESS_CLASS: {{ .Values.routing.ingressClassName | quote }}
 DEFAULT_HOST: {{ .Values.routing.host | quote }}
 HOST_GRANTS: {{ merge (dict) .Values.routing.hosts (dict .Release.Namespace (list "*")) | toJson | quote }}
 DEFAULT_TLS_SECRET: {{ .Values.routing.tlsSecretName | quote }}
+CORS_ORIGINS: {{ .Values.routing.corsOrigins | toJson | quote }}
 EXTERNAL_URL: {{ .Values.routing.externalUrl | quote }}
 GATEWAY_NAME: {{ .Values.routing.gateway.name | default "public" | quote }}
 GATEWAY_NAMESPACE: {{ .Values.routing.gateway.namespace | default .Release.Namespace | quote }}

@@ -103,7 +103,7 @@ def _build_engine_environment(
         "SLIPWAY_ENGINES": str(runtime.engines),
         "SLIPWAY_THREADS": str(runtime.threads),
         "SLIPWAY_MAX_BATCH_TOKENS": str(runtime.max_batch_tokens),
-        "SLIPWAY_METRICS_HOST": "0.0.0.0",  # noqa: S104 - a pod's own network
+        "SLIPWAY_METRICS_HOST": "*",  # a cluster may have IPv4, IPv6 or both
         "SLIPWAY_METRICS_PORT": str(METRICS_PORT),
         "SLIPWAY_RETENTION_DAYS": str(platform.retention_days),
         **_build_webhook_environment(platform),
@@ -132,8 +132,9 @@ def build_inference_environment(md: ModelDeployment, platform: Platform) -> Envi
     timeout = runtime.request_timeout_seconds
     return {
         **_build_engine_environment(md, platform, runtime.resources),
-        "SLIPWAY_HOST": "0.0.0.0",  # noqa: S104 - a pod's own network
+        "SLIPWAY_HOST": "*",  # a cluster may have IPv4, IPv6 or both
         "SLIPWAY_PORT": str(HTTP_PORT),
+        "SLIPWAY_CORS_ORIGINS": ",".join(platform.cors_origins),
         "SLIPWAY_PAYLOAD_LOGGING": platform.payload_logging,
         "SLIPWAY_MAX_QUEUE_TOKENS": str(runtime.max_queue_tokens),
         "SLIPWAY_REQUEST_TIMEOUT_SECONDS": str(timeout),

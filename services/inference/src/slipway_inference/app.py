@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from fastapi import APIRouter, FastAPI
+from starlette.types import ASGIApp
 
 from slipway_core.engines.pool import EnginePool
 from slipway_core.maintenance.webhooks.address_policy import WebhookAddressPolicy
@@ -25,6 +26,7 @@ from slipway_inference.api.slipway.inputs import PredictionInputs
 from slipway_inference.http import metrics, openapi
 from slipway_inference.http.application import Application
 from slipway_inference.http.bodies import BodyReader
+from slipway_inference.http.origins import Origins
 from slipway_inference.prediction.predictor import Predictor
 from slipway_inference.serving.admission import Admission
 from slipway_inference.serving.health import HealthCheck
@@ -63,9 +65,9 @@ class Components:
         return cls(settings, model, stores, admission, lifecycle)
 
 
-def create_app(components: Components) -> Application:
+def create_app(components: Components) -> ASGIApp:
     """Return the whole ASGI application. Its lifespan starts and stops the components."""
-    return Application(
+    application = Application(
         create_api(components),
         components.settings,
         ERROR_FORMS,
@@ -73,6 +75,7 @@ def create_app(components: Components) -> Application:
         check_model=components.model.check_name,
         is_draining=components.lifecycle.is_draining,
     )
+    return Origins(components.settings).wrap(application)
 
 
 def create_api(components: Components) -> FastAPI:

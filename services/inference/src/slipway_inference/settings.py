@@ -12,7 +12,10 @@ MEBIBYTE = 1024 * 1024
 class InferenceSettings(ServiceSettings):
     """Settings of one inference server. Every size and time has a limit."""
 
-    host: str = Field("127.0.0.1", description="Address to listen on; 0.0.0.0 in a container.")
+    host: str = Field(
+        "127.0.0.1",
+        description="Address to listen on. *: all addresses, of IPv4 and IPv6, as in a container.",
+    )
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0: any free port.")
 
     request_timeout_seconds: float = Field(
@@ -77,6 +80,16 @@ class InferenceSettings(ServiceSettings):
     )
     log_queue_rows: int = Field(
         10_000, ge=1, description="Maximum rows of the prediction log that wait for the database."
+    )
+    allowed_hosts: str = Field(
+        "",
+        description="Names, comma-separated, under which browsers may reach the server; its IP "
+        "addresses need none. Empty: any name, and pages of any origin may send requests.",
+    )
+    cors_origins: str = Field(
+        "",
+        description="Origins, comma-separated, whose pages may send requests and read responses, "
+        "such as https://app.example.com; * for all. Empty: none.",
     )
     access_log: bool = Field(True, description="Write a log line for each request.")
     root_path: str = Field(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,7 +25,7 @@ from slipway_cli.local.servers.account import ServerAccount
 from slipway_cli.local.servers.binaries import ServerBinaries
 from slipway_cli.local.servers.embedded_server import EmbeddedServer
 from slipway_cli.local.servers.errors import EmbeddedServerFailed
-from slipway_cli.local.servers.ports import is_free
+from slipway_cli.local.servers.ports import LOOPBACK, is_free
 from slipway_cli.local.servers.postgres import PostgresServer
 from slipway_cli.local.servers.valkey import ValkeyServer
 from slipway_cli.local.service_process import ServiceProcess
@@ -54,7 +55,7 @@ class PlatformOptions:
     @property
     def url(self) -> str:
         """The address of the service for clients on this machine."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104
+        host = {"*": LOOPBACK, "0.0.0.0": LOOPBACK, "::": "::1"}.get(self.host, self.host)  # noqa: S104
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
@@ -75,7 +76,7 @@ class LocalPlatform:
 
     def start(self) -> None:
         """Start everything and wait until the inference server is ready. Raises SlipwayError."""
-        if not is_free(self.options.port, self.options.host):
+        if not is_free(self.options.port, self.options.host.replace("*", "")):
             raise InvalidSettings(
                 f"port {self.options.port} of {self.options.host} is in use: stop the program that "
                 f"listens there, or choose another port with --port"
@@ -215,6 +216,7 @@ def service_environment(home: Home, options: PlatformOptions) -> dict[str, str]:
     settings = {
         "SLIPWAY_SECRETS_DIR": str(home.service_secrets),
         "SLIPWAY_HOST": options.host,
+        "SLIPWAY_ALLOWED_HOSTS": _allowed_hosts(),
         "SLIPWAY_PORT": str(options.port),
         "SLIPWAY_MODEL_CACHE": str(home.models),
         "SLIPWAY_DRAIN_DELAY_SECONDS": "0",
@@ -228,6 +230,15 @@ def service_environment(home: Home, options: PlatformOptions) -> dict[str, str]:
         if name not in ("SLIPWAY_DATABASE_URL", "SLIPWAY_REDIS_URL")
     }
     return {**inherited, **settings}
+
+
+def _allowed_hosts() -> str:
+    """Return the names of this machine, and those that its owner allows. Pages of other names could
+    use the platform through a browser on this machine.
+    """
+    name = socket.gethostname().lower()
+    names = ["localhost", name, f"{name}.local", os.environ.get("SLIPWAY_ALLOWED_HOSTS", "")]
+    return ",".join(filter(None, names))
 
 
 def model_uri(model: str) -> str:

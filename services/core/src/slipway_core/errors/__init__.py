@@ -87,6 +87,18 @@ class RequestTimeout(SlipwayError):
     retryable = True
 
 
+class HostNotAllowed(SlipwayError):
+    """The request was sent to a name that this server does not serve."""
+
+    http_status = 421
+
+
+class OriginNotAllowed(SlipwayError):
+    """A page of another site sent the request from a browser."""
+
+    http_status = 403
+
+
 class UnknownModel(SlipwayError):
     """The path names a model that this server does not serve."""
 

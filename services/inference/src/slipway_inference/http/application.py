@@ -30,6 +30,7 @@ from slipway_inference.http.context import (
 )
 from slipway_inference.http.errors import ErrorContext, ErrorForm, render_error, translate
 from slipway_inference.http.metrics import UNCOUNTED_PATHS, count_request
+from slipway_inference.http.origins import Origins
 from slipway_inference.http.problems import PROBLEMS
 from slipway_inference.http.response_headers import CLOSE, NO_SNIFF, request_id_header
 from slipway_inference.http.routing import LeanRoute, RouteTable
@@ -62,6 +63,7 @@ class Application:
         self._api = api
         self._routes = RouteTable(api)
         self._settings = settings
+        self._origins = Origins(settings)
         self._error_forms = error_forms
         self._memory = memory
         self._check_model = check_model
@@ -111,8 +113,9 @@ class Application:
             self._close(scope, context, status, route)
 
     def _admit(self, scope: Scope, context: RequestContext) -> None:
-        """Check the headers, and enter the model that the path names. Raises HeadersTooLarge,
-        MalformedBody and UnknownModel.
+        """Check the headers' size and the request's origin, and enter the model that the path
+        names. Raises HeadersTooLarge, MalformedBody, HostNotAllowed, OriginNotAllowed and
+        UnknownModel.
         """
         size = len(scope["raw_path"]) + len(scope["query_string"])
         hosts = 0
@@ -126,6 +129,7 @@ class Application:
             )
         if hosts > 1 or (not hosts and scope["http_version"] == "1.1"):
             raise MalformedBody("a request has one Host header (RFC 9112 3.2)")
+        self._origins.check(context)
         name, path = split_model(scope["path"])
         if name:
             self._check_model(name)
