@@ -58,9 +58,6 @@ def find_structure(text: bytes | bytearray, limits: Limits, what: str) -> Struct
     parts = []
     values = containers = depth = 0
     for positions, kinds in _structural_characters(text, what):
-        values += int(np.count_nonzero(kinds != CLOSING))
-        containers += int(np.count_nonzero(kinds == OPENING))
-        _check_counts(values, containers, limits, what)
         depths = depth + np.cumsum(_STEPS[kinds])
         if depths.size:
             depth = int(depths[-1])
@@ -68,6 +65,9 @@ def find_structure(text: bytes | bytearray, limits: Limits, what: str) -> Struct
                 raise MalformedBody(f"the {what} is nested too deeply")
             if depths.min() < 0:
                 raise _unbalanced(what)
+        values += int(np.count_nonzero(kinds != CLOSING))
+        containers += int(np.count_nonzero(kinds == OPENING))
+        _check_counts(values, containers, limits, what)
         parts.append((positions, kinds, (depths + (kinds == CLOSING)).astype(np.int8)))
     if depth:
         raise _unbalanced(what)
