@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from tests.fixtures.modeldeployments import manifest
 from tests.fixtures.operator_process import Kube
-from tests.fixtures.pod_templates import ACCEPTED, REFUSED
+from tests.fixtures.pod_templates import ACCEPTED, BYPASSES, HARMLESS, REFUSED, server
 
 from slipway_operator.kubernetes.objects import Object
 
@@ -49,15 +49,16 @@ def policy(kube: Kube, render: Callable[..., list[Object]]) -> Iterator[Apply]:
         applied.extend(objects)
         kube.apply(*objects)
 
-    def apply(spec: Object, *options: str) -> str:
+    def apply(spec: Object, *options: str, **other: Any) -> str:
         if not applied:
             install(*options)
             # The API server compiles a new policy in the background.
             kube.wait_for(lambda: submit({"hostPID": True, "hostIPC": True}), seconds=30)
-        return submit(spec)
+        return submit(spec, **other)
 
-    def submit(spec: Object) -> str:
-        body = json.dumps(manifest(namespace=kube.namespace, podTemplate={"spec": spec}))
+    def submit(spec: Object, **other: Any) -> str:
+        fields = {"podTemplate": {"spec": spec}, **other}
+        body = json.dumps(manifest(namespace=kube.namespace, **fields))
         done = kube.server.kubectl("apply", "--dry-run=server", "-f", "-", stdin=body)
         return done.stderr if done.returncode else ""
 
@@ -89,6 +90,34 @@ def test_allowed_fields_pass(policy: Apply) -> None:
     assert "hostPID" in policy({"hostPID": True})
     assert "volumes.nfs" in policy({"volumes": [{"name": "v", "nfs": {}}]})
     assert "initContainers.securityContext.privileged" in policy({"initContainers": [container]})
+
+
+REQUIRED = ("--set", "sandbox.mode=required")
+
+
+def test_a_bypass_of_a_required_sandbox_is_reported_by_name(policy: Apply) -> None:
+    for spec, name in BYPASSES:
+        # The operator alone knows values that are null or no list, and the platform's volumes.
+        if name not in ("containers.env", "volumes.secrets"):
+            error = policy(spec, *REQUIRED)
+            assert "PodTemplateRefused" in error, (spec, error)
+            assert name in error, (spec, error)
+    for spec in HARMLESS:
+        assert policy(spec) == "", spec
+    assert "containers.image" in policy({}, runtime={"image": "own:1"})
+    assert "containers.image" in policy({}, batch={"image": "own:1"})
+    assert "sandbox.readPaths" in policy({}, runtime={"sandbox": {"readPaths": ["/var/run"]}})
+    assert policy({}, runtime={"sandbox": {"readPaths": ["/mnt/tables"]}}) == ""
+
+
+def test_what_the_platform_opens_beside_its_sandbox_passes(policy: Apply) -> None:
+    names = "containers.env.LD_PRELOAD,containers.image"
+    options = (*REQUIRED, "--set", f"operator.podTemplate.allowedFields={{{names}}}")
+    preload = [{"name": "LD_PRELOAD", "value": "/usr/lib/libjemalloc.so"}]
+    assert policy(server(env=preload, image="own:1"), *options) == ""
+    assert "containers.env.LD_AUDIT" in policy(server(env=[{"name": "LD_AUDIT"}]))
+    assert "containers.command" in policy(server(command=["sh"]))
+    assert policy({}, runtime={"image": "own:1"}) == ""
 
 
 def test_an_older_modeldeployment_can_still_be_labelled(kube: Kube, policy: Apply) -> None:

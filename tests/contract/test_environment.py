@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 from tests.fixtures.modeldeployments import GoldenCase, golden_cases, model_deployment, platform
 
 from slipway_batch.settings import BatchSettings
+from slipway_core.engines.environment import PASSED_ON_PREFIXES
 from slipway_core.errors import InvalidSettings, ModelError
 from slipway_core.package.address import PVC_ROOT_VARIABLE
 from slipway_core.settings import ServiceSettings
@@ -16,6 +19,7 @@ from slipway_operator.api.v1alpha1.reasons import Reason
 from slipway_operator.desired.environment import build_inference_environment
 from slipway_operator.desired.volumes import build_volumes
 from slipway_operator.kubernetes.objects import Object
+from slipway_operator.policy.required_sandbox import LIBRARY_PREFIXES, REFUSED_VARIABLE
 
 OTHER_VARIABLES = {"SLIPWAY_SECRETS_DIR", PVC_ROOT_VARIABLE}
 """Variables that are not fields of the settings."""
@@ -88,3 +92,19 @@ def test_claims_are_mounted_where_packages_are_read(
 def test_every_model_error_is_a_reason() -> None:
     codes = {kind.__name__ for kind in (*ModelError.__subclasses__(), InvalidSettings)}
     assert codes <= {reason.value for reason in Reason}
+
+
+def test_variables_of_libraries_are_those_that_engines_get() -> None:
+    assert LIBRARY_PREFIXES == PASSED_ON_PREFIXES
+
+
+@pytest.mark.parametrize("settings", SETTINGS.values())
+def test_templates_cannot_set_grants_and_secrets(settings: type[ServiceSettings]) -> None:
+    guarded = {
+        name
+        for name, field in settings.model_fields.items()
+        if name.startswith(("sandbox", "allow", "webhook")) or field.annotation is SecretStr
+    }
+    assert guarded >= {"sandbox", "sandbox_write", "allow_pickle", "database_url", "redis_url"}
+    for name in guarded:
+        assert re.fullmatch(REFUSED_VARIABLE, f"SLIPWAY_{name.upper()}"), name

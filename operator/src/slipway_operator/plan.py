@@ -105,7 +105,7 @@ class Plan:
             url=_url(md, platform, route if is_host_granted and not older_claimant else None),
             batch=md.enabled_batch if has_stores else None,
             keda_scales_batch=bool(capabilities.keda and platform.redis_address),
-            refusal=pod_template.find_refusal(md, platform.pod_template_allowed_fields)
+            refusal=pod_template.find_refusal(md, platform)
             or refused_reference
             or egress.find_refusal(md, platform),
             is_scraped=md.spec.monitoring.enabled and has_monitors,

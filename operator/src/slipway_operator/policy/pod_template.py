@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from typing import Any
 
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.pod_template import PodTemplate
 from slipway_operator.api.v1alpha1.reasons import Reason
+from slipway_operator.configuration import Platform
+from slipway_operator.policy import required_sandbox
 from slipway_operator.policy.pod_fields import NEVER_REMOVED, POD, Check, Fields
-from slipway_operator.policy.refusal import Refusal
+from slipway_operator.policy.refusal import Refusal, RefusedField
 
 APPARMOR_ANNOTATION = "container.apparmor.security.beta.kubernetes.io/"
 """Prefix of annotations that choose a profile of a container, as the older form of a field."""
@@ -19,34 +20,20 @@ MAX_VALUE_LENGTH = 60
 """Maximum number of characters quoted from a refused value."""
 
 
-@dataclass(frozen=True)
-class RefusedField:
-    """A field of a pod template that would lift a restriction."""
-
-    path: str
-    """Where it is, such as `spec.podTemplate.spec.containers[server].ports[0].hostPort`."""
-    name: str
-    """Name by which the platform can allow it: the path below the pod's spec, without items."""
-    value: Any
-
-
-def find_refusal(md: ModelDeployment, allowed: Collection[str]) -> Refusal | None:
-    """Return the refusal of the pod templates, None when pods stay within the standard.
-
-    `allowed` are the names of further fields that the platform allows.
-    """
-    refused = [*_refused_fields(md, set(allowed))]
+def find_refusal(md: ModelDeployment, platform: Platform) -> Refusal | None:
+    """Return the refusal of the pods, None when they stay within the standard and the sandbox."""
+    allowed = set(platform.pod_template_allowed_fields)
+    refused = [*_refused_fields(md, allowed)]
+    if platform.sandbox == "required":
+        refused += required_sandbox.find_fields(md, allowed)
     if not refused:
         return None
     first, more = refused[0], len(refused) - 1
-    value = json.dumps(first.value, default=str)
-    if len(value) > MAX_VALUE_LENGTH:
-        value = value[: MAX_VALUE_LENGTH - 1] + "…"
     others = f" (and {more} more)" if more else ""
     return Refusal(
         Reason.POD_TEMPLATE_REFUSED,
-        f"`{first.path}`: {value} is not within the Pod Security Standard restricted{others}; the "
-        f"running pods stay as they are. The platform can allow the field as `{first.name}`",
+        f"`{first.path}`{first.problem}{others}; the running pods stay as they are. The platform "
+        f"can allow the field as `{first.name}`",
     )
 
 
@@ -69,7 +56,7 @@ def _refused_annotations(
         is_profile = key.startswith(APPARMOR_ANNOTATION)
         is_confined = value == "runtime/default" or value.startswith("localhost/")
         if is_profile and not is_confined and "annotations" not in allowed:
-            yield RefusedField(f"{path}[{key}]", "annotations", value)
+            yield _beyond_standard(f"{path}[{key}]", "annotations", value)
 
 
 def _refused_in(
@@ -82,7 +69,7 @@ def _refused_in(
             yield from _refused_in(item, fields, f"{path}[{shown}]", name, allowed)
         return
     if not isinstance(value, dict):
-        yield RefusedField(path, name, value)
+        yield _beyond_standard(path, name, value)
         return
     for key, inner in value.items():
         where, called = f"{path}.{key}", f"{name}.{key}".removeprefix(".")
@@ -95,12 +82,19 @@ def _refused_field(
     value: Any, rule: Check | Fields | None, key: str, place: tuple[str, str], allowed: set[str]
 ) -> Iterator[RefusedField]:
     if rule is None:
-        yield RefusedField(*place, value)
+        yield _beyond_standard(*place, value)
     elif value is None:
         if key in NEVER_REMOVED:
-            yield RefusedField(*place, value)
+            yield _beyond_standard(*place, value)
     elif callable(rule):
         if not rule(value):
-            yield RefusedField(*place, value)
+            yield _beyond_standard(*place, value)
     else:
         yield from _refused_in(value, rule, *place, allowed)
+
+
+def _beyond_standard(path: str, name: str, value: Any) -> RefusedField:
+    shown = json.dumps(value, default=str)
+    if len(shown) > MAX_VALUE_LENGTH:
+        shown = shown[: MAX_VALUE_LENGTH - 1] + "…"
+    return RefusedField(path, name, f": {shown} is not within the Pod Security Standard restricted")

@@ -220,7 +220,8 @@ EXPLANATIONS: dict[Reason, Explanation] = {
         "configure them for the platform, or remove `spec.batch`",
     ),
     Reason.POD_TEMPLATE_REFUSED: Explanation(
-        "A `podTemplate` asks for more than the Pod Security Standard `restricted` permits.",
+        "The pods would have more than the Pod Security Standard `restricted` permits, or could "
+        "bypass the sandbox that the platform requires.",
         "remove the field, or list its name in `operator.podTemplate.allowedFields` of the chart",
     ),
     Reason.REFERENCE_REFUSED: Explanation(

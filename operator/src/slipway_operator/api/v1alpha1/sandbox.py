@@ -38,7 +38,8 @@ class Sandbox(ApiModel):
         description="required: pods refuse to serve where the node's kernel cannot confine the "
         "model; auto: there they refuse packages that run code; 'off' (in quotes, since YAML reads "
         "a bare one as false): the package is trusted as much as an image. Default: the "
-        "platform's. Where that is required, nothing less is given.",
+        "platform's. Where that is required, nothing less is given, and own images, programs and "
+        "variables of the server need the platform's permission.",
     )
     network: bool = Field(
         False, description="Let the model use the network, as far as NetworkPolicies do."
