@@ -103,7 +103,7 @@ def test_templates_cannot_set_grants_and_secrets(settings: type[ServiceSettings]
     guarded = {
         name
         for name, field in settings.model_fields.items()
-        if name.startswith(("sandbox", "allow", "webhook")) or field.annotation is SecretStr
+        if name.startswith(("allow_", "sandbox", "webhook")) or field.annotation is SecretStr
     }
     assert guarded >= {"sandbox", "sandbox_write", "allow_pickle", "database_url", "redis_url"}
     for name in guarded:
