@@ -8,6 +8,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from uuid import UUID
 
 import psycopg
@@ -15,7 +16,12 @@ import pytest
 from pydantic import SecretStr
 from tests.fixtures.batch import Batch, eventually, measure_lengths
 
-from slipway_core.maintenance.webhooks.sender import deliver_due
+from slipway_batch.settings import BatchSettings
+from slipway_core.maintenance.webhooks.sender import (
+    MAX_CALLS_PER_RECEIVER,
+    WebhookSender,
+    keep_delivering,
+)
 
 pytestmark = pytest.mark.component
 
@@ -51,6 +57,14 @@ async def receiver() -> AsyncIterator[Receiver]:
     await server.wait_closed()
 
 
+async def deliver_due(batch: Batch, settings: BatchSettings | None = None) -> int:
+    """Make the calls that are due, wait for their ends, and return how many there were."""
+    async with WebhookSender(batch.database, settings or batch.settings) as sender:
+        count = await sender.start_due()
+        await sender.wait_for_all()
+    return count
+
+
 async def run_job(batch: Batch, url: str, texts: list[str]) -> UUID:
     async with batch.worker(measure_lengths):
         job = await batch.wait_for(await batch.submit(texts, webhook_url=url))
@@ -68,8 +82,8 @@ async def make_due(batch: Batch) -> None:
 
 async def test_a_finished_job_causes_one_signed_call(batch: Batch, receiver: Receiver) -> None:
     job_id = await run_job(batch, receiver.url, ["a", "raise"])
-    assert await deliver_due(batch.database, batch.settings) == 1
-    assert await deliver_due(batch.database, batch.settings) == 0
+    assert await deliver_due(batch) == 1
+    assert await deliver_due(batch) == 0
     (head,), (body,) = receiver.heads, receiver.bodies
     assert head["request"] == "POST /hook?a=b HTTP/1.1"
     assert head["slipway-delivery"] == str(job_id)
@@ -87,20 +101,20 @@ async def test_a_call_is_repeated_until_it_is_accepted(batch: Batch, receiver: R
     receiver.statuses = [500, 302, 204]
     await run_job(batch, receiver.url, ["a"])
     for attempt in (1, 2, 3):
-        assert await deliver_due(batch.database, batch.settings) == 1
+        assert await deliver_due(batch) == 1
         assert len(receiver.bodies) == attempt
-        assert await deliver_due(batch.database, batch.settings) == 0, "the next attempt is not due"
+        assert await deliver_due(batch) == 0, "the next attempt is not due"
         await make_due(batch)
-    assert await deliver_due(batch.database, batch.settings) == 0, "it was accepted"
+    assert await deliver_due(batch) == 0, "it was accepted"
     assert len({head["slipway-delivery"] for head in receiver.heads}) == 1
 
 
 async def test_a_call_is_given_up_after_eight_attempts(batch: Batch) -> None:
     await run_job(batch, "http://127.0.0.1:1/", ["a"])
     for _ in range(8):
-        assert await deliver_due(batch.database, batch.settings) == 1
+        assert await deliver_due(batch) == 1
         await make_due(batch)
-    assert await deliver_due(batch.database, batch.settings) == 0
+    assert await deliver_due(batch) == 0
 
 
 @pytest.mark.parametrize("state", ["cancelled", "expired"])
@@ -115,17 +129,18 @@ async def test_every_final_state_causes_a_call(
         async with await psycopg.AsyncConnection.connect(url) as connection:
             await connection.execute("UPDATE batch_jobs SET deadline = now()")
     await batch.sweep()
+    await deliver_due(batch)
     assert json.loads(receiver.bodies[0])["status"] == state
 
 
 async def test_a_retried_job_causes_another_call(batch: Batch, receiver: Receiver) -> None:
     job_id = await run_job(batch, receiver.url, ["a", "raise"])
-    assert await deliver_due(batch.database, batch.settings) == 1
+    assert await deliver_due(batch) == 1
     async with batch.worker(measure_lengths):
         _, rings = await batch.jobs.retry(job_id, batch.model_digest)
         await batch.doorbell.ring(rings)
         await batch.wait_for(job_id)
-    assert await deliver_due(batch.database, batch.settings) == 1
+    assert await deliver_due(batch) == 1
     deliveries = [head["slipway-delivery"] for head in receiver.heads]
     assert deliveries == [str(job_id), f"{job_id}:1"]
 
@@ -135,8 +150,8 @@ async def test_a_process_without_the_secret_leaves_the_calls_to_others(
 ) -> None:
     await run_job(batch, receiver.url, ["a"])
     other = batch.settings.model_copy(update={"webhook_secret": SecretStr("")})
-    assert await deliver_due(batch.database, other) == 0
-    assert await deliver_due(batch.database, batch.settings) == 1
+    await keep_delivering(batch.database, other)
+    assert await deliver_due(batch) == 1
     assert len(receiver.bodies) == 1
 
 
@@ -145,7 +160,7 @@ async def test_a_host_that_is_no_longer_allowed_is_not_called(
 ) -> None:
     await run_job(batch, receiver.url, ["a"])
     strict = batch.settings.model_copy(update={"webhook_allowed_hosts": ""})
-    assert await deliver_due(batch.database, strict) == 1
+    assert await deliver_due(batch, strict) == 1
     assert receiver.bodies == []
 
 
@@ -160,23 +175,65 @@ async def test_a_url_that_cannot_be_called_does_not_affect_others(
             "UPDATE batch_jobs SET webhook_url = %s WHERE id = %s",
             ["http://b\u00fccher.invalid/", invalid],
         )
-    assert await deliver_due(batch.database, batch.settings) == 2
+    assert await deliver_due(batch) == 2
     assert len(receiver.bodies) == 1
-    assert await deliver_due(batch.database, batch.settings) == 0, "it counts as an attempt"
+    assert await deliver_due(batch) == 0, "it counts as an attempt"
 
 
 async def test_two_senders_do_not_call_twice(batch: Batch, receiver: Receiver) -> None:
     await run_job(batch, receiver.url, ["a"])
-    senders = (deliver_due(batch.database, batch.settings) for _ in range(4))
+    senders = (deliver_due(batch) for _ in range(4))
     assert sum(await asyncio.gather(*senders)) == 1
     assert len(receiver.bodies) == 1
 
 
-async def test_the_sweeper_delivers_calls(batch: Batch, receiver: Receiver) -> None:
-    await run_job(batch, receiver.url, ["a"])
+@pytest.fixture
+async def silent_address() -> AsyncIterator[str]:
+    """Host and port of a receiver that accepts connections and never answers."""
+    ended = asyncio.Event()
+
+    async def serve(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await ended.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0, backlog=1000)
+    yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    ended.set()
+    server.close()
+    await server.wait_closed()
+
+
+async def finish_jobs(batch: Batch, urls: list[str]) -> None:
+    """Store jobs that have ended, the first long ago, with webhooks that are due in this order."""
+    for url in urls:
+        await batch.jobs.cancel(await batch.submit(["a"], ring=False, webhook_url=url))
+
+
+async def test_receivers_that_never_answer_delay_no_others(
+    batch: Batch, receiver: Receiver, silent_address: str
+) -> None:
+    silent = [f"http://{silent_address}?{number}" for number in range(100)]
+    await finish_jobs(batch, [*silent, receiver.url, receiver.url])
+    delivering = asyncio.create_task(keep_delivering(batch.database, batch.settings))
 
     async def delivered() -> bool:
-        await batch.sweep()
-        return bool(receiver.bodies)
+        return len(receiver.bodies) == 2
 
-    await eventually(delivered)
+    await eventually(delivered, 5, "the calls to the receiver that answers")
+    delivering.cancel()
+    await asyncio.wait({delivering})
+
+
+async def test_one_receiver_gets_few_calls_at_a_time(batch: Batch, silent_address: str) -> None:
+    await finish_jobs(batch, [f"http://{silent_address}/{number}" for number in range(9)])
+    async with WebhookSender(batch.database, batch.settings) as sender:
+        assert await sender.start_due() == MAX_CALLS_PER_RECEIVER
+        assert await sender.start_due() == 0
+
+
+async def test_sweeps_wait_for_no_call(batch: Batch, silent_address: str) -> None:
+    await finish_jobs(batch, [f"http://{silent_address}/"])
+    late = await batch.submit(["a"], ring=False, deadline=datetime.now(UTC))
+    async with asyncio.timeout(5):
+        await batch.sweep()
+    assert (await batch.jobs.get(late)).state == "expired"

@@ -381,11 +381,25 @@ def test_progress_is_streamed_as_events(
             assert (name, data["status"], data["succeeded"]) == ("progress", "queued", 0)
             second = client.get(job["status_url"], headers=accept)
             assert check_problem(second, status=429)["code"] == "TooManyStreams"
+            # Idle streams of one kind keep none of another out.
+            assert client.get(job["status_url"], headers={"Accept": _STREAMS[0]}).text == ""
+            upload = client.post("/predict/text/batch", content=b'"a"', headers=NDJSON)
+            assert upload.status_code == 202
             _write_results(database_url, job["task_id"], 5)
             name, data = next(events)
             assert (name, data["status"], data["succeeded"]) == ("done", "partial", 4)
             assert list(events) == []
         assert client.get(job["status_url"], headers=accept).status_code == 200
+
+
+async def test_a_progress_stream_ends_with_an_event_that_tells_clients_to_reconnect(
+    database_url: str,
+) -> None:
+    async with open_app(database_url=database_url, progress_stream_seconds=0.1) as (client, _):
+        job = (await client.post("/predict/text/batch", json={"inputs": ["a"]})).json()
+        response = await client.get(job["status_url"], headers={"Accept": _STREAMS[1]})
+    events = list(_events(iter(response.text.split("\n"))))
+    assert [name for name, _ in events] == ["progress", "reconnect"]
 
 
 def test_streams_end_when_the_server_shuts_down(
@@ -400,5 +414,5 @@ def test_streams_end_when_the_server_shuts_down(
             events = _events(stream.iter_lines())
             assert next(events)[0] == "progress"
             server.terminate()
-            assert list(events) == []
+            assert list(events) == [("reconnect", {})]
     assert server.wait() == 0

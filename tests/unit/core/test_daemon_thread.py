@@ -7,11 +7,11 @@ import sys
 
 import pytest
 
-from slipway_core.engines.daemon_thread import run_in_daemon_thread
+from slipway_core.tasks import run_in_daemon_thread
 
 ENDS_WHILE_WORKING = """
 import asyncio, threading
-from slipway_core.engines.daemon_thread import run_in_daemon_thread
+from slipway_core.tasks import run_in_daemon_thread
 
 async def main():
     began = threading.Event()

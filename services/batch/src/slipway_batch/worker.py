@@ -20,6 +20,7 @@ from slipway_core.errors import Draining, ModelNotReady, SlipwayError
 from slipway_core.inputs.cost import estimate_tokens
 from slipway_core.inputs.items import Item, Outcome
 from slipway_core.maintenance.sweeper import keep_sweeping
+from slipway_core.maintenance.webhooks.sender import keep_delivering
 from slipway_core.probe_server import ProbeServer
 from slipway_core.queue.doorbell import ArqDoorbell
 from slipway_core.queue.worker import QueueWorker
@@ -70,13 +71,16 @@ class BatchWorker:
         pool = await self._start_engines()
         if pool is None:
             return
-        sweeping = asyncio.create_task(
-            keep_sweeping(database, doorbell, self._settings, self._settings.sweep_seconds)
-        )
+        maintaining = [
+            asyncio.create_task(
+                keep_sweeping(database, doorbell, self._settings, self._settings.sweep_seconds)
+            ),
+            asyncio.create_task(keep_delivering(database, self._settings)),
+        ]
         try:
             await self._handle_rings(database, pool)
         finally:
-            await cancel_and_wait(sweeping)
+            await cancel_and_wait(*maintaining)
             await pool.close()
 
     async def _start_engines(self) -> EnginePool | None:

@@ -58,9 +58,7 @@ class Components:
         """Make the components. Nothing is started, opened or loaded yet."""
         model = ServedModel(settings, start_engines)
         stores = Stores(settings)
-        admission = Admission(
-            max_buffered_bytes=settings.max_buffered_bytes, max_streams=settings.max_streams
-        )
+        admission = Admission(settings)
         lifecycle = Lifecycle(model, stores, admission)
         return cls(settings, model, stores, admission, lifecycle)
 
@@ -107,15 +105,13 @@ def _routers(components: Components) -> list[APIRouter]:
     inference = InferenceInputs(model, bodies, max_items)
     submissions = SubmissionReader(settings, model, bodies)
     submitter = submit_routes.JobSubmitter(
-        model, stores, admission, submissions, WebhookAddressPolicy(settings)
+        model, stores, admission.streams, submissions, WebhookAddressPolicy(settings)
     )
     health = HealthCheck(settings, model, stores, lifecycle)
     return [
         predict_routes.create_router(predictions, predictor, max_timeout),
         submit_routes.create_router(submitter),
-        status_routes.create_router(
-            model, stores, admission, lifecycle, settings.body_idle_seconds
-        ),
+        status_routes.create_router(settings, model, stores, admission, lifecycle),
         log_routes.create_router(stores, admission.large_work),
         openai_routes.create_router(model, embeddings, predictor, max_timeout),
         open_inference_routes.create_router(model, lifecycle, inference, predictor, max_timeout),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from ipaddress import IPv4Network, IPv6Network, ip_network
+
+from pydantic import Field, field_validator
 
 from slipway_core.settings import PayloadLogging, ServiceSettings
 
 MEBIBYTE = 1024 * 1024
+Network = IPv4Network | IPv6Network
 
 
 class InferenceSettings(ServiceSettings):
@@ -64,7 +67,20 @@ class InferenceSettings(ServiceSettings):
         2048, ge=1, description="Maximum open connections; idle ones are closed for new ones."
     )
     max_streams: int = Field(
-        64, ge=1, description="Maximum open streams: NDJSON uploads, results and progress."
+        64, ge=1, description="Maximum open streams of each kind: uploads, results and progress."
+    )
+    max_streams_per_caller: int = Field(
+        32, ge=1, description="Maximum open streams of each kind per client address."
+    )
+    progress_stream_seconds: float = Field(
+        300,
+        gt=0,
+        le=86_400,
+        description="Time after which a progress stream ends; clients reconnect.",
+    )
+    trusted_proxies: str = Field(
+        "",
+        description="Networks, comma-separated, of proxies whose X-Forwarded-For names the client.",
     )
 
     drain_delay_seconds: float = Field(
@@ -95,3 +111,18 @@ class InferenceSettings(ServiceSettings):
     root_path: str = Field(
         "", pattern=r"^(/[A-Za-z0-9._~-]+)*$", description="Path prefix of the server at a proxy."
     )
+
+    @property
+    def trusted_networks(self) -> tuple[Network, ...]:
+        """The networks of `trusted_proxies`."""
+        return _parse_networks(self.trusted_proxies)
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, value: str) -> str:
+        _parse_networks(value)
+        return value
+
+
+def _parse_networks(text: str) -> tuple[Network, ...]:
+    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())

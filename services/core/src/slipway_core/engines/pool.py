@@ -17,7 +17,6 @@ import structlog
 from slipway_core.engines import messages
 from slipway_core.engines.confinement.policy import Policy
 from slipway_core.engines.cores import threads_per_engine
-from slipway_core.engines.daemon_thread import run_in_daemon_thread
 from slipway_core.engines.engine import Engine, EngineDied
 from slipway_core.engines.grants import check_confined, make_policy
 from slipway_core.engines.messages import FromEngine, Run
@@ -32,7 +31,7 @@ from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.models.model import LoadOptions, ModelInfo, Sandbox
 from slipway_core.package.resolve import Package, resolve_configured
 from slipway_core.settings import ServiceSettings
-from slipway_core.tasks import cancel_and_wait
+from slipway_core.tasks import cancel_and_wait, run_in_daemon_thread
 
 log = structlog.get_logger("slipway.engine")
 

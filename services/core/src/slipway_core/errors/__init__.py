@@ -150,7 +150,7 @@ class QueueFull(SlipwayError):
 
 
 class TooManyStreams(SlipwayError):
-    """The shared limit of uploads, result streams and progress streams is reached."""
+    """The limit of uploads, result streams, progress streams or connections is reached."""
 
     http_status = 429
     retryable = True

@@ -1,4 +1,4 @@
-"""Periodic repair of what events have missed: rings, deadlines, webhook calls and partitions.
+"""Periodic repair of what events have missed: rings, deadlines and partitions.
 
 Batch workers and inference servers sweep every few seconds, so the store is maintained as long as
 one of them runs. Several processes may sweep at the same time.
@@ -15,7 +15,6 @@ import structlog
 
 from slipway_core.errors import QueueUnavailable, SlipwayError, StoreUnavailable
 from slipway_core.maintenance.backlog import measure
-from slipway_core.maintenance.webhooks.sender import deliver_due
 from slipway_core.queue.contract import Doorbell
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.chunks import ChunkRepository
@@ -76,7 +75,7 @@ class Sweeper:
         A step that fails does not stop the others. Raises StoreUnavailable at the end.
         """
         unavailable: StoreUnavailable | None = None
-        for step in (self._repair_rings, self._expire_jobs, self._deliver, self._check_partitions):
+        for step in (self._repair_rings, self._expire_jobs, self._check_partitions):
             try:
                 await step()
             except StoreUnavailable as error:
@@ -105,9 +104,6 @@ class Sweeper:
         if expired:
             log.info("jobs expired", jobs=expired)
 
-    async def _deliver(self) -> None:
-        await deliver_due(self._database, self._settings)
-
     async def _check_partitions(self) -> None:
         if time.monotonic() < self._partitions_due:
             return
@@ -118,7 +114,7 @@ class Sweeper:
         except StoreUnavailable as error:
             log.warning("the partitions were not maintained", code=error.code, cause=error.message)
         except Exception:
-            # A table in use must not delay rings and webhooks.
+            # A table in use must not delay rings.
             log.exception("the partitions were not maintained")
         else:
             self._partitions_due = time.monotonic() + PARTITIONS_SECONDS

@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import LiteralString
 
 from slipway_core.store.jobs import JOB_COLUMNS
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import Delivery, Job
+
+# Host and port as they are in the URL, which has no user name.
+_RECEIVER: LiteralString = "lower(substring(webhook_url FROM '^[^:]+://([^/?#]*)'))"
+# A row that another process has claimed meanwhile is not due any more.
+_CLAIM = (
+    "UPDATE batch_jobs SET webhook_next_at = now() + %(lease)s,"
+    " webhook_attempts = webhook_attempts + 1 WHERE id IN"
+    " (SELECT id FROM batch_jobs WHERE webhook_next_at <= now() AND id IN"
+    "   (SELECT id FROM (SELECT id, webhook_attempts, webhook_next_at, row_number() OVER"
+    f"      (PARTITION BY {_RECEIVER} ORDER BY webhook_attempts, webhook_next_at) AS place"
+    f"     FROM batch_jobs WHERE webhook_next_at <= now() AND {_RECEIVER} <> ALL(%(busy)s)) AS due"
+    "    WHERE place <= %(max_per_receiver)s"
+    "    ORDER BY webhook_attempts, webhook_next_at LIMIT %(limit)s)"
+    "  FOR UPDATE SKIP LOCKED)"
+    f" RETURNING webhook_url, {_RECEIVER}, webhook_attempts, retries, " + JOB_COLUMNS
+)
 
 
 class DeliveryRepository:
@@ -15,20 +32,27 @@ class DeliveryRepository:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim_due(self, lease: timedelta, limit: int) -> list[Delivery]:
-        """Lease at most `limit` calls that are due, and count an attempt for each."""
+    async def claim_due(
+        self, lease: timedelta, limit: int, *, max_per_receiver: int, busy_receivers: list[str]
+    ) -> list[Delivery]:
+        """Lease at most `limit` calls that are due, and count an attempt for each.
+
+        The fewer attempts, the earlier: receivers that do not answer do not delay the first calls
+        to others. `busy_receivers` are left out, and others get at most `max_per_receiver` calls.
+        """
         async with self._database.transaction() as connection:
             cursor = await connection.execute(
-                "UPDATE batch_jobs SET webhook_next_at = now() + %s,"
-                " webhook_attempts = webhook_attempts + 1 WHERE id IN"
-                " (SELECT id FROM batch_jobs WHERE webhook_next_at <= now()"
-                "  ORDER BY webhook_next_at LIMIT %s FOR UPDATE SKIP LOCKED)"
-                " RETURNING webhook_url, webhook_attempts, retries, " + JOB_COLUMNS,
-                [lease, limit],
+                _CLAIM,
+                {
+                    "lease": lease,
+                    "limit": limit,
+                    "max_per_receiver": max_per_receiver,
+                    "busy": busy_receivers,
+                },
             )
             return [
-                Delivery(url, attempt, retries, Job(*job))
-                for url, attempt, retries, *job in await cursor.fetchall()
+                Delivery(url, receiver, attempt, retries, Job(*job))
+                for url, receiver, attempt, retries, *job in await cursor.fetchall()
             ]
 
     async def mark_delivered(self, delivery: Delivery) -> None:

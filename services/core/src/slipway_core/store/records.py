@@ -145,6 +145,8 @@ class Delivery:
     """
 
     url: str
+    receiver: str
+    """Host and port of the URL."""
     attempt: int
     retries: int
     job: Job

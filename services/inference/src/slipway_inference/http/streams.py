@@ -27,7 +27,6 @@ class BoundedStream(Response):
     def __init__(
         self,
         chunks: AsyncIterator[bytes],
-        *,
         media_type: str,
         idle_seconds: float,
         resources: ExitStack,

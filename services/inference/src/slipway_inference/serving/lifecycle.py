@@ -48,7 +48,7 @@ class Lifecycle:
     def end_drain(self) -> None:
         """Reject what has not been answered and is not being computed."""
         self._model.reject_queued()
-        self._admission.cancel_streams()
+        self._admission.streams.cancel_all()
 
     async def stop(self) -> None:
         """Write what is to be logged, disconnect from the stores, and end the engines."""

@@ -32,7 +32,7 @@ class Stores:
         self.prediction_log = PredictionLog(max_rows=settings.log_queue_rows)
         self._jobs: JobRepository | None = None
         self._predictions: PredictionRepository | None = None
-        self._sweeping: asyncio.Task[None] | None = None
+        self._maintaining: list[asyncio.Task[None]] = []
 
     @property
     def jobs(self) -> JobRepository:
@@ -58,8 +58,8 @@ class Stores:
         await check_schema(self.database)
 
     async def open(self) -> None:
-        """Connect to what the settings name, and begin to write the log and to sweep. Stores that
-        are away at the moment are connected to later.
+        """Connect to what the settings name, and begin to write the log and to do maintenance.
+        Stores that are away at the moment are connected to later.
         """
         if self._settings.database_url.get_secret_value():
             await self._open_database()
@@ -69,10 +69,14 @@ class Stores:
             self.doorbell = await ArqDoorbell.connect(self._settings)
         if self.database:
             from slipway_core.maintenance.sweeper import keep_sweeping
+            from slipway_core.maintenance.webhooks.sender import keep_delivering
 
-            self._sweeping = asyncio.create_task(
-                keep_sweeping(self.database, self.doorbell, self._settings, SWEEP_SECONDS)
-            )
+            self._maintaining = [
+                asyncio.create_task(
+                    keep_sweeping(self.database, self.doorbell, self._settings, SWEEP_SECONDS)
+                ),
+                asyncio.create_task(keep_delivering(self.database, self._settings)),
+            ]
 
     async def _open_database(self) -> None:
         # The driver is imported only where there is a database: without one the start stays quick.
@@ -87,8 +91,7 @@ class Stores:
 
     async def close(self) -> None:
         """Write what the prediction log still holds, and disconnect."""
-        if self._sweeping:
-            await cancel_and_wait(self._sweeping)
+        await cancel_and_wait(*self._maintaining)
         await self.prediction_log.close()
         if self.doorbell:
             await self.doorbell.close()

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from slipway_core.errors import FieldError, WebhookRefused
+from slipway_core.maintenance.webhooks.resolver import look_up
 from slipway_core.settings import ServiceSettings
 
 RESOLVE_TIMEOUT_SECONDS = 5
@@ -119,10 +119,9 @@ def _ascii(host: str) -> str:
 
 async def _look_up(host: str, port: int) -> list[str]:
     """Return the addresses of a host; none when it cannot be resolved."""
-    loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(RESOLVE_TIMEOUT_SECONDS):
-            entries = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            entries = await look_up(host, port)
     except (OSError, UnicodeError, TimeoutError):
         return []
     return [str(entry[4][0]) for entry in entries]

@@ -7,6 +7,9 @@ A call is a POST of the summary of a job with these headers:
   installation's webhook secret over `<t>.<body>`. Reject what is older than five minutes.
 
 Any 2xx status within ten seconds accepts the call; redirects are not followed.
+
+Calls have a loop of their own, so that receivers which do not answer delay nothing else, and only
+few calls to one receiver are open at a time, so that they do not delay others.
 """
 
 from __future__ import annotations
@@ -16,8 +19,8 @@ import hashlib
 import hmac
 import random
 import time
-from dataclasses import dataclass
 from datetime import timedelta
+from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx2
@@ -30,6 +33,7 @@ from slipway_core.settings import ServiceSettings
 from slipway_core.store.deliveries import DeliveryRepository
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import Delivery, Job
+from slipway_core.tasks import cancel_and_wait, is_being_cancelled
 
 log = structlog.get_logger("slipway.webhooks")
 
@@ -39,7 +43,12 @@ TIMEOUT_SECONDS = 10
 MAX_ATTEMPTS = 8
 PAUSES_SECONDS = (10, 60, 300, 1_800, 7_200, 21_600, 43_200)
 """Pauses after the attempts but the last, in seconds: about a day in all."""
-MAX_CONCURRENT_CALLS = 20
+MAX_CONCURRENT_CALLS = 128
+"""Calls of a process that are open at a time. Each waits most of its time."""
+MAX_CALLS_PER_RECEIVER = 4
+"""Calls of a process to one host and port that are open at a time."""
+POLL_SECONDS = 1.0
+"""Pause between two looks for calls that are due."""
 _LEASE = timedelta(seconds=60)
 
 
@@ -74,45 +83,99 @@ def encode_body(job: Job) -> bytes:
     )
 
 
-async def deliver_due(database: Database, settings: ServiceSettings) -> int:
-    """Make up to MAX_CONCURRENT_CALLS calls that are due, and return how many.
+async def keep_delivering(database: Database, settings: ServiceSettings) -> None:
+    """Make the calls that are due until cancelled; a process without a webhook secret makes none.
 
-    A process without a webhook secret makes none. Raises StoreUnavailable.
+    Failures are logged and retried.
     """
-    secret = settings.webhook_secret.get_secret_value()
-    if not secret:
-        return 0
-    repository = DeliveryRepository(database)
-    due = await repository.claim_due(_LEASE, MAX_CONCURRENT_CALLS)
-    if due:
-        async with httpx2.AsyncClient(
-            timeout=TIMEOUT_SECONDS, follow_redirects=False, trust_env=False
-        ) as client:
-            sender = _Sender(repository, client, WebhookAddressPolicy(settings), secret)
-            # A failure must not cancel the other calls; it is retried when its lease expires.
-            failures = await asyncio.gather(*map(sender.deliver, due), return_exceptions=True)
-        for delivery, failure in zip(due, failures, strict=True):
-            if failure is not None:
-                log.error("a delivery failed", task_id=str(delivery.job.id), exc_info=failure)
-    return len(due)
+    if not settings.webhook_secret.get_secret_value():
+        return
+    async with WebhookSender(database, settings) as sender:
+        while True:
+            try:
+                await sender.start_due()
+            except SlipwayError as error:
+                log.warning("webhook calls wait", code=error.code, cause=error.message)
+            except Exception:
+                if is_being_cancelled():
+                    return  # the driver's error for a statement that it cancelled
+                log.exception("webhook calls failed", code="InternalError")
+            await sender.wait_for_one(POLL_SECONDS)
 
 
-@dataclass(frozen=True, slots=True)
-class _Sender:
-    repository: DeliveryRepository
-    client: httpx2.AsyncClient
-    policy: WebhookAddressPolicy
-    secret: str
+class WebhookSender:
+    """Makes the calls that are due, each in a task. Use it as a context manager: its end cancels
+    them, and what it cancels is repeated when its lease expires.
+    """
 
-    async def deliver(self, delivery: Delivery) -> None:
+    def __init__(self, database: Database, settings: ServiceSettings) -> None:
+        self._repository = DeliveryRepository(database)
+        self._policy = WebhookAddressPolicy(settings)
+        self._secret = settings.webhook_secret.get_secret_value()
+        self._calls: dict[asyncio.Task[None], str] = {}
+        """Open calls by task, with their receivers."""
+        self._client = httpx2.AsyncClient(
+            timeout=TIMEOUT_SECONDS,
+            follow_redirects=False,
+            trust_env=False,
+            # Bounded by the number of calls; a connection is never used twice.
+            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=0),
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await cancel_and_wait(*self._calls)
+        await self._client.aclose()
+
+    async def start_due(self) -> int:
+        """Begin calls that are due, as far as the limits allow, and return how many.
+
+        Receivers that are being called get no more calls meanwhile. Raises StoreUnavailable.
+        """
+        free = MAX_CONCURRENT_CALLS - len(self._calls)
+        if free <= 0:
+            return 0
+        busy = sorted(set(self._calls.values()))
+        due = await self._repository.claim_due(
+            _LEASE, free, max_per_receiver=MAX_CALLS_PER_RECEIVER, busy_receivers=busy
+        )
+        for delivery in due:
+            task = asyncio.create_task(self._deliver(delivery))
+            self._calls[task] = delivery.receiver
+            task.add_done_callback(self._forget)
+        return len(due)
+
+    async def wait_for_one(self, timeout_seconds: float) -> None:
+        """Wait until a call ends, at most `timeout_seconds`."""
+        if self._calls:
+            await asyncio.wait(
+                self._calls, timeout=timeout_seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+        else:
+            await asyncio.sleep(timeout_seconds)
+
+    async def wait_for_all(self) -> None:
+        """Wait until no call is open."""
+        while self._calls:
+            await asyncio.wait(self._calls)
+
+    def _forget(self, task: asyncio.Task[None]) -> None:
+        del self._calls[task]
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            # It is repeated when its lease expires.
+            log.error("a delivery failed", exc_info=failure)
+
+    async def _deliver(self, delivery: Delivery) -> None:
         """Make one call and store its outcome."""
         error = await self._call(delivery)
         pause = pause_after(delivery.attempt)
         try:
             if error is None:
-                await self.repository.mark_delivered(delivery)
+                await self._repository.mark_delivered(delivery)
             else:
-                await self.repository.mark_failed(delivery, error, pause)
+                await self._repository.mark_failed(delivery, error, pause)
         except SlipwayError:
             # The call is repeated when its lease expires: at least once, never lost.
             log.warning("the outcome of a call was not stored", task_id=str(delivery.job.id))
@@ -129,12 +192,12 @@ class _Sender:
         """Make one call; return why the receiver did not accept it, or None."""
         body = encode_body(delivery.job)
         try:
-            target = await self.policy.resolve(delivery.url)
+            target = await self._policy.resolve(delivery.url)
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                signature = sign(self.secret, int(time.time()), body)
-                request = _build_request(self.client, target, delivery, signature, body)
+                signature = sign(self._secret, int(time.time()), body)
+                request = _build_request(self._client, target, delivery, signature, body)
                 # Only the status matters: do not read a body that may never end.
-                response = await self.client.send(request, stream=True)
+                response = await self._client.send(request, stream=True)
                 await response.aclose()
         except WebhookRefused as refusal:
             return refusal.message

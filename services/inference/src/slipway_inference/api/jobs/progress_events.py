@@ -17,20 +17,28 @@ if TYPE_CHECKING:  # the database driver is imported only where there is a datab
     from slipway_core.store.jobs import JobRepository
 
 POLL_SECONDS = 0.5
+RETRY = b"retry: 2000\n\n"
+"""The pause before clients connect again, in milliseconds."""
 HEARTBEAT_SECONDS = 15.0
 
 
 async def progress_events(
-    jobs: JobRepository, job: Job, drain_started: asyncio.Event
+    jobs: JobRepository, job: Job, drain_started: asyncio.Event, lifetime_seconds: float
 ) -> AsyncIterator[bytes]:
     """Yield an event `progress` for each change and `done` at the end; comments keep the connection
     alive.
 
-    The stream ends early when the server drains: clients of event streams connect again.
+    The stream ends early with an event `reconnect` when its lifetime is over or the server drains:
+    clients of event streams connect again.
     """
-    yield b"retry: 2000\n\n" + _event(job)
+    yield RETRY + _event(job)
+    loop = asyncio.get_running_loop()
+    end = loop.time() + lifetime_seconds
     quiet_seconds = 0.0
-    while not job.finished and not await _is_set_within(drain_started, POLL_SECONDS):
+    while not job.finished:
+        if await _is_set_within(drain_started, POLL_SECONDS) or loop.time() > end:
+            yield b"event: reconnect\ndata: {}\n\n"
+            return
         quiet_seconds += POLL_SECONDS
         latest = await _read(jobs, job.id) or job
         if progress_value(latest) != progress_value(job):

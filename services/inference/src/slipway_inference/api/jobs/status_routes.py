@@ -33,6 +33,8 @@ from slipway_inference.serving.admission import Admission
 from slipway_inference.serving.lifecycle import Lifecycle
 from slipway_inference.serving.served_model import ServedModel
 from slipway_inference.serving.stores import Stores
+from slipway_inference.serving.stream_slots import Stream, StreamSlots
+from slipway_inference.settings import InferenceSettings
 
 if TYPE_CHECKING:  # the database driver is imported only where there is a database
     from slipway_core.store.jobs import JobRepository
@@ -100,33 +102,33 @@ def status_path(request: Request, task_id: UUID, **query: Any) -> str:
 
 
 def create_router(
+    settings: InferenceSettings,
     model: ServedModel,
     stores: Stores,
     admission: Admission,
     lifecycle: Lifecycle,
-    idle_seconds: float,
 ) -> APIRouter:
     """Return the routes of jobs that have been submitted. A client that reads nothing of a stream
-    for `idle_seconds` is disconnected.
+    for `body_idle_seconds` is disconnected.
     """
     router = APIRouter(tags=["batch"])
+    idle_seconds, lifetime = settings.body_idle_seconds, settings.progress_stream_seconds
 
     @router.get("/predict/status/{task_id}", **_READ_STATUS)
     async def read_status(
-        request: Request,
-        task_id: TaskId,
-        limit: Limit = 100,
-        after: After = -1,
+        request: Request, task_id: TaskId, limit: Limit = 100, after: After = -1
     ) -> Response:
         jobs = stores.jobs
         job = await jobs.get(task_id)
         accept = request.headers.get("accept", "")
         if EVENT_STREAM in accept:
-            events = progress_events(jobs, job, lifecycle.drain_started)
-            return _stream(admission, events, EVENT_STREAM, idle_seconds)
+            events = progress_events(jobs, job, lifecycle.drain_started, lifetime)
+            slot = _hold(admission.streams, Stream.PROGRESS, request)
+            return BoundedStream(events, EVENT_STREAM, idle_seconds, slot)
         if NDJSON in accept:
             lines = _all_results(jobs, task_id, after, admission.large_work)
-            return _stream(admission, lines, NDJSON, idle_seconds)
+            slot = _hold(admission.streams, Stream.RESULTS, request)
+            return BoundedStream(lines, NDJSON, idle_seconds, slot)
         results = await jobs.results(task_id, after, limit)
         render = partial(_respond, request, job, results, limit)
         return await admission.large_work.run(JSON_BYTES_PER_STORED_BYTE * results.size, render)
@@ -144,12 +146,11 @@ def create_router(
     return router
 
 
-def _stream(
-    admission: Admission, chunks: AsyncIterator[bytes], media_type: str, idle_seconds: float
-) -> Response:
+def _hold(streams: StreamSlots, kind: Stream, request: Request) -> ExitStack:
+    """Hold a slot until the returned stack is closed."""
     slot = ExitStack()
-    slot.enter_context(admission.stream())
-    return BoundedStream(chunks, media_type=media_type, idle_seconds=idle_seconds, resources=slot)
+    slot.enter_context(streams.hold(kind, request.scope))
+    return slot
 
 
 def _respond(request: Request, job: Job, results: Page[ItemResult], limit: int) -> Response:

@@ -21,9 +21,9 @@ from slipway_inference.http.openapi import EXAMPLE_ID, error_responses, referenc
 from slipway_inference.http.problems import PROBLEMS
 from slipway_inference.http.routing import LeanRoute
 from slipway_inference.prediction.fields import unknown_modality
-from slipway_inference.serving.admission import Admission
 from slipway_inference.serving.served_model import ServedModel
 from slipway_inference.serving.stores import Stores
+from slipway_inference.serving.stream_slots import Stream, StreamSlots
 
 _ERRORS = (
     *BODY_ERRORS,
@@ -45,13 +45,13 @@ class JobSubmitter:
         self,
         model: ServedModel,
         stores: Stores,
-        admission: Admission,
+        streams: StreamSlots,
         reader: SubmissionReader,
         webhook_addresses: WebhookAddressPolicy,
     ) -> None:
         self._model = model
         self._stores = stores
-        self._admission = admission
+        self._streams = streams
         self._reader = reader
         self._webhook_addresses = webhook_addresses
 
@@ -62,7 +62,7 @@ class JobSubmitter:
         """
         jobs = self._stores.jobs
         check_modality(self._model.manifest, modality)
-        with self._admission.stream():
+        with self._streams.hold(Stream.UPLOAD, request.scope):
             submission = await self._reader.read(request, modality)
             if submission.job.webhook_url is not None:
                 await self._webhook_addresses.resolve(submission.job.webhook_url)
