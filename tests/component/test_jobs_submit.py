@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import tracemalloc
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,12 +13,13 @@ from tests.fixtures.batch import Batch, as_items
 
 from slipway_core.errors import (
     IdempotencyConflict,
+    InsufficientStorage,
     InvalidInput,
     PayloadTooLarge,
     RequestTimeout,
-    StoreUnavailable,
     TaskNotFound,
 )
+from slipway_core.store.capacity import Capacity
 from slipway_core.store.identifiers import uuid7
 from slipway_core.store.jobs import JobRepository
 from slipway_core.store.postgres.database import Database
@@ -146,27 +148,88 @@ async def test_a_hundred_thousand_inputs_need_constant_memory(batch: Batch) -> N
     assert peak < 8 * 1024 * 1024
 
 
-async def test_slow_streams_leave_database_connections_for_others(batch: Batch) -> None:
+async def test_slow_streams_take_no_database_connections(batch: Batch) -> None:
     settings = batch.settings.model_copy(
         update={"database_pool_size": 2, "database_timeout_seconds": 1.0}
     )
     database = await Database.open(settings)
     jobs = JobRepository(database, settings)
-    receiving, release = asyncio.Event(), asyncio.Event()
+    release = asyncio.Event()
 
     async def slow() -> AsyncIterator[NewItem]:
-        receiving.set()
         yield NewItem('"text"', 1)
         await release.wait()
 
-    first = asyncio.create_task(jobs.submit(batch.new_job(), slow()))
-    await receiving.wait()
-    with pytest.raises(StoreUnavailable, match="being received at once"):
-        await jobs.submit(batch.new_job(), slow())
-    await database.ping()
+    streams = [asyncio.create_task(jobs.submit(batch.new_job(), slow())) for _ in range(20)]
+    await asyncio.sleep(0)
+    quick, _ = await jobs.submit(batch.new_job(), as_items(["a"] * 20_000))
+    assert quick.total == 20_000
     release.set()
-    assert (await first)[0].total == 1
+    assert [job.total for job, _ in await asyncio.gather(*streams)] == [1] * 20
     await database.close()
+
+
+async def test_large_jobs_are_received_on_disk(batch: Batch, tmp_path: Path) -> None:
+    settings = batch.settings.model_copy(
+        update={"spool_folder": str(tmp_path), "max_spool_bytes": 2_000_000}
+    )
+    jobs = JobRepository(batch.database, settings)
+    texts = [f"text {number} " + "x" * 50 for number in range(12_000)]
+    job, _ = await jobs.submit(batch.new_job(), as_items(texts))
+    url = batch.settings.database_url.get_secret_value()
+    async with await psycopg.AsyncConnection.connect(url) as connection:
+        cursor = await connection.execute(
+            "SELECT input FROM batch_items WHERE job_id = %s ORDER BY idx", [job.id]
+        )
+        assert [value for (value,) in await cursor.fetchall()] == texts
+    with pytest.raises(PayloadTooLarge, match="SLIPWAY_MAX_SPOOL_BYTES"):
+        await jobs.submit(batch.new_job(), as_items(texts * 3))
+    assert await count(batch, "batch_jobs") == 1
+    # The space was given back.
+    assert (await jobs.submit(batch.new_job(), as_items(texts)))[0].total == 12_000
+
+
+async def test_a_folder_that_cannot_be_written_is_a_lack_of_storage(
+    batch: Batch, tmp_path: Path
+) -> None:
+    settings = batch.settings.model_copy(update={"spool_folder": str(tmp_path / "missing")})
+    with pytest.raises(InsufficientStorage, match="cannot be written"):
+        await JobRepository(batch.database, settings).submit(
+            batch.new_job(), as_items(["text"] * 20_000)
+        )
+    await batch.submit(["a small job needs no disk"])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("batch_max_backlog_items", 150),
+        ("batch_max_backlog_bytes", 1_000),
+        ("database_max_bytes", 1),
+    ],
+)
+async def test_a_full_backlog_takes_no_more_jobs(batch: Batch, setting: str, value: int) -> None:
+    settings = batch.settings.model_copy(update={setting: value})
+    jobs = JobRepository(batch.database, settings)
+    known = batch.new_job(idempotency_key="k")
+    await batch.jobs.submit(known, as_items(["text"] * 100))
+    with pytest.raises(InsufficientStorage, match=f"SLIPWAY_{setting.upper()}"):
+        await jobs.submit(batch.new_job(), as_items(["text"] * 100))
+    assert await count(batch, "batch_jobs") == 1
+    repeated = batch.new_job(idempotency_key="k")
+    assert (await jobs.submit(repeated, as_items(["text"] * 100)))[0].id == known.id
+    ratios = Capacity.of(settings).ratios(await jobs.usage())
+    assert ratios[setting.split("_")[-1] if "batch" in setting else "database"] > 0.6
+    if "batch" in setting:
+        await batch.jobs.cancel(known.id)
+        assert (await jobs.submit(batch.new_job(), as_items(["text"] * 100)))[0].total == 100
+
+
+async def test_the_backlog_of_a_deployment_is_its_own(batch: Batch) -> None:
+    settings = batch.settings.model_copy(update={"batch_max_backlog_items": 100})
+    jobs = JobRepository(batch.database, settings)
+    await batch.submit(["text"] * 100, queue="slipway:test:other")
+    assert (await jobs.submit(batch.new_job(), as_items(["text"] * 100)))[0].total == 100
 
 
 async def test_an_endless_stream_is_aborted(batch: Batch) -> None:

@@ -60,6 +60,11 @@
       kubernetes.io/metadata.name: {{ (index . 0).Release.Namespace }}
 {{- end -}}
 
+{{/* Size of the volume of PostgreSQL; empty for an external one. */}}
+{{- define "slipway.postgresql.volumeSize" -}}
+{{- if not .Values.postgresql.external.existingSecret -}}{{ .Values.postgresql.storage.size }}{{- end -}}
+{{- end -}}
+
 {{/* Name of the Secret with the connection URL of Redis. */}}
 {{- define "slipway.redis.secret" -}}
 {{ .Values.redis.external.existingSecret | default (include "slipway.redis.name" .) }}

@@ -84,6 +84,9 @@ class Platform(BaseSettings):
     retention_days: int = Field(
         90, ge=1, le=36_500, description="Days to keep predictions and batch jobs."
     )
+    database_volume_size: str = Field(
+        "", description="Size of PostgreSQL's volume, such as 8Gi; empty: not known, no limit."
+    )
     webhook_secret: str = Field(
         "", description="Secret with the key that signs webhooks; empty: webhooks are rejected."
     )

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 from datetime import UTC, datetime
 
-from slipway_core.errors import StoreUnavailable
+from slipway_core.errors import InsufficientStorage, StoreUnavailable
 from slipway_core.store.identifiers import uuid7
 from slipway_core.store.records import PredictionRecord
 from slipway_inference.serving.prediction_log import PredictionLog
@@ -114,3 +114,15 @@ async def test_closing_does_not_hang_when_a_cancellation_is_lost() -> None:
     async with asyncio.timeout(30):
         await log.close(flush_seconds=0.1)
     assert (log.written, log.dropped, log.waiting) == (0, 1, 0)
+
+
+async def test_rows_are_dropped_while_the_database_is_almost_full() -> None:
+    async def insert(_: list[PredictionRecord]) -> None:
+        raise InsufficientStorage("full")
+
+    log = PredictionLog(max_rows=100)
+    log.start(insert)
+    for _ in range(3):
+        log.offer(_row("a"), 10)
+    await log.close()
+    assert (log.written, log.dropped) == (0, 3)

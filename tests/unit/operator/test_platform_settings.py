@@ -102,3 +102,12 @@ def test_payload_logging_and_retention_reach_the_containers() -> None:
     assert server["SLIPWAY_PAYLOAD_LOGGING"] == "input"
     assert "SLIPWAY_PAYLOAD_LOGGING" not in worker
     assert server["SLIPWAY_RETENTION_DAYS"] == worker["SLIPWAY_RETENTION_DAYS"] == "7"
+    assert "SLIPWAY_DATABASE_MAX_BYTES" not in server
+
+
+def test_the_database_takes_three_quarters_of_its_volume() -> None:
+    objects = _objects(platform(database_volume_size="8Gi"))
+    for name in ("minilm", "minilm-batch"):
+        (container,) = objects["Deployment", name]["spec"]["template"]["spec"]["containers"]
+        variables = {each["name"]: each.get("value") for each in container["env"]}
+        assert variables["SLIPWAY_DATABASE_MAX_BYTES"] == str(6 * 1024**3)

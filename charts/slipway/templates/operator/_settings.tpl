@@ -25,6 +25,7 @@ PLATFORM_LABELS: {{ include "slipway.platform.labels" . | fromYaml | toJson | qu
 # PostgreSQL
 DATABASE_SECRET: {{ include "slipway.postgresql.secret" . | quote }}
 DATABASE_SECRET_KEY: {{ include "slipway.postgresql.key" . | quote }}
+DATABASE_VOLUME_SIZE: {{ include "slipway.postgresql.volumeSize" . | quote }}
 DATABASE_PORT: {{ include "slipway.postgresql.port" . | quote }}
 
 # Redis

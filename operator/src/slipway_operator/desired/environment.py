@@ -5,8 +5,11 @@ A contract test compares them with the settings of the services, which the opera
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment
 from slipway_operator.api.v1alpha1.model_runtime import Resources
+from slipway_operator.api.v1alpha1.quantities import parse_quantity
 from slipway_operator.configuration import Platform
 from slipway_operator.desired.names import (
     CACHE_FOLDER,
@@ -30,6 +33,8 @@ The whole grace period is at most 20 s by default. Kubernetes checks a deleted n
 half the grace period of a remaining pod, and the namespace should be gone within 30 s.
 """
 
+MAX_DATABASE_PART = Decimal("0.75")
+"""Part of PostgreSQL's volume that the database may take. The rest is for its log."""
 MAX_REQUEST_TIMEOUT_SECONDS = 300
 """Longest timeout that a request may set itself, unless the model's default is longer."""
 ROUTE_MARGIN_SECONDS = 5
@@ -106,6 +111,7 @@ def _build_engine_environment(
         "SLIPWAY_METRICS_HOST": "*",  # a cluster may have IPv4, IPv6 or both
         "SLIPWAY_METRICS_PORT": str(METRICS_PORT),
         "SLIPWAY_RETENTION_DAYS": str(platform.retention_days),
+        **_build_database_environment(platform),
         **_build_webhook_environment(platform),
     }
 
@@ -119,6 +125,13 @@ def _build_sandbox_environment(md: ModelDeployment, platform: Platform) -> Envir
         "SLIPWAY_SANDBOX_READ": ":".join(sandbox.read_paths),
         "SLIPWAY_SANDBOX_WRITE": ":".join(sandbox.write_paths),
     }
+
+
+def _build_database_environment(platform: Platform) -> Environment:
+    if not platform.database_volume_size:
+        return {}
+    max_bytes = int(parse_quantity(platform.database_volume_size) * MAX_DATABASE_PART)
+    return {"SLIPWAY_DATABASE_MAX_BYTES": str(max_bytes)}
 
 
 def _build_webhook_environment(platform: Platform) -> Environment:

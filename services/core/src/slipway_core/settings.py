@@ -166,6 +166,24 @@ class ServiceSettings(BaseSettings):
         description="Maximum tokens (for tensors: rows) per chunk, the unit of batch work.",
     )
     batch_chunk_items: int = Field(1_000, ge=1, le=10_000, description="Maximum inputs per chunk.")
+    batch_max_backlog_items: int = Field(
+        5_000_000, ge=1, description="Maximum inputs of a deployment that wait for their results."
+    )
+    batch_max_backlog_bytes: int = Field(
+        4 * 1024**3, ge=1, description="Maximum bytes of inputs in the open jobs of a deployment."
+    )
+    database_max_bytes: int = Field(
+        0,
+        ge=0,
+        description="Size of the database from which batch jobs are refused and predictions are "
+        "not logged. 0: no limit.",
+    )
+    spool_folder: str = Field(
+        "", description="Folder for batch jobs while they are received. Empty: temporary files."
+    )
+    max_spool_bytes: int = Field(
+        2 * 1024**3, ge=1024, description="Maximum bytes of all jobs while they are received."
+    )
     batch_submit_timeout_seconds: float = Field(
         900, gt=0, description="Timeout for receiving all inputs of a batch job."
     )

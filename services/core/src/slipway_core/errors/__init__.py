@@ -190,6 +190,13 @@ class QueueUnavailable(SlipwayError):
     retryable = True
 
 
+class InsufficientStorage(SlipwayError):
+    """Too much work waits, or a disk is almost full: no more is accepted for now."""
+
+    http_status = 507
+    retryable = True
+
+
 class InternalError(SlipwayError):
     """An unexpected failure; the log has the cause under the id of the request."""
 

@@ -13,9 +13,12 @@ from slipway_core.maintenance.metrics import (
     DEPENDENCY_UP,
     OLDEST_CHUNK_SECONDS,
     QUEUE_DEPTH,
+    STORAGE_USED_RATIO,
 )
 from slipway_core.queue.contract import Doorbell
+from slipway_core.store.capacity import Capacity
 from slipway_core.store.chunks import ChunkRepository
+from slipway_core.store.jobs import JobRepository
 from slipway_core.store.postgres.database import Database
 
 
@@ -24,6 +27,17 @@ async def measure(database: Database, chunks: ChunkRepository, doorbell: Doorbel
     await asyncio.gather(
         _measure_database(database, chunks), *([_measure_queue(doorbell)] if doorbell else [])
     )
+
+
+async def measure_storage(jobs: JobRepository, capacity: Capacity) -> None:
+    """Set the gauges of the room for batch jobs. An unavailable database is a result."""
+    try:
+        ratios = capacity.ratios(await jobs.usage())
+    except StoreUnavailable:
+        STORAGE_USED_RATIO.clear()
+        return
+    for bound, ratio in ratios.items():
+        STORAGE_USED_RATIO.labels(bound).set(ratio)
 
 
 async def _measure_database(database: Database, chunks: ChunkRepository) -> None:

@@ -19,6 +19,11 @@ OLDEST_CHUNK_SECONDS = Gauge(
     "slipway_batch_oldest_chunk_age_seconds",
     "Age of the oldest waiting chunk; 0 when none waits.",
 )
+STORAGE_USED_RATIO = Gauge(
+    "slipway_batch_storage_used_ratio",
+    "Used part of the room for batch jobs by bound: items and bytes of the backlog, database.",
+    ["bound"],
+)
 DATABASE_GAUGES = (CHUNKS_WAITING, CHUNKS_RUNNING, OLDEST_CHUNK_SECONDS)
 DEPENDENCY_UP = Gauge(
     "slipway_dependency_up",

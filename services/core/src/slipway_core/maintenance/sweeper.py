@@ -14,9 +14,10 @@ from functools import partial
 import structlog
 
 from slipway_core.errors import QueueUnavailable, SlipwayError, StoreUnavailable
-from slipway_core.maintenance.backlog import measure
+from slipway_core.maintenance.backlog import measure, measure_storage
 from slipway_core.queue.contract import Doorbell
 from slipway_core.settings import ServiceSettings
+from slipway_core.store.capacity import Capacity
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.jobs import JobRepository
 from slipway_core.store.postgres.database import Database
@@ -43,10 +44,13 @@ async def keep_sweeping(
 ) -> None:
     """Measure the backlog and sweep until cancelled; failures are logged and retried."""
     sweeper = Sweeper(database, doorbell, settings)
-    chunks = ChunkRepository(database, settings.queue_name)
+    measuring = (
+        partial(measure, database, ChunkRepository(database, settings.queue_name), doorbell),
+        partial(measure_storage, JobRepository(database, settings), Capacity.of(settings)),
+    )
     while True:
         # Measured first: with unavailable stores, a sweep lasts until its timeouts.
-        for work in (partial(measure, database, chunks, doorbell), sweeper.sweep):
+        for work in (*measuring, sweeper.sweep):
             try:
                 await work()
             except SlipwayError as error:

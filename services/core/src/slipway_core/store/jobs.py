@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 from slipway_core.errors import IdempotencyConflict, RequestTimeout, StoreUnavailable, TaskNotFound
 from slipway_core.queue.contract import ring_id
 from slipway_core.settings import ServiceSettings
+from slipway_core.store.capacity import Capacity, Usage, read_usage
 from slipway_core.store.identifiers import uuid7
 from slipway_core.store.postgres.connection import (
     LONG_STATEMENT_SECONDS,
@@ -25,6 +26,7 @@ from slipway_core.store.postgres.jsonb import read_json
 from slipway_core.store.postgres.page import MAX_PAGE_BYTES, Page, read_page
 from slipway_core.store.records import ItemResult, Job, NewItem, NewJob
 from slipway_core.store.retries import requeue_failed
+from slipway_core.store.spool import Spool, SpoolSpace
 from slipway_core.store.states import CHUNK_IS_OPEN, JOB_IS_OPEN, JobState
 from slipway_core.store.submission import (
     ReceivedItems,
@@ -32,12 +34,15 @@ from slipway_core.store.submission import (
     compute_digest,
     receive_items,
     store_chunks,
+    store_items,
 )
 
 JOB_COLUMNS: LiteralString = (
     "id, state, model, version, modality, total, succeeded, failed, created_at, started_at,"
     " finished_at, deadline, reason"
 )
+STORING_WAIT_SECONDS = 60
+"""Time for which a received job waits until others are stored."""
 PAGE_SIZE = 1_000
 """Results per query when all results of a job are read."""
 STREAM_PAGE_BYTES = 512 * 1024
@@ -66,8 +71,10 @@ class JobRepository:
             max_items=settings.batch_max_items,
         )
         self._submit_timeout_seconds = settings.batch_submit_timeout_seconds
-        # A slow stream occupies its connection: keep half of them free for everything else.
-        self._receiving = asyncio.Semaphore(max(1, database.pool_size // 2))
+        self._capacity = Capacity.of(settings)
+        self._spool_space = SpoolSpace(settings.spool_folder, settings.max_spool_bytes)
+        # A large job occupies its connection for long: keep half of them free for everything else.
+        self._storing_large = asyncio.Semaphore(max(1, database.pool_size // 2))
 
     async def submit(self, job: NewJob, items: AsyncIterator[NewItem]) -> tuple[Job, list[str]]:
         """Store a job and its inputs, all or nothing. Return the job and the rings to announce it.
@@ -76,7 +83,7 @@ class JobRepository:
         existing job and no rings, a different one raises IdempotencyConflict.
 
         The caller has checked the webhook URL. Raises InvalidInput, PayloadTooLarge,
-        RequestTimeout, and every exception of `items`.
+        RequestTimeout, TooManyStreams, InsufficientStorage, and every exception of `items`.
         """
         if job.idempotency_key is not None:
             existing = await self._find_by_key(job)
@@ -91,6 +98,11 @@ class JobRepository:
                     "another request with this Idempotency-Key came at the same time: try again"
                 ) from None
             return _repeated(existing, duplicate.digest), []
+
+    async def usage(self, queue: str = "") -> Usage:
+        """Return what the database and the open jobs of a queue, by default this one, use."""
+        async with self._database.transaction() as connection:
+            return await read_usage(connection, queue or self._queue)
 
     async def get(self, job_id: UUID) -> Job:
         """Return a job. Raises TaskNotFound."""
@@ -157,22 +169,27 @@ class JobRepository:
         return len(overdue)
 
     async def _store(self, job: NewJob, items: AsyncIterator[NewItem]) -> tuple[Job, list[str]]:
-        async with self._receiving_slot(), self._database.transaction() as connection:
-            await set_statement_timeout(connection, self._submit_timeout_seconds)
+        async with self._database.transaction() as connection:  # before anything is received
+            self._capacity.check(await read_usage(connection, job.queue))
             job_id = job.id or uuid7(await read_time(connection))
-            received = await self._receive(connection, job_id, job, items)
-            await _insert_job(connection, job_id, job, received)
-            await store_chunks(connection, job_id, job.queue, received.counts)
-            stored = await read_job(connection, job_id, job.queue)
+        with self._spool_space.open() as spool:
+            received = await self._receive(spool, job_id, job, items)
+            async with self._storing_slot(spool), self._database.transaction() as connection:
+                usage = await read_usage(connection, job.queue)
+                self._capacity.check(usage, received.total, received.size)
+                await set_statement_timeout(connection, self._submit_timeout_seconds)
+                await store_items(connection, spool)
+                await _insert_job(connection, job_id, job, received)
+                await store_chunks(connection, job_id, job.queue, received.counts)
+                stored = await read_job(connection, job_id, job.queue)
         return stored, [ring_id(job_id, chunk, 0) for chunk in range(len(received.counts))]
 
     async def _receive(
-        self, connection: Connection, job_id: UUID, job: NewJob, items: AsyncIterator[NewItem]
+        self, spool: Spool, job_id: UUID, job: NewJob, items: AsyncIterator[NewItem]
     ) -> ReceivedItems:
-        # PostgreSQL reports its own statement timeout only at the end of the stream.
         try:
             async with asyncio.timeout(self._submit_timeout_seconds):
-                return await receive_items(connection, job_id, job, items, self._limits)
+                return await receive_items(spool, job_id, job, items, self._limits)
         except TimeoutError:
             raise RequestTimeout(
                 f"the inputs did not arrive within {self._submit_timeout_seconds:g} s"
@@ -180,19 +197,22 @@ class JobRepository:
             ) from None
 
     @asynccontextmanager
-    async def _receiving_slot(self) -> AsyncIterator[None]:
+    async def _storing_slot(self, spool: Spool) -> AsyncIterator[None]:
+        if not spool.is_on_disk:
+            yield  # a moment
+            return
         try:
-            async with asyncio.timeout(self._database.timeout_seconds):
-                await self._receiving.acquire()
+            async with asyncio.timeout(STORING_WAIT_SECONDS):
+                await self._storing_large.acquire()
         except TimeoutError:
             raise StoreUnavailable(
-                "too many batch jobs are being received at once: try again in a moment",
+                "too many large batch jobs are being stored at once: try again in a moment",
                 retry_after_seconds=5,
             ) from None
         try:
             yield
         finally:
-            self._receiving.release()
+            self._storing_large.release()
 
     async def _find_by_key(self, job: NewJob) -> tuple[Job, bytes] | None:
         """Return the job with the same idempotency key, and the digest of its request."""
@@ -262,13 +282,14 @@ async def _insert_job(
 ) -> None:
     cursor = await connection.execute(
         "INSERT INTO batch_jobs (id, queue, state, model, version, model_digest, modality, labels,"
-        " parameters, idempotency_key, request_digest, total, deadline, webhook_url)"
-        " VALUES (%s, %s, 'queued', %s, %s, %s, %s, %s, %s, %s, %s, %s, now() + %s::interval, %s)"
+        " parameters, idempotency_key, request_digest, total, deadline, webhook_url, input_bytes)"
+        " VALUES (%s, %s, 'queued', %s, %s, %s, %s, %s, %s, %s, %s, %s, now() + %s::interval, %s,"
+        " %s)"
         " ON CONFLICT (queue, idempotency_key) DO NOTHING",
         [
             job_id, job.queue, job.model, job.version, job.model_digest, job.modality,
             Jsonb(list(job.labels)), Jsonb(job.parameters), job.idempotency_key, received.digest,
-            sum(received.counts), job.deadline_after, job.webhook_url,
+            received.total, job.deadline_after, job.webhook_url, received.size,
         ],
     )  # fmt: skip
     if not cursor.rowcount:

@@ -1,7 +1,8 @@
-"""Reception of a batch job: one pass over its inputs, in one transaction and in constant memory.
+"""Reception of a batch job: one pass over its inputs, in constant memory.
 
-Inputs are sent to PostgreSQL by COPY as they arrive, while chunks are formed and the digest of the
-request is computed. A stream that fails, or exceeds a limit, leaves nothing behind.
+As inputs arrive they are encoded for PostgreSQL, while chunks are formed and the digest of the
+request is computed. When all have arrived, one transaction stores them. A stream that fails, or
+exceeds a limit, leaves nothing behind.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import msgspec
 
 from slipway_core.errors import InvalidInput, PayloadTooLarge
 from slipway_core.store.postgres.binary_copy import (
-    RowWriter,
+    copy_blocks,
     copy_rows,
     int_field,
     json_field,
@@ -26,6 +27,7 @@ from slipway_core.store.postgres.binary_copy import (
 from slipway_core.store.postgres.connection import Connection
 from slipway_core.store.postgres.jsonb import has_nul
 from slipway_core.store.records import NewItem, NewJob
+from slipway_core.store.spool import Spool
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,42 +105,54 @@ async def compute_digest(
 
 @dataclass(frozen=True, slots=True)
 class ReceivedItems:
-    """The digest of a submission and the number of inputs of each chunk."""
+    """The digest of a submission, the number of inputs of each chunk, and the size of all inputs
+    in bytes.
+    """
 
     digest: bytes
     counts: list[int]
+    size: int
+
+    @property
+    def total(self) -> int:
+        """The number of inputs."""
+        return sum(self.counts)
 
 
 async def receive_items(
-    connection: Connection,
+    spool: Spool,
     job_id: UUID,
     job: NewJob,
     items: AsyncIterator[NewItem],
     limits: SubmissionLimits,
 ) -> ReceivedItems:
-    """Store the inputs of `job`, with the id `job_id`, in the current transaction.
+    """Write the inputs of `job`, with the id `job_id`, to the spool as rows for `store_items`.
 
     Raises InvalidInput when there are no inputs or one cannot be stored, PayloadTooLarge when there
-    are too many.
+    are too many, and what `Spool.write` raises.
     """
     digest = RequestDigest(job)
     sizes = ChunkSizes(limits)
     encoded_id = uuid_field(job_id)
-    index = 0
-    async with (
-        connection.cursor() as cursor,
-        RowWriter(cursor, "batch_items", ("job_id", "idx", "input", "tokens")) as writer,
-    ):
-        async for item in items:
-            _check(item, index, limits)
-            digest.add(item)
-            sizes.add(item.tokens, len(item.input_json))
-            encoded = json_field(item.input_json.encode())
-            await writer.write(row(encoded_id, int_field(index), encoded, int_field(item.tokens)))
-            index += 1
-        if not index:
-            raise InvalidInput.at("inputs", "is empty: a job needs at least one input")
-    return ReceivedItems(digest.value(), sizes.counts)
+    index = size = 0
+    async for item in items:
+        _check(item, index, limits)
+        digest.add(item)
+        sizes.add(item.tokens, len(item.input_json))
+        encoded = json_field(item.input_json.encode())
+        await spool.write(row(encoded_id, int_field(index), encoded, int_field(item.tokens)))
+        index += 1
+        size += len(encoded)
+    if not index:
+        raise InvalidInput.at("inputs", "is empty: a job needs at least one input")
+    return ReceivedItems(digest.value(), sizes.counts, size)
+
+
+async def store_items(connection: Connection, spool: Spool) -> None:
+    """Store received inputs in the current transaction."""
+    async with connection.cursor() as cursor:
+        columns = ("job_id", "idx", "input", "tokens")
+        await copy_blocks(cursor, "batch_items", columns, spool.blocks())
 
 
 async def store_chunks(connection: Connection, job_id: UUID, queue: str, counts: list[int]) -> None:

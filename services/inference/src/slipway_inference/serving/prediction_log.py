@@ -2,7 +2,7 @@
 
 Rows wait in memory until there are ROWS_PER_WRITE of them, or for SECONDS_PER_WRITE, and then go to
 PostgreSQL together. While the database is away they wait, within limits of number and size; rows
-beyond these are dropped and counted.
+beyond these are dropped and counted, and so are all while the database is almost full.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from slipway_core.errors import SlipwayError
+from slipway_core.errors import InsufficientStorage, SlipwayError
 from slipway_core.store.records import PredictionRecord
 from slipway_core.tasks import cancel_and_wait
 from slipway_inference.serving import metrics
@@ -112,6 +112,10 @@ class PredictionLog:
         """Write rows. Returns False when they should be tried again later."""
         try:
             await insert(rows)
+        except InsufficientStorage as error:
+            log.warning("rows are dropped", code=error.code, cause=error.message)
+            self._count_dropped(len(rows))
+            return True
         except SlipwayError as error:
             if error.retryable:
                 if not self.problem:  # once, and not for each attempt

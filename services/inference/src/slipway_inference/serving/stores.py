@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from slipway_core.errors import StoreUnavailable
 from slipway_core.queue.contract import Doorbell
+from slipway_core.store.records import PredictionRecord
 from slipway_core.tasks import cancel_and_wait
 from slipway_inference.serving.prediction_log import PredictionLog
 from slipway_inference.settings import InferenceSettings
@@ -80,6 +81,7 @@ class Stores:
 
     async def _open_database(self) -> None:
         # The driver is imported only where there is a database: without one the start stays quick.
+        from slipway_core.store.capacity import DatabaseSpace
         from slipway_core.store.jobs import JobRepository
         from slipway_core.store.postgres.database import Database
         from slipway_core.store.predictions import PredictionRepository
@@ -87,7 +89,12 @@ class Stores:
         self.database = await Database.open(self._settings)
         self._jobs = JobRepository(self.database, self._settings)
         self._predictions = PredictionRepository(self.database, self._settings.deployment_id)
-        self.prediction_log.start(self._predictions.insert)
+        self._space = DatabaseSpace(self.database, self._settings.database_max_bytes)
+        self.prediction_log.start(self._insert_predictions)
+
+    async def _insert_predictions(self, rows: list[PredictionRecord]) -> None:
+        await self._space.check()
+        await self.predictions.insert(rows)
 
     async def close(self) -> None:
         """Write what the prediction log still holds, and disconnect."""

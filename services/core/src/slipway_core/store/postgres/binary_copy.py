@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import struct
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
@@ -105,11 +105,20 @@ class RowWriter:
         await self._copying.__aexit__(kind, error, traceback)  # type: ignore[arg-type]
 
     async def write(self, encoded: bytes) -> None:
-        """Send a row made by `row`."""
+        """Send rows made by `row`."""
         self._buffer += encoded
         if len(self._buffer) >= _FLUSH_BYTES:
             await self._copy.write(bytes(self._buffer))
             self._buffer.clear()
+
+
+async def copy_blocks(
+    cursor: AsyncCursor[object], table: str, columns: Iterable[str], blocks: AsyncIterator[bytes]
+) -> None:
+    """COPY blocks of rows that `row` made into `table`."""
+    async with RowWriter(cursor, table, columns) as writer:
+        async for block in blocks:
+            await writer.write(block)
 
 
 async def copy_rows(

@@ -28,6 +28,7 @@ from slipway_inference.serving.stream_slots import Stream, StreamSlots
 _ERRORS = (
     *BODY_ERRORS,
     errors.StoreUnavailable,
+    errors.InsufficientStorage,
     errors.UnknownModality,
     errors.IdempotencyConflict,
     errors.WebhookRefused,
