@@ -160,6 +160,10 @@ up: ## Create a local Kubernetes cluster (kind), install Slipway and send a pred
 down: ## Delete the cluster
 	@scripts/cluster-down
 
+.PHONY: test-chaos
+test-chaos: $(VENV)/.tools ## Kill all parts of a batch deployment, and prove that nothing is lost or done twice
+	CHAOS_ROUNDS=$${CHAOS_ROUNDS:-63} $(BIN)/pytest -s tests/chaos $(ARGS)
+
 # The files run in order, because each uses the state that the previous ones leave.
 .PHONY: test-e2e
 test-e2e: $(VENV)/.tools ## Install Slipway on a separate kind cluster and run the end-to-end tests
