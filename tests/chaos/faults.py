@@ -23,6 +23,7 @@ from slipway_cli.local.servers.valkey import ValkeyServer
 SERVERS = 2
 WORKERS = 2
 MAX_DATABASE_PAUSE_SECONDS = 1.5
+ENGINE = "slipway_core.engines.process"
 STOPPED_LEASES = 1.5
 """How long a worker is stopped, in leases: others take its chunks over meanwhile."""
 
@@ -72,8 +73,11 @@ class Faults:
             self._kill_backend,
             self._kill_engine,
             self._kill_valkey,
-            self._kill_server,
             self._stop_worker,
+            self._kill_postgres,
+            self._kill_server,
+            self._kill_backend,
+            self._kill_engine,
             self._kill_postgres,
         ]
 
@@ -89,13 +93,17 @@ class Faults:
         if self._stopped:
             await asyncio.wait(self._stopped)
 
-    def _kill_worker(self) -> str:
+    def _kill_worker(self) -> str | None:
         workers = self._deployment.running_workers
+        if not _computes(workers[-1]):
+            return None
         self._deployment.workers.kill(workers.pop(0))
         workers.append(self._deployment.workers.start())
         return "workers"
 
-    def _kill_server(self) -> str:
+    def _kill_server(self) -> str | None:
+        if not _computes(self._deployment.running_servers[-1]):
+            return None
         server = self._deployment.running_servers.pop(0)
         os.kill(server.pid, signal.SIGKILL)
         server.wait()
@@ -104,9 +112,7 @@ class Faults:
 
     def _kill_engine(self) -> str | None:
         services = [*self._deployment.running_workers, *self._deployment.running_servers]
-        engines = [
-            child for service in services for child in _children(service.pid, "engines.process")
-        ]
+        engines = [child for service in services for child in _children(service.pid, ENGINE)]
         return "engines" if self._kill_one(engines) else None
 
     def _kill_backend(self) -> str | None:
@@ -151,6 +157,11 @@ async def _resume(worker: ServiceProcess, seconds: float) -> None:
     await asyncio.sleep(seconds)
     if worker.exit_status is None:
         os.kill(worker.pid, signal.SIGCONT)
+
+
+def _computes(service: ServiceProcess) -> bool:
+    """Return whether an engine of the service runs: it goes on when the oldest one is killed."""
+    return bool(_children(service.pid, ENGINE))
 
 
 def _children(pid: int, part: str) -> list[psutil.Process]:

@@ -232,7 +232,10 @@ async def test_the_backlog_of_a_deployment_is_its_own(batch: Batch) -> None:
     assert (await jobs.submit(batch.new_job(), as_items(["text"] * 100)))[0].total == 100
 
 
-async def test_an_endless_stream_is_aborted(batch: Batch) -> None:
+@pytest.mark.parametrize("key", [None, "known"])
+async def test_an_endless_stream_is_aborted(batch: Batch, key: str | None) -> None:
+    if key:
+        await batch.submit(["a"], idempotency_key=key)
     settings = batch.settings.model_copy(update={"batch_submit_timeout_seconds": 1.0})
 
     async def endless() -> AsyncIterator[NewItem]:
@@ -242,8 +245,11 @@ async def test_an_endless_stream_is_aborted(batch: Batch) -> None:
 
     with pytest.raises(RequestTimeout, match=r"within 1 s \(SLIPWAY_BATCH_SUBMIT_TIMEOUT_SECONDS"):
         async with asyncio.timeout(10):
-            await JobRepository(batch.database, settings).submit(batch.new_job(), endless())
-    assert await count(batch, "batch_items") == await count(batch, "batch_jobs") == 0
+            await JobRepository(batch.database, settings).submit(
+                batch.new_job(idempotency_key=key), endless()
+            )
+    jobs = 1 if key else 0
+    assert await count(batch, "batch_items") == await count(batch, "batch_jobs") == jobs
     await batch.database.ping()
 
 

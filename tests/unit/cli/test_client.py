@@ -216,3 +216,12 @@ def test_results_with_every_other_kind_of_line_end_are_complete() -> None:
         SlipwayClient(service.url) as client,
     ):
         assert list(client.results("t")) == results
+
+
+def test_failed_inputs_are_retried_by_request() -> None:
+    with (
+        serving(ok({"task_id": "t", "status": "queued"})) as service,
+        SlipwayClient(service.url) as client,
+    ):
+        assert client.retry("t")["status"] == "queued"
+    assert service.requests[0][:2] == ("POST", "/predict/status/t/retry")

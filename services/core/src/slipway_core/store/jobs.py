@@ -88,7 +88,9 @@ class JobRepository:
         if job.idempotency_key is not None:
             existing = await self._find_by_key(job)
             if existing is not None:
-                return _repeated(existing, await compute_digest(job, items, self._limits)), []
+                async with self._receiving():
+                    digest = await compute_digest(job, items, self._limits)
+                return _repeated(existing, digest), []
         try:
             return await self._store(job, items)
         except _DuplicateKey as duplicate:
@@ -173,7 +175,8 @@ class JobRepository:
             self._capacity.check(await read_usage(connection, job.queue))
             job_id = job.id or uuid7(await read_time(connection))
         with self._spool_space.open() as spool:
-            received = await self._receive(spool, job_id, job, items)
+            async with self._receiving():
+                received = await receive_items(spool, job_id, job, items, self._limits)
             async with self._storing_slot(spool), self._database.transaction() as connection:
                 usage = await read_usage(connection, job.queue)
                 self._capacity.check(usage, received.total, received.size)
@@ -184,12 +187,12 @@ class JobRepository:
                 stored = await read_job(connection, job_id, job.queue)
         return stored, [ring_id(job_id, chunk, 0) for chunk in range(len(received.counts))]
 
-    async def _receive(
-        self, spool: Spool, job_id: UUID, job: NewJob, items: AsyncIterator[NewItem]
-    ) -> ReceivedItems:
+    @asynccontextmanager
+    async def _receiving(self) -> AsyncIterator[None]:
+        """Limit the time within which all inputs arrive. Raises RequestTimeout."""
         try:
             async with asyncio.timeout(self._submit_timeout_seconds):
-                return await receive_items(spool, job_id, job, items, self._limits)
+                yield
         except TimeoutError:
             raise RequestTimeout(
                 f"the inputs did not arrive within {self._submit_timeout_seconds:g} s"
