@@ -22,7 +22,6 @@ from slipway_cli.local.servers.valkey import ValkeyServer
 
 SERVERS = 2
 WORKERS = 2
-MAX_DATABASE_PAUSE_SECONDS = 1.5
 ENGINE = "slipway_core.engines.process"
 STOPPED_LEASES = 1.5
 """How long a worker is stopped, in leases: others take its chunks over meanwhile."""
@@ -71,12 +70,14 @@ class Faults:
         self._kinds: list[Callable[[], str | None]] = [
             self._kill_worker,
             self._kill_backend,
+            self._kill_server,
             self._kill_engine,
             self._kill_valkey,
             self._stop_worker,
             self._kill_postgres,
-            self._kill_server,
+            self._kill_worker,
             self._kill_backend,
+            self._kill_server,
             self._kill_engine,
             self._kill_postgres,
         ]
