@@ -8,7 +8,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import timedelta
 from uuid import UUID
 
 import psycopg
@@ -233,7 +233,7 @@ async def test_one_receiver_gets_few_calls_at_a_time(batch: Batch, silent_addres
 
 async def test_sweeps_wait_for_no_call(batch: Batch, silent_address: str) -> None:
     await finish_jobs(batch, [f"http://{silent_address}/"])
-    late = await batch.submit(["a"], ring=False, deadline=datetime.now(UTC))
+    late = await batch.submit(["a"], ring=False, deadline_after=timedelta())
     async with asyncio.timeout(5):
         await batch.sweep()
     assert (await batch.jobs.get(late)).state == "expired"

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from slipway_core.errors import TooManyStreams
+from slipway_inference.http.body_memory import BodyMemory
 from slipway_inference.http.caller import caller_of
 from slipway_inference.http.context import open_context
 from slipway_inference.serving.stream_slots import Stream, StreamSlots
@@ -16,7 +17,7 @@ from slipway_inference.settings import InferenceSettings
 def request_from(address: str, forwarded: str = "") -> dict[str, Any]:
     headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
     scope: dict[str, Any] = {"client": (address, 1), "headers": headers}
-    open_context(scope, "")
+    open_context(scope, "", BodyMemory(0))
     return scope
 
 

@@ -14,6 +14,7 @@ from slipway_core.errors import IdempotencyConflict, RequestTimeout, StoreUnavai
 from slipway_core.queue.contract import ring_id
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.capacity import Capacity, Usage, read_usage
+from slipway_core.store.closing import close_job
 from slipway_core.store.identifiers import uuid7
 from slipway_core.store.postgres.connection import (
     LONG_STATEMENT_SECONDS,
@@ -27,7 +28,7 @@ from slipway_core.store.postgres.page import MAX_PAGE_BYTES, Page, read_page
 from slipway_core.store.records import ItemResult, Job, NewItem, NewJob
 from slipway_core.store.retries import requeue_failed
 from slipway_core.store.spool import Spool, SpoolSpace
-from slipway_core.store.states import CHUNK_IS_OPEN, JOB_IS_OPEN, JobState
+from slipway_core.store.states import JOB_IS_OPEN
 from slipway_core.store.submission import (
     ReceivedItems,
     SubmissionLimits,
@@ -101,10 +102,10 @@ class JobRepository:
                 ) from None
             return _repeated(existing, duplicate.digest), []
 
-    async def usage(self, queue: str = "") -> Usage:
-        """Return what the database and the open jobs of a queue, by default this one, use."""
+    async def usage(self) -> Usage:
+        """Return what the database and the open jobs of the deployment use."""
         async with self._database.transaction() as connection:
-            return await read_usage(connection, queue or self._queue)
+            return await read_usage(connection, self._queue)
 
     async def get(self, job_id: UUID) -> Job:
         """Return a job. Raises TaskNotFound."""
@@ -249,35 +250,6 @@ async def read_job(connection: Connection, job_id: UUID, queue: str) -> Job:
             f"there is no task {job_id}: it was never created, or is past its retention"
         )
     return Job(*row)
-
-
-async def close_job(connection: Connection, job_id: UUID, state: JobState, reason: str) -> None:
-    """End an open job in `state`: cancel its open chunks and reject results that arrive later."""
-    await set_statement_timeout(connection, LONG_STATEMENT_SECONDS)
-    # A chunk whose results are being stored is locked; do not wait long for it.
-    await connection.execute("SET LOCAL lock_timeout = '10s'")
-    await _cancel_chunks(connection, job_id)
-    await connection.execute(
-        "UPDATE batch_jobs SET state = %s, reason = %s, finished_at = now(),"
-        " webhook_next_at = CASE WHEN webhook_url IS NOT NULL THEN now() END"
-        " WHERE id = %s AND " + JOB_IS_OPEN,
-        [state, reason, job_id],
-    )
-    # A chunk that was split meanwhile has parts that the first call did not see. Splitting locks
-    # the row of the job, which this transaction now holds, so no parts are missed by the second.
-    await _cancel_chunks(connection, job_id)
-
-
-async def _cancel_chunks(connection: Connection, job_id: UUID) -> None:
-    # Locked in one order, so that two processes that close the same job do not deadlock.
-    await connection.execute(
-        "UPDATE batch_chunks SET state = 'cancelled', lease_token = NULL"
-        " FROM (SELECT chunk AS number FROM batch_chunks WHERE job_id = %(id)s AND "
-        + CHUNK_IS_OPEN
-        + " ORDER BY chunk FOR UPDATE) AS open_chunks"
-        " WHERE job_id = %(id)s AND chunk = number",
-        {"id": job_id},
-    )
 
 
 async def _insert_job(
