@@ -11,7 +11,7 @@ from slipway_core.errors import StoreUnavailable
 from slipway_core.maintenance import sweeper
 from slipway_core.settings import ServiceSettings
 
-STEPS = ("_repair_rings", "_expire_jobs", "_deliver", "_check_partitions")
+STEPS = ("_repair_rings", "_expire_jobs", "_check_partitions")
 
 
 @pytest.mark.parametrize("failing", STEPS)

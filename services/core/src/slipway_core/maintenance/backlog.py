@@ -16,9 +16,8 @@ from slipway_core.maintenance.metrics import (
     STORAGE_USED_RATIO,
 )
 from slipway_core.queue.contract import Doorbell
-from slipway_core.store.capacity import Capacity
+from slipway_core.store.capacity import Capacity, read_usage
 from slipway_core.store.chunks import ChunkRepository
-from slipway_core.store.jobs import JobRepository
 from slipway_core.store.postgres.database import Database
 
 
@@ -29,10 +28,11 @@ async def measure(database: Database, chunks: ChunkRepository, doorbell: Doorbel
     )
 
 
-async def measure_storage(jobs: JobRepository, capacity: Capacity) -> None:
+async def measure_storage(database: Database, queue: str, capacity: Capacity) -> None:
     """Set the gauges of the room for batch jobs. An unavailable database is a result."""
     try:
-        ratios = capacity.ratios(await jobs.usage())
+        async with database.transaction() as connection:
+            ratios = capacity.ratios(await read_usage(connection, queue))
     except StoreUnavailable:
         STORAGE_USED_RATIO.clear()
         return

@@ -46,7 +46,7 @@ async def keep_sweeping(
     sweeper = Sweeper(database, doorbell, settings)
     measuring = (
         partial(measure, database, ChunkRepository(database, settings.queue_name), doorbell),
-        partial(measure_storage, JobRepository(database, settings), Capacity.of(settings)),
+        partial(measure_storage, database, settings.queue_name, Capacity.of(settings)),
     )
     while True:
         # Measured first: with unavailable stores, a sweep lasts until its timeouts.

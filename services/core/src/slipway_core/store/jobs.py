@@ -13,7 +13,7 @@ from psycopg.types.json import Jsonb
 from slipway_core.errors import IdempotencyConflict, RequestTimeout, StoreUnavailable, TaskNotFound
 from slipway_core.queue.contract import ring_id
 from slipway_core.settings import ServiceSettings
-from slipway_core.store.capacity import Capacity, Usage, read_usage
+from slipway_core.store.capacity import Capacity, read_usage
 from slipway_core.store.closing import close_job
 from slipway_core.store.identifiers import uuid7
 from slipway_core.store.postgres.connection import (
@@ -101,11 +101,6 @@ class JobRepository:
                     "another request with this Idempotency-Key came at the same time: try again"
                 ) from None
             return _repeated(existing, duplicate.digest), []
-
-    async def usage(self) -> Usage:
-        """Return what the database and the open jobs of the deployment use."""
-        async with self._database.transaction() as connection:
-            return await read_usage(connection, self._queue)
 
     async def get(self, job_id: UUID) -> Job:
         """Return a job. Raises TaskNotFound."""
