@@ -16,7 +16,7 @@ from slipway_inference.settings import InferenceSettings
 
 def request_from(address: str, forwarded: str = "") -> dict[str, Any]:
     headers = [(b"x-forwarded-for", forwarded.encode())] if forwarded else []
-    scope: dict[str, Any] = {"client": (address, 1), "headers": headers}
+    scope: dict[str, Any] = {"client": (address, 1), "method": "GET", "headers": headers}
     open_context(scope, "", BodyMemory(0))
     return scope
 

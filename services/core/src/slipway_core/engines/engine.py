@@ -14,7 +14,6 @@ import msgspec
 from slipway_core import errors
 from slipway_core.engines import frames, messages
 from slipway_core.engines.confinement.policy import Confined, Policy
-from slipway_core.engines.daemon_thread import run_in_daemon_thread
 from slipway_core.engines.environment import engine_environment
 from slipway_core.engines.frames import FrameTooLarge
 from slipway_core.engines.messages import Done, FromEngine, Load, Loaded, LoadFailed
@@ -22,6 +21,7 @@ from slipway_core.engines.scratch import ScratchFolder
 from slipway_core.errors import ModelError, ModelLoadFailed
 from slipway_core.models.model import LoadOptions, ModelInfo
 from slipway_core.package.resolve import Package
+from slipway_core.tasks import run_in_daemon_thread
 
 
 def model_error(code: str, message: str) -> ModelError:
