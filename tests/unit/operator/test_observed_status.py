@@ -24,7 +24,12 @@ from tests.fixtures.observations import (
 from slipway_operator.api.v1alpha1.model_deployment import ModelDeployment, ModelDeploymentStatus
 from slipway_operator.kubernetes.capabilities import Capabilities
 from slipway_operator.kubernetes.objects import Object
-from slipway_operator.observed import ComputedStatus, ObservedState, compute_status
+from slipway_operator.observed import (
+    ComputedStatus,
+    ObservedState,
+    ServerReport,
+    compute_status,
+)
 from slipway_operator.observed.events import build_ready_event
 from slipway_operator.plan import Plan
 
@@ -207,11 +212,13 @@ def test_without_a_version_in_the_spec_the_status_has_that_of_a_server() -> None
     pinned = model_deployment(model={"uri": "package://x", "sha256": "ab" * 32})
     assert version(pinned, silent) == "ab" * 6
 
-    serving = replace(silent, served_version="3.1")
+    serving = replace(silent, report=ServerReport("3.1"))
     assert version(md, serving) == version(pinned, serving) == "3.1"
     previous = again(md, _compute(md, serving).status)
     assert version(previous, silent) == "3.1", "a new operator has not read the version yet"
-    rolling_out = ObservedState(inference=deployment(2, 2, updatedReplicas=1), served_version="4.0")
+    rolling_out = ObservedState(
+        inference=deployment(2, 2, updatedReplicas=1), report=ServerReport("4.0")
+    )
     assert version(previous, rolling_out) == "3.1", "pods of the previous version still serve"
 
 
@@ -223,3 +230,22 @@ def test_the_version_changes_when_the_new_one_serves() -> None:
     assert _compute(md, rolling_out).status["modelVersion"] == "1.0"
     done = ObservedState(inference=deployment())
     assert _compute(md, done).status["modelVersion"] == "2.0"
+
+
+def test_the_status_shows_whether_the_newest_server_is_sandboxed() -> None:
+    def sandbox(md: ModelDeployment, state: ObservedState) -> Any:
+        return _compute(md, state).status["sandbox"]
+
+    md = model_deployment()
+    silent = ObservedState(inference=deployment(), route=INGRESS)
+    assert sandbox(md, silent) == "Unknown"
+    confined = replace(silent, report=ServerReport("1", is_sandboxed=True))
+    assert sandbox(md, confined) == "Active"
+    previous = again(md, _compute(md, confined).status)
+    assert sandbox(previous, silent) == "Active", "a new operator has not asked the server yet"
+    free = replace(silent, report=ServerReport("1", is_sandboxed=False))
+    assert sandbox(previous, free) == "Inactive"
+    assert sandbox(previous, ObservedState(inference=deployment(1, 0))) == "Unknown"
+    # Of the declared pods nothing is known yet, whatever earlier ones reported.
+    changed = previous.model_copy(update={"metadata": {**previous.metadata, "generation": 2}})
+    assert sandbox(changed, silent) == "Unknown"

@@ -18,7 +18,7 @@ from slipway_operator.cache.owned_objects import OwnedObjects
 from slipway_operator.control.applier import replicas_to_hand_over
 from slipway_operator.control.controller import Controller
 from slipway_operator.control.reconciler import Reconciler
-from slipway_operator.control.served_versions import ServedVersions
+from slipway_operator.control.server_reports import ServerReports
 from slipway_operator.desired.inference import build_inference_deployment
 from slipway_operator.kubernetes.capabilities import Capabilities
 from slipway_operator.kubernetes.client import Client
@@ -94,7 +94,7 @@ class Bench:
             self.deployments,
             self.objects,
             MountFailures(),
-            ServedVersions(on_change=lambda _: None),
+            ServerReports(on_change=lambda _: None),
         )
 
     async def reconcile(self, body: Object, capabilities: Capabilities = NGINX) -> None:

@@ -25,7 +25,7 @@ from slipway_operator.control.metrics import (
     RECONCILE_SECONDS,
 )
 from slipway_operator.control.reconciler import Reconciler
-from slipway_operator.control.served_versions import ServedVersions
+from slipway_operator.control.server_reports import ServerReports
 from slipway_operator.control.work_queue import WorkQueue
 from slipway_operator.kubernetes.capabilities import Capabilities
 from slipway_operator.kubernetes.client import Client, Rejected, Unavailable
@@ -58,14 +58,14 @@ class Controller:
         self._objects = OwnedObjects()
         self._mount_failures = MountFailures()
         self._queue = WorkQueue()
-        self._served_versions = ServedVersions(on_change=self._queue.add)
+        self._server_reports = ServerReports(on_change=self._queue.add)
         self._reconciler = Reconciler(
             client,
             settings,
             self._deployments,
             self._objects,
             self._mount_failures,
-            self._served_versions,
+            self._server_reports,
         )
         self._tasks: list[asyncio.Task[None]] = []
         self.kinds_changed = asyncio.Event()
@@ -96,7 +96,7 @@ class Controller:
             for task in self._tasks:
                 task.cancel()
             await asyncio.gather(*self._tasks, return_exceptions=True)
-            await self._served_versions.close()
+            await self._server_reports.close()
             self._queue.close()
 
     def on_model_deployment(self, event: WatchEvent) -> None:
@@ -107,7 +107,7 @@ class Controller:
         claimants_before = claims.other_claimants(key)
         if event["type"] == "DELETED":
             self._deployments.drop(key)
-            self._served_versions.drop(key)
+            self._server_reports.drop(key)
         elif not self._deployments.put(body):
             return
         for claimant in claimants_before ^ claims.other_claimants(key):

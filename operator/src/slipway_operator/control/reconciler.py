@@ -21,7 +21,7 @@ from slipway_operator.configuration import Platform
 from slipway_operator.control.applier import Applier
 from slipway_operator.control.metrics import RECONCILE_ERRORS, WRITES
 from slipway_operator.control.references import References
-from slipway_operator.control.served_versions import ServedVersions
+from slipway_operator.control.server_reports import ServerReports
 from slipway_operator.control.state_reader import read_state
 from slipway_operator.desired import build_children
 from slipway_operator.kubernetes.capabilities import Capabilities
@@ -45,14 +45,14 @@ class Reconciler:
         deployments: ModelDeployments,
         objects: OwnedObjects,
         mount_failures: MountFailures,
-        served_versions: ServedVersions,
+        server_reports: ServerReports,
     ) -> None:
         self._client = client
         self._platform = platform
         self._deployments = deployments
         self._objects = objects
         self._mount_failures = mount_failures
-        self._served_versions = served_versions
+        self._server_reports = server_reports
         self._applier = Applier(client, objects)
         self._references = References(client, platform)
 
@@ -82,10 +82,9 @@ class Reconciler:
         problem = await self._applier.apply(
             md, build_children(plan), keeps_pods=plan.refusal is not None
         )
-        state = replace(read_state(key, self._objects, self._mount_failures), problem=problem)
-        if not md.spec.model.version:
-            version = self._served_versions.get(key, state.inference_pods)
-            state = replace(state, served_version=version)
+        state = read_state(key, self._objects, self._mount_failures)
+        report = self._server_reports.get(key, state.inference_pods)
+        state = replace(state, problem=problem, report=report)
         computed = compute_status(plan, state, _now())
         if await self._write_status(body, computed.status):
             await self._record_event(md, computed.status)

@@ -36,6 +36,7 @@ COLUMNS = (
     ("Replicas", "integer", ".status.readyReplicas", 0),
     ("URL", "string", ".status.url", 0),
     ("Age", "date", ".metadata.creationTimestamp", 0),
+    ("Sandbox", "string", ".status.sandbox", 1),
     ("Message", "string", '.status.conditions[?(@.type=="Ready")].message', 1),
 )
 

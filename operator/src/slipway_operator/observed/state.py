@@ -10,6 +10,19 @@ from slipway_operator.observed.finding import Finding
 
 
 @dataclass(frozen=True)
+class ServerReport:
+    """What a model server says of itself."""
+
+    version: str = ""
+    """Version of the model; empty while it is unknown."""
+    is_sandboxed: bool | None = None
+    """Whether its engines are; None while it is unknown."""
+
+
+NO_REPORT = ServerReport()
+
+
+@dataclass(frozen=True)
 class ObservedState:
     """Live objects of one ModelDeployment; None for those that do not exist."""
 
@@ -23,7 +36,7 @@ class ObservedState:
     batch_autoscaler: Object | None = None
     batch_scaled_object: Object | None = None
     route: Object | None = None
-    served_version: str = ""
-    """Model version that the newest ready server reports; empty while it is unknown."""
+    report: ServerReport = NO_REPORT
+    """What the newest ready server reports."""
     problem: Finding | None = None
     """First problem of applying the objects."""

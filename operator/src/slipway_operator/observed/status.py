@@ -48,7 +48,8 @@ def compute_status(plan: Plan, state: ObservedState, now: datetime) -> ComputedS
         "replicas": inference.replicas,
         "readyReplicas": inference.ready,
         "selector": ",".join(f"{k}={v}" for k, v in sorted(build_selector(md, INFERENCE).items())),
-        "modelVersion": _model_version(md, inference, state.served_version),
+        "modelVersion": _model_version(md, inference, state.report.version),
+        "sandbox": _sandbox(md, inference, state.report.is_sandboxed),
         "conditions": _conditions(md, findings, now),
     }
     return ComputedStatus(status, min((each for each in requeues if each), default=None))
@@ -90,6 +91,17 @@ def _model_version(md: ModelDeployment, inference: Workload, served: str) -> str
         return md.status.model_version
     reported = md.status.model_version if _was_rolled_out(md) else ""
     return md.spec.model.version or served or reported or md.declared_version
+
+
+def _sandbox(md: ModelDeployment, inference: Workload, reported: bool | None) -> str:
+    """Return whether the newest ready server is sandboxed.
+
+    What it reported to an earlier process of the operator holds as long as the spec does.
+    """
+    if reported is not None:
+        return "Active" if reported else "Inactive"
+    is_known = inference.ready > 0 and _was_rolled_out(md)
+    return md.status.sandbox if is_known else "Unknown"
 
 
 def _was_rolled_out(md: ModelDeployment) -> bool:

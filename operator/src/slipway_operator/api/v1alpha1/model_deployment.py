@@ -107,6 +107,12 @@ class ModelDeploymentStatus(ApiModel):
         "",
         description="Version of the model that is served, from the spec or as reported by a pod.",
     )
+    sandbox: Literal["Active", "Inactive", "Unknown"] = Field(
+        "Unknown",
+        description="Whether the newest ready pod confines the code of the model, as it reports. "
+        "Inactive: the sandbox is off, or the node has no Landlock and the package runs no code of "
+        "its own. Unknown: no pod is ready, or the operator does not reach it.",
+    )
     conditions: list[Condition] = Field(
         [],
         description="Conditions, one of each type: Ready, Available, Progressing, Reconciled, and "

@@ -1,4 +1,4 @@
-"""Versions that model servers report: selection of a server, and validation of its response."""
+"""What model servers report: selection of a server, and validation of its response."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from slipway_operator.control.served_versions import ServedVersions, fetch_version, newest_start
+from slipway_operator.control.server_reports import ServerReports, fetch_report, newest_start
 from slipway_operator.kubernetes.objects import Key, Object
+from slipway_operator.observed import NO_REPORT, ServerReport
 
 KEY = Key("models", "minilm")
 
@@ -67,48 +68,56 @@ def test_the_newest_ready_server_is_selected() -> None:
 
 async def test_a_server_is_requested_once_per_start() -> None:
     learned: asyncio.Queue[Key] = asyncio.Queue()
-    async with serving('{"version": "1.0"}') as (port, paths):
-        versions = ServedVersions(learned.put_nowait, port)
-        assert versions.get(KEY, [pod()]) == versions.get(KEY, [pod()]) == ""
+    async with serving('{"version": "1.0", "sandbox": {"active": true}}') as (port, paths):
+        reports = ServerReports(learned.put_nowait, port)
+        assert reports.get(KEY, [pod()]) == reports.get(KEY, [pod()]) == NO_REPORT
         assert await asyncio.wait_for(learned.get(), 10) == KEY
-        assert versions.get(KEY, [pod()]) == versions.get(KEY, [pod()]) == "1.0"
+        assert reports.get(KEY, [pod()]) == reports.get(KEY, [pod()]) == ServerReport("1.0", True)
         assert (paths.get_nowait(), paths.qsize()) == ("/health", 0)
         restarted = pod(started="2026-01-02T00:00:00Z")
-        assert versions.get(KEY, [restarted]) == ""
+        assert reports.get(KEY, [restarted]) == NO_REPORT
         await asyncio.wait_for(learned.get(), 10)
-        assert versions.get(KEY, [restarted]) == "1.0"
+        assert reports.get(KEY, [restarted]).version == "1.0"
         assert paths.qsize() == 1
-        versions.drop(KEY)
-        assert versions.get(KEY, []) == ""
-        await versions.close()
+        reports.drop(KEY)
+        assert reports.get(KEY, []) == NO_REPORT
+        await reports.close()
 
 
 @pytest.mark.parametrize(
     "body",
     [
         "not JSON", "[]", "{}", '{"version": 1}', '{"version": ""}', '{"version": "a\\nb"}',
+        '{"sandbox": {"active": "true"}}', '{"sandbox": [true]}', '{"sandbox": {"active": 1}}',
         '{"version": "%s"}' % ("9" * 65), '{"version": "1", "more": "%s"}' % ("x" * 100_000),
         "[" * 60_000,
     ],
 )  # fmt: skip
-async def test_invalid_summaries_have_no_version(body: str) -> None:
+async def test_invalid_summaries_report_nothing(body: str) -> None:
     async with serving(body) as (port, _):
-        assert await fetch_version("127.0.0.1", port) == ""
+        assert await fetch_report("127.0.0.1", port) == NO_REPORT
+
+
+async def test_servers_of_earlier_releases_report_a_version_alone() -> None:
+    async with serving('{"version": "1.0"}') as (port, _):
+        assert await fetch_report("127.0.0.1", port) == ServerReport("1.0", None)
+    async with serving('{"version": "", "sandbox": {"active": false}}') as (port, _):
+        assert await fetch_report("127.0.0.1", port) == ServerReport("", False)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
 async def test_an_unreachable_server_is_no_error(address: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
-        assert await fetch_version(address, unused.getsockname()[1]) == ""
+        assert await fetch_report(address, unused.getsockname()[1]) == NO_REPORT
 
 
-async def test_a_server_without_a_version_is_not_requested_again_at_once() -> None:
+async def test_a_server_without_a_report_is_not_requested_again_at_once() -> None:
     learned: list[Key] = []
     async with serving("{}") as (port, paths):
-        versions = ServedVersions(learned.append, port)
-        versions.get(KEY, [pod()])
+        reports = ServerReports(learned.append, port)
+        reports.get(KEY, [pod()])
         await asyncio.wait_for(paths.get(), 10)
-        assert versions.get(KEY, [pod()]) == ""
-        await versions.close()
+        assert reports.get(KEY, [pod()]) == NO_REPORT
+        await reports.close()
         assert (paths.qsize(), learned) == (0, [])

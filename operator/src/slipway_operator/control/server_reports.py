@@ -1,7 +1,7 @@
-"""Versions that model servers report, for ModelDeployments whose spec names no version.
+"""What model servers report of themselves: the version of the model, and whether it is sandboxed.
 
 A server is asked over the network once after each start, in the background. Nothing waits for its
-response: the version of an unreachable pod stays unknown.
+response: what an unreachable pod serves stays unknown.
 """
 
 from __future__ import annotations
@@ -16,48 +16,49 @@ import aiohttp
 
 from slipway_operator.desired.names import HTTP_PORT, SERVER_CONTAINER, SUMMARY_PATH
 from slipway_operator.kubernetes.objects import Key, Object, get_condition
+from slipway_operator.observed import NO_REPORT, ServerReport
 
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT_REQUESTS = 16
 TIMEOUT_SECONDS = 3.0
 RETRY_SECONDS = 60.0
-"""Time after which a server that reported no version is asked again."""
+"""Time after which a server that reported nothing is asked again."""
 MAX_RESPONSE_BYTES = 64 * 1024
 MAX_VERSION_LENGTH = 64
 
 
 class ServerStart(NamedTuple):
-    """One start of the server in a pod. The version it serves never changes."""
+    """One start of the server in a pod. What it reports never changes."""
 
     pod: str
     started_at: str
     address: str
 
 
-class ServedVersions:
-    """Reported versions by ModelDeployment. `on_change` is called with the key of a new one."""
+class ServerReports:
+    """Reports by ModelDeployment. `on_change` is called with the key of a new one."""
 
     def __init__(self, on_change: Callable[[Key], None], port: int = HTTP_PORT) -> None:
         self._on_change = on_change
         self._port = port
-        self._known: dict[Key, tuple[ServerStart, str]] = {}
+        self._known: dict[Key, tuple[ServerStart, ServerReport]] = {}
         self._requests: dict[Key, asyncio.Task[None]] = {}
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
 
-    def get(self, key: Key, pods: list[Object]) -> str:
-        """Return the version that the newest ready pod serves; empty while it is unknown."""
+    def get(self, key: Key, pods: list[Object]) -> ServerReport:
+        """Return the report of the newest ready pod, which may be unknown."""
         start = newest_start(pods)
         if start is None:
-            return ""
-        known_start, version = self._known.get(key, (None, ""))
+            return NO_REPORT
+        known_start, report = self._known.get(key, (None, NO_REPORT))
         if known_start == start:
-            return version
+            return report
         if key not in self._requests:
             task = asyncio.create_task(self._learn(key, start))
             self._requests[key] = task
             task.add_done_callback(lambda _: self._requests.pop(key, None))
-        return ""
+        return NO_REPORT
 
     def drop(self, key: Key) -> None:
         """Remove a deleted ModelDeployment."""
@@ -74,12 +75,12 @@ class ServedVersions:
 
     async def _learn(self, key: Key, start: ServerStart) -> None:
         async with self._slots:
-            version = await fetch_version(start.address, self._port)
-        if not version:
+            report = await fetch_report(start.address, self._port)
+        if report == NO_REPORT:
             # No other request for this key is made until this task ends.
             await asyncio.sleep(RETRY_SECONDS)
             return
-        self._known[key] = (start, version)
+        self._known[key] = (start, report)
         self._on_change(key)
 
 
@@ -103,8 +104,8 @@ def _start_of(pod: Object) -> ServerStart | None:
     return None
 
 
-async def fetch_version(address: str, port: int) -> str:
-    """Return the version in the summary of the server at an IP address; empty without one."""
+async def fetch_report(address: str, port: int) -> ServerReport:
+    """Return what the summary of the server at an IP address says, unknown without one."""
     host = f"[{address}]" if ":" in address else address
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
     try:
@@ -116,16 +117,22 @@ async def fetch_version(address: str, port: int) -> str:
             async for chunk in response.content.iter_any():
                 body += chunk
                 if len(body) > MAX_RESPONSE_BYTES:
-                    return ""
-        return _version_in(json.loads(body))
+                    return NO_REPORT
+        return _read(json.loads(body))
     except (aiohttp.ClientError, TimeoutError, ValueError, RecursionError) as error:
-        log.info("%s does not report its version: %r", host, error)
-        return ""
+        log.info("%s does not report what it serves: %r", host, error)
+        return NO_REPORT
 
 
-def _version_in(summary: Any) -> str:
-    # The pod is not trusted, and the version ends up in a status.
-    version = summary.get("version") if isinstance(summary, dict) else None
+def _read(summary: Any) -> ServerReport:
+    # The pod is not trusted, and the report ends up in a status.
+    if not isinstance(summary, dict):
+        return NO_REPORT
+    version, sandbox = summary.get("version"), summary.get("sandbox")
     if not isinstance(version, str) or not version.isprintable():
-        return ""
-    return version if len(version) <= MAX_VERSION_LENGTH else ""
+        version = ""
+    active = sandbox.get("active") if isinstance(sandbox, dict) else None
+    return ServerReport(
+        version if len(version) <= MAX_VERSION_LENGTH else "",
+        active if isinstance(active, bool) else None,
+    )
