@@ -89,7 +89,7 @@ def test_a_complete_installation_has_no_failure(
         kube.apply(manifest(namespace=kube.namespace, model=model))
         ready = {"type": "Ready", "status": "True", "reason": "Serving", "message": "",
                  "lastTransitionTime": "2026-01-01T00:00:00Z"}  # fmt: skip
-        kube.set_status("md", "minilm", {"conditions": [ready]})
+        kube.set_status("md", "minilm", {"conditions": [ready], "sandbox": "Inactive"})
         code, found = diagnose(kube)
     finally:
         kube.run("delete", "node/node", "daemonset/calico-node")
@@ -98,6 +98,10 @@ def test_a_complete_installation_has_no_failure(
     assert states.pop("metrics") == "warn"
     assert set(states.values()) == {"ok"}, found
     assert f"{kube.namespace}: *" in found["hosts"]["message"]
+    assert found["sandbox"]["message"] == (
+        f"mode auto, without sandbox: {kube.namespace}/minilm; "
+        "Linux 6.8.0-31-generic or newer has Landlock unless disabled"
+    )
 
 
 def test_what_is_missing_is_named_with_its_remedy(kube: Kube, chart: Callable[..., None]) -> None:

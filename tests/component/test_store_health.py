@@ -157,7 +157,14 @@ async def test_a_queue_that_accepts_no_writes_is_reported_as_down(
     assert any(reason in each for each in body["reasons"]), body["reasons"]
     redis_url = batch.settings.redis_url.get_secret_value()
     finding = check_redis(
-        Installation(Home.choose(None), "http://127.0.0.1:1", "", redis_url, uses_embedded=False)
+        Installation(
+            Home.choose(None),
+            "http://127.0.0.1:1",
+            "",
+            redis_url,
+            uses_embedded=False,
+            sandbox="auto",
+        )
     )
     assert (finding.state, reason in finding.message) == ("fail", True)
 

@@ -11,14 +11,16 @@ from importlib.metadata import PackageNotFoundError, version
 from urllib.parse import urlsplit
 
 from slipway_cli.client import SlipwayClient
-from slipway_cli.finding import Finding
+from slipway_cli.finding import Finding, State
 from slipway_cli.local.home import Home
 from slipway_cli.local.servers.account import ServerAccount
 from slipway_cli.local.servers.binaries import ServerBinaries
 from slipway_cli.local.servers.ports import is_free
 from slipway_cli.request_errors import RequestFailed
+from slipway_core.engines.confinement.landlock import landlock_abi
 from slipway_core.errors import SlipwayError
 from slipway_core.queue.eviction import KEEPS_RINGS, read_eviction_policy
+from slipway_core.settings import SandboxMode
 from slipway_core.store.schema.migrate import read_revision
 from slipway_core.store.schema.revision import HEAD, MIGRATE
 
@@ -36,13 +38,15 @@ class Installation:
     redis_url: str
     uses_embedded: bool
     """Whether the stores are the embedded servers, which run only during `slipway local`."""
+    sandbox: SandboxMode
+    """Sandbox of models, as SLIPWAY_SANDBOX says."""
 
 
 def diagnose(installation: Installation) -> list[Finding]:
     """Run all checks, in the order in which a new user needs what they examine."""
     checks: list[Callable[[Installation], Finding]] = [
-        check_python, check_torch, check_servers, check_home, check_service, check_database,
-        check_redis,
+        check_python, check_torch, check_sandbox, check_servers, check_home, check_service,
+        check_database, check_redis,
     ]  # fmt: skip
     return [check(installation) for check in checks]
 
@@ -63,6 +67,20 @@ def check_torch(_: Installation) -> Finding:
     except PackageNotFoundError:
         return Finding("torch", "ok", f"{torch_version}, for CPUs")
     return Finding("torch", "ok", f"{torch_version}, with GPU libraries")
+
+
+def check_sandbox(installation: Installation) -> Finding:
+    """Check that the kernel of this machine can sandbox models."""
+    mode, abi = installation.sandbox, landlock_abi()
+    if mode == "off":
+        message = "SLIPWAY_SANDBOX is off: packages are trusted as much as any program"
+        return Finding("sandbox", "warn", message, "unset it, unless you trust all packages")
+    if abi:
+        return Finding("sandbox", "ok", f"Linux {platform.release()}, with Landlock (ABI {abi})")
+    refused = "no model is served" if mode == "required" else "packages that run code are refused"
+    remedy = "use Linux 5.13 or newer with Landlock; SLIPWAY_SANDBOX=off trusts packages instead"
+    state: State = "fail" if mode == "required" else "warn"
+    return Finding("sandbox", state, f"this machine has no Landlock: {refused}", remedy)
 
 
 def check_servers(_: Installation) -> Finding:

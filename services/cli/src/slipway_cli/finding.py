@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 State = Literal["ok", "warn", "fail"]
+MAX_NAMES = 5
+"""Maximum number of names in a message."""
 
 
 @dataclass(frozen=True)
@@ -16,3 +18,9 @@ class Finding:
     state: State
     message: str
     remedy: str = ""
+
+
+def list_names(names: list[str]) -> str:
+    """Return names as in a sentence, the first of many."""
+    more = len(names) - MAX_NAMES
+    return ", ".join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")

@@ -23,16 +23,14 @@ from slipway_cli.cluster.reader import (
     ClusterUnreadable,
     Object,
 )
-from slipway_cli.finding import Finding
+from slipway_cli.cluster.sandbox import find_sandbox
+from slipway_cli.finding import Finding, list_names
 
 MODEL_CRD = "modeldeployments.serving.slipway.dev"
 CRD_VERSION = "serving.slipway.dev/crd-version"
 CREDENTIALS_LABEL = "serving.slipway.dev/credentials"
 ENFORCE_LABEL = "pod-security.kubernetes.io/enforce"
-MIN_LANDLOCK_KERNEL = (5, 13)
-MIN_LANDLOCK_TCP_KERNEL = (6, 7)
-MAX_SHOWN = 5
-"""Maximum number of names in a message."""
+DEFAULT_SANDBOX = "auto"
 ENFORCING_PLUGINS = frozenset(
     {
         "anetd", "antrea-agent", "calico-node", "canal", "cilium", "kube-network-policies",
@@ -71,17 +69,20 @@ class Installation:
 
 def diagnose_cluster(cluster: ClusterReader) -> list[Finding]:
     """Run all checks; those of an installation once for each operator."""
-    general = [check_crd, check_metrics_server, check_prometheus, check_keda, check_landlock,
-               check_admission]  # fmt: skip
+    general = [check_crd, check_metrics_server, check_prometheus, check_keda, check_admission]
     findings = [_run(check, cluster) for check in general]
     try:
         operators, models = cluster.operators(), cluster.list_all(MODEL_DEPLOYMENT)
     except ClusterUnreadable as error:
         return [*findings, _unreadable("operator", error)]
     findings.append(check_operators(operators))
+    if not operators:
+        findings.append(_run(check_nodes, cluster))
     for operator in operators:
         installation = Installation(cluster, operator, models)
-        for inner in (check_routes, check_hosts, check_pod_security, check_network):
+        for inner in (
+            check_routes, check_hosts, check_sandbox, check_pod_security, check_network,
+        ):  # fmt: skip
             findings.append(_run(inner, installation))
     return [*findings, _run(check_secrets, (cluster, models)), check_models(models)]
 
@@ -120,7 +121,7 @@ def check_operators(operators: list[Object]) -> Finding:
         meta = down[0]["metadata"]
         remedy = f"kubectl -n {meta['namespace']} describe deployment {meta['name']}"
         return Finding("operator", "fail", f"{_full_name(down[0])} is not ready", remedy)
-    return Finding("operator", "ok", _shown([_full_name(each) for each in operators]))
+    return Finding("operator", "ok", list_names([_full_name(each) for each in operators]))
 
 
 def check_metrics_server(cluster: ClusterReader) -> Finding:
@@ -150,21 +151,6 @@ def _optional(cluster: ClusterReader, name: str, crd: str, product: str) -> Find
         return Finding(name, "ok", f"{product} is installed")
     remedy = f"install {product} if you want what docs/kubernetes.md says it is used for"
     return Finding(name, "warn", f"{product} is not installed", remedy)
-
-
-def check_landlock(cluster: ClusterReader) -> Finding:
-    """Check that the kernels of the nodes can sandbox engines."""
-    kernels = [each["status"]["nodeInfo"]["kernelVersion"] for each in cluster.list_all(NODE)]
-    if not kernels:
-        return Finding("sandbox", "warn", "the cluster has no nodes", "add a node")
-    oldest = min(kernels, key=_numbers)
-    if _numbers(oldest) < MIN_LANDLOCK_KERNEL:
-        remedy = "update the nodes to Linux 5.13 or newer, better 6.7"
-        return Finding("sandbox", "warn", f"a node has Linux {oldest}, without Landlock", remedy)
-    if _numbers(oldest) < MIN_LANDLOCK_TCP_KERNEL:
-        remedy = "update the nodes to Linux 6.7 or newer"
-        return Finding("sandbox", "warn", f"Linux {oldest} cannot confine TCP of engines", remedy)
-    return Finding("sandbox", "ok", f"Linux {oldest} or newer, with Landlock unless disabled")
 
 
 def check_admission(cluster: ClusterReader) -> Finding:
@@ -201,8 +187,26 @@ def check_hosts(installation: Installation) -> Finding:
     shown = "; ".join(f"{name}: {', '.join(hosts)}" for name, hosts in sorted(grants.items()))
     if not without:
         return Finding("hosts", "ok", shown or "none")
-    message = f"no hosts are granted to {_shown(without)} ({shown or 'no grants'})"
+    message = f"no hosts are granted to {list_names(without)} ({shown or 'no grants'})"
     return Finding("hosts", "warn", message, f"set routing.hosts.{without[0]} in the chart")
+
+
+def check_nodes(cluster: ClusterReader) -> Finding:
+    """Check that the kernels of the nodes can sandbox models, before an installation."""
+    return find_sandbox(cluster.list_all(NODE), DEFAULT_SANDBOX, "")
+
+
+def check_sandbox(installation: Installation) -> Finding:
+    """Check that the kernels of the nodes can sandbox models, as the installation says."""
+    served = set(installation.namespaces)
+    unconfined = [
+        _full_name(each)
+        for each in installation.models
+        if each["metadata"]["namespace"] in served
+        and each.get("status", {}).get("sandbox") == "Inactive"
+    ]
+    mode = installation.settings.get("SANDBOX") or DEFAULT_SANDBOX
+    return find_sandbox(installation.cluster.list_all(NODE), mode, list_names(unconfined))
 
 
 def check_pod_security(installation: Installation) -> Finding:
@@ -215,7 +219,7 @@ def check_pod_security(installation: Installation) -> Finding:
     if not lax:
         return Finding("pods", "ok", "all namespaces of models enforce `restricted`")
     remedy = f"kubectl label namespace {' '.join(lax)} {ENFORCE_LABEL}=restricted"
-    return Finding("pods", "warn", f"{_shown(lax)} does not enforce `restricted`", remedy)
+    return Finding("pods", "warn", f"{list_names(lax)} does not enforce `restricted`", remedy)
 
 
 def check_network(installation: Installation) -> Finding:
@@ -225,7 +229,7 @@ def check_network(installation: Installation) -> Finding:
         return Finding("network", "warn", "networkPolicies.enabled is false", remedy)
     daemons = {each["metadata"]["name"] for each in installation.cluster.list_all(DAEMON_SET)}
     if known := daemons & ENFORCING_PLUGINS:
-        return Finding("network", "ok", f"{_shown(sorted(known))} enforces NetworkPolicies")
+        return Finding("network", "ok", f"{list_names(sorted(known))} enforces NetworkPolicies")
     message = "it is not known whether the network plugin enforces NetworkPolicies"
     return Finding("network", "warn", message, "read its documentation, or use one that does")
 
@@ -263,7 +267,7 @@ def check_models(models: list[Object]) -> Finding:
             shown.append(_full_name(model))
     if not shown:
         return Finding("models", "ok", f"{len(models)} ModelDeployments, none with a problem")
-    message = f"{_shown(shown)} not ready: {', '.join(sorted(causes))}"
+    message = f"{list_names(shown)} not ready: {', '.join(sorted(causes))}"
     return Finding("models", "fail", message, "kubectl describe md: the condition says what to do")
 
 
@@ -282,11 +286,6 @@ def _secrets_in(value: Any) -> Iterator[str]:
 
 def _full_name(body: Object) -> str:
     return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
-
-
-def _shown(names: list[str]) -> str:
-    more = len(names) - MAX_SHOWN
-    return ", ".join(names[:MAX_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _numbers(text: str) -> tuple[int, ...]:

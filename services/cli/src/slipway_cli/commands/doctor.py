@@ -79,4 +79,6 @@ def _diagnose(home: Home, url: str) -> list[Finding]:
     embedded = home.read_service_secret("database_url"), home.read_service_secret("redis_url")
     uses_embedded = not any(configured)
     database_url, redis_url = embedded if uses_embedded else configured
-    return diagnose(Installation(home, url, database_url, redis_url, uses_embedded))
+    return diagnose(
+        Installation(home, url, database_url, redis_url, uses_embedded, settings.sandbox)
+    )

@@ -1,0 +1,50 @@
+"""The check of what sandboxes models: the mode of an installation, and the kernels of the nodes."""
+
+from __future__ import annotations
+
+import re
+
+from slipway_cli.cluster.reader import Object
+from slipway_cli.finding import Finding
+
+MIN_LANDLOCK_KERNEL = (5, 13)
+REFUSED = {
+    "auto": "packages that run code are refused there",
+    "required": "no model is served there",
+}
+"""What becomes of pods on nodes without Landlock, by mode."""
+
+
+def find_sandbox(nodes: list[Object], mode: str, unconfined: str) -> Finding:
+    """Return whether nodes can sandbox models as the mode of an installation says.
+
+    `unconfined` are the names of models that report no sandbox.
+    """
+    shown = f"mode {mode}" + (f", without sandbox: {unconfined}" if unconfined else "")
+    if mode == "off":
+        message = f"{shown}: packages are trusted as much as images"
+        return Finding("sandbox", "warn", message, "set sandbox.mode=auto in the chart")
+    kernels = {
+        each["metadata"]["name"]: each["status"]["nodeInfo"]["kernelVersion"]
+        for each in nodes
+        if each["status"]["nodeInfo"]["operatingSystem"] != "windows"
+    }
+    if not kernels:
+        return Finding("sandbox", "warn", "the cluster has no nodes", "add a node")
+    old = {name: kernel for name, kernel in kernels.items() if _is_without_landlock(kernel)}
+    if old:
+        names = ", ".join(f"{name} (Linux {kernel})" for name, kernel in sorted(old.items()))
+        message = f"{shown}; without Landlock: {names}; {REFUSED.get(mode, REFUSED['auto'])}"
+        return Finding("sandbox", "warn", message, "update these nodes to Linux 5.13 or newer")
+    oldest = min(kernels.values(), key=_numbers)
+    return Finding(
+        "sandbox", "ok", f"{shown}; Linux {oldest} or newer has Landlock unless disabled"
+    )
+
+
+def _is_without_landlock(kernel: str) -> bool:
+    return _numbers(kernel) < MIN_LANDLOCK_KERNEL
+
+
+def _numbers(kernel: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", kernel)[:2])
