@@ -60,6 +60,27 @@ def test_a_refused_template_starts_no_pod(kube: Kube, operator: RunningOperator)
     assert kube.get("deployment", "minilm") is None
 
 
+def test_a_required_sandbox_cannot_be_switched_off(kube: Kube, operate_with: Operate) -> None:
+    with operate_with(sandbox="required"):
+        own = {"containers": [{"name": "server", "env": [{"name": "MODEL_TABLE", "value": "t"}]}]}
+        off = {"mode": "off"}
+        body = manifest(namespace=kube.namespace, podTemplate={"spec": own})
+        kube.apply({**body, "spec": {**body["spec"], "runtime": {"sandbox": off}}})
+        live = kube.wait_for(lambda: kube.get("deployment", "minilm"))
+        (container,) = live["spec"]["template"]["spec"]["containers"]
+        environment = {each["name"]: each["value"] for each in container["env"]}
+        assert environment["SLIPWAY_SANDBOX"] == "required"
+        assert environment["MODEL_TABLE"] == "t"
+        variable = {"name": "slipway_sandbox", "value": "off"}
+        attack = {"containers": [{"name": "server", "env": [variable]}]}
+        kube.apply(manifest(namespace=kube.namespace, podTemplate={"spec": attack}))
+        condition = kube.wait_for_reason("minilm", "PodTemplateRefused")
+        assert "containers[server].env[slipway_sandbox]`" in condition["message"]
+        after = kube.get("deployment", "minilm")
+        assert after is not None
+        assert after["spec"]["template"] == live["spec"]["template"]
+
+
 def test_the_platform_can_allow_a_field(kube: Kube, operate_with: Operate) -> None:
     with operate_with(pod_template_allowed_fields=("hostNetwork",)):
         kube.apply(manifest(namespace=kube.namespace, podTemplate={"spec": {"hostNetwork": True}}))

@@ -58,6 +58,11 @@ def test_nodes_without_landlock_are_named(mode: str, words: str) -> None:
     )
 
 
+def test_the_first_of_many_old_nodes_are_named() -> None:
+    message = find_sandbox([node(f"n{i}", "4.18.0") for i in range(7)], "auto", "").message
+    assert "n4 (Linux 4.18.0) and 2 more; " in message
+
+
 def test_new_nodes_and_unconfined_models_are_said() -> None:
     nodes = [node("a", "6.12.1"), node("b", "5.15.0-91-generic")]
     finding = find_sandbox(nodes, "auto", "models/x")

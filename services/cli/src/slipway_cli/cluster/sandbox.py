@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from slipway_cli.cluster.reader import Object
-from slipway_cli.finding import Finding
+from slipway_cli.finding import Finding, list_names
 
 MIN_LANDLOCK_KERNEL = (5, 13)
 REFUSED = {
@@ -31,19 +31,19 @@ def find_sandbox(nodes: list[Object], mode: str, unconfined: str) -> Finding:
     }
     if not kernels:
         return Finding("sandbox", "warn", "the cluster has no nodes", "add a node")
-    old = {name: kernel for name, kernel in kernels.items() if _is_without_landlock(kernel)}
+    old = [
+        f"{name} (Linux {kernel})"
+        for name, kernel in sorted(kernels.items())
+        if _numbers(kernel) < MIN_LANDLOCK_KERNEL
+    ]
     if old:
-        names = ", ".join(f"{name} (Linux {kernel})" for name, kernel in sorted(old.items()))
-        message = f"{shown}; without Landlock: {names}; {REFUSED.get(mode, REFUSED['auto'])}"
+        refused = REFUSED.get(mode, REFUSED["auto"])
+        message = f"{shown}; without Landlock: {list_names(old)}; {refused}"
         return Finding("sandbox", "warn", message, "update these nodes to Linux 5.13 or newer")
     oldest = min(kernels.values(), key=_numbers)
     return Finding(
         "sandbox", "ok", f"{shown}; Linux {oldest} or newer has Landlock unless disabled"
     )
-
-
-def _is_without_landlock(kernel: str) -> bool:
-    return _numbers(kernel) < MIN_LANDLOCK_KERNEL
 
 
 def _numbers(kernel: str) -> tuple[int, ...]:
