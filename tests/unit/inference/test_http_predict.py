@@ -11,6 +11,8 @@ import pytest
 from tests.fixtures.inference_app import DIGEST, open_app
 from tests.fixtures.pictures import png_of
 
+from slipway_core.inputs.items import Outcome
+
 
 async def test_a_text_is_embedded(text_app: httpx2.AsyncClient) -> None:
     response = await text_app.post("/predict/text", json={"input_text": "four"})
@@ -148,29 +150,17 @@ async def test_without_a_database_only_predictions_work() -> None:
 
 
 async def test_an_unexpected_error_reveals_no_internals() -> None:
-    class Failing:
-        size = 1
-        alive = 1
+    from tests.fixtures.inference_app import TEXT_MODEL, InstantEngines
 
-        def __init__(self, info: object) -> None:
-            self.info = info
-
+    class Failing(InstantEngines):
         def run(
             self, items: object, *, all_cores: bool, is_wanted: object
-        ) -> asyncio.Future[object]:
-            outcomes: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        ) -> asyncio.Future[list[Outcome]]:
+            outcomes: asyncio.Future[list[Outcome]] = asyncio.get_running_loop().create_future()
             outcomes.set_exception(KeyError("secret detail"))
             return outcomes
 
-        def may_use_all_cores(self) -> bool:
-            return True
-
-        async def close(self) -> None:
-            """Do nothing."""
-
-    from tests.fixtures.inference_app import TEXT_MODEL, InstantEngines
-
-    failing = Failing(InstantEngines(TEXT_MODEL).info)
+    failing = Failing(TEXT_MODEL)
     async with open_app(engines=failing) as (client, _):
         response = await client.post("/predict/text", json={"input_text": "a"})
     assert response.status_code == 500

@@ -124,6 +124,7 @@ class BatchWorker:
             max_batch_tokens=max_batch_tokens,
             max_queue_tokens=sys.maxsize,  # the claimed chunks are the bound
             may_use_all_cores=pool.may_use_all_cores,
+            drop=pool.drop,
         )
 
         async def compute(items: list[Item]) -> list[Outcome]:

@@ -19,6 +19,7 @@ from typing import Protocol
 
 import msgspec
 
+from slipway_core.batching.in_flight import DropItems, InFlight, computed_tokens
 from slipway_core.batching.linger import Linger
 from slipway_core.batching.pace import Pace, RunningBatch
 from slipway_core.batching.request_queue import (
@@ -77,7 +78,8 @@ class BatchReport(msgspec.Struct, frozen=True):
 class Batcher:
     """Feeds `engines` engines of `lanes` lanes each through `run`.
 
-    `may_use_all_cores` is called once for each batch that would use all cores of an engine.
+    `may_use_all_cores` is called once for each batch that would use all cores of an engine, and
+    `drop` for what callers no longer wait for while it is computed.
     Lives on one event loop; nothing here is thread-safe.
     """
 
@@ -90,6 +92,7 @@ class Batcher:
         max_batch_tokens: int,
         max_queue_tokens: int,
         may_use_all_cores: Callable[[], bool] = lambda: True,
+        drop: DropItems = lambda outcomes, indices: None,
         observe: Callable[[BatchReport], None] | None = None,
     ) -> None:
         self._run = run
@@ -100,6 +103,7 @@ class Batcher:
         self._may_use_all_cores = may_use_all_cores
         self._observe = observe
         self._queue = RequestQueue()
+        self._in_flight = InFlight(drop)
         self._idle_lanes = self._all_lanes
         self._linger = Linger(self._dispatch)
         self._pace = Pace(self._all_lanes)
@@ -118,7 +122,7 @@ class Batcher:
 
         Raises QueueFull (with the seconds until a retry), PayloadTooLarge when the items can never
         fit, Draining after `close`. The future raises DeadlineExceeded after `timeout_seconds`.
-        Cancelling it drops the items that are still queued.
+        Cancelling it drops the items that are not computed yet.
         """
         loop = asyncio.get_running_loop()
         outcomes: asyncio.Future[list[Outcome]] = loop.create_future()
@@ -185,6 +189,8 @@ class Batcher:
         if timer:
             timer.cancel()
         self.inflight -= 1
+        if request.missing > request.queued_entries:
+            self._in_flight.drop(request)
         self._queue.abandon(request)
 
     def _dispatch(self) -> None:
@@ -208,6 +214,7 @@ class Batcher:
                 all_cores=lanes == self._lanes,
                 is_wanted=partial(_is_wanted, batch),
             )
+            self._in_flight.add(outcomes, batch)
             outcomes.add_done_callback(partial(self._finish_batch, batch, running))
 
     def _should_use_all_cores(self) -> bool:
@@ -249,6 +256,7 @@ class Batcher:
         self, batch: list[Entry], running: RunningBatch, finished: asyncio.Future[list[Outcome]]
     ) -> None:
         self._pace.finish(running)
+        is_reduced = self._in_flight.remove(finished)
         self._idle_lanes += running.lanes
         seconds = time.monotonic() - running.started
         error = Draining() if finished.cancelled() else finished.exception()
@@ -259,6 +267,10 @@ class Batcher:
             return
         self._start_linger(batch, seconds)
         self._dispatch()  # engines first: callers take their time with the outcomes
+        if is_reduced:
+            running = msgspec.structs.replace(
+                running, tokens=computed_tokens(batch, finished.result())
+            )
         self._pace.learn(running, seconds)
         for entry, outcome in zip(batch, finished.result(), strict=True):
             entry.resolve(outcome)

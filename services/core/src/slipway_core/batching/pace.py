@@ -54,8 +54,11 @@ class Pace:
         self._running.remove(batch)
 
     def learn(self, batch: RunningBatch, seconds: float) -> None:
-        """Update the measured speed with the duration of a batch. Longer batches weigh more."""
-        if seconds <= 0:
+        """Update the measured speed with the duration of a batch. Longer batches weigh more.
+
+        A batch without tokens, as all of its items were dropped, says nothing.
+        """
+        if seconds <= 0 or not batch.tokens:
             return
         known = self._tokens_per_second[batch.is_large]
         weight = 1.0 if not known else min(0.5, seconds)

@@ -16,7 +16,7 @@ from slipway_core.engines import frames, messages
 from slipway_core.engines.confinement.policy import Confined, Policy
 from slipway_core.engines.environment import engine_environment
 from slipway_core.engines.frames import FrameTooLarge
-from slipway_core.engines.messages import Done, FromEngine, Load, Loaded, LoadFailed
+from slipway_core.engines.messages import Done, Drop, FromEngine, Load, Loaded, LoadFailed
 from slipway_core.engines.scratch import ScratchFolder
 from slipway_core.errors import ModelError, ModelLoadFailed
 from slipway_core.models.model import LoadOptions, ModelInfo
@@ -73,6 +73,11 @@ class _Connection(asyncio.Protocol):
         if self._transport is None or self._transport.is_closing():
             asyncio.get_running_loop().call_soon(self._deliver, None)
         else:
+            self._transport.write(frame)
+
+    def send_more(self, frame: bytearray) -> None:
+        """Send a frame that has no reply of its own."""
+        if self._transport is not None and not self._transport.is_closing():
             self._transport.write(frame)
 
     def _deliver(self, body: bytes | FrameTooLarge | None) -> None:
@@ -195,11 +200,18 @@ class Engine:
         `on_reply` gets a Done, or EngineDied when the process ends or is killed by the timeout.
         The lane is busy until then.
         """
-        connection = self._main if lane is None else self._connections[lane]
+        connection = self._connection(lane)
         timer = asyncio.get_running_loop().call_later(
             timeout_seconds, self._kill, f"ended after computing for {timeout_seconds:g} s"
         )
         self._send(connection, frame, (Done,), on_reply, timer)
+
+    def drop(self, lane: int | None, indices: Sequence[int]) -> None:
+        """Let the lane skip items of its batch that it has not begun with."""
+        self._connection(lane).send_more(messages.encode(Drop(list(indices))))
+
+    def _connection(self, lane: int | None) -> _Connection:
+        return self._main if lane is None else self._connections[lane]
 
     async def close(self, grace_seconds: float = 5) -> None:
         """Close the connections, wait for the process to end, and kill it after the grace time."""

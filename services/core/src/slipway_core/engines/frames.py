@@ -57,10 +57,10 @@ def receive_frame(connection: socket.socket) -> bytes | None:
 
 
 def _receive(connection: socket.socket, size: int) -> bytes | None:
-    received = bytearray()
-    while len(received) < size:
-        part = connection.recv(size - len(received))
+    content = connection.recv(size, socket.MSG_WAITALL)
+    while len(content) < size:  # a signal has interrupted the call, or the connection has ended
+        part = connection.recv(size - len(content), socket.MSG_WAITALL)
         if not part:
             return None
-        received += part
-    return bytes(received)
+        content += part
+    return content

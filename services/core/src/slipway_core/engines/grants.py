@@ -12,11 +12,31 @@ from slipway_core.engines.confinement.policy import (
     Policy,
     package_folders,
 )
-from slipway_core.errors import SandboxRefused
+from slipway_core.errors import ModelLoadFailed, SandboxRefused
 from slipway_core.package.digest import package_files
 from slipway_core.package.manifest import MANIFEST_NAME, Manifest
-from slipway_core.package.resolve import Package
+from slipway_core.package.resolve import Package, resolve_configured
 from slipway_core.settings import ServiceSettings
+from slipway_core.tasks import run_in_daemon_thread
+
+
+async def resolve_granted(settings: ServiceSettings) -> tuple[Package, Policy]:
+    """Return the verified package, and what it may do.
+
+    Raises a ModelError also for errors of the file system.
+    """
+
+    def resolve() -> tuple[Package, Policy]:
+        package = resolve_configured(settings, offline=settings.model_offline)
+        return package, make_policy(package, settings)
+
+    try:
+        # A download takes minutes and cannot be cancelled: it must not delay the server's shutdown.
+        return await run_in_daemon_thread(resolve)
+    except OSError as error:
+        raise ModelLoadFailed(
+            f"the model package or its cache cannot be read or written: {error}"
+        ) from error
 
 
 def make_policy(package: Package, settings: ServiceSettings) -> Policy:

@@ -5,19 +5,21 @@ carry code.
 
 The server sends a Policy, to which the engine replies with Confined. It sends Load, then any number
 of Run. The engine replies with Loaded or LoadFailed, then with one Done for each Run, on the
-connection on which the Run came: a model with lanes takes one batch on each connection.
+connection on which the Run came: a model with lanes takes one batch on each connection. A Drop
+concerns the Run before it, may come too late, and has no reply of its own.
 """
 
 from __future__ import annotations
 
-from typing import Any, BinaryIO
+import socket
+from typing import Any
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from slipway_core.engines.confinement.policy import Confined, Policy
-from slipway_core.engines.frames import LENGTH, with_length
+from slipway_core.engines.frames import LENGTH, receive_frame, with_length
 from slipway_core.inputs.items import Item, Outcome
 from slipway_core.models.model import LoadOptions, ModelInfo
 from slipway_core.package.manifest import Manifest
@@ -35,6 +37,12 @@ class Run(msgspec.Struct, frozen=True, tag=True):
     """Compute a batch."""
 
     items: list[Item]
+
+
+class Drop(msgspec.Struct, frozen=True, tag=True):
+    """Skip items of the batch, unless they are computed already: nobody waits for them."""
+
+    indices: list[int]
 
 
 class Loaded(msgspec.Struct, frozen=True, tag=True):
@@ -62,7 +70,7 @@ class Done(msgspec.Struct, frozen=True, tag=True):
     cpu_seconds: float
 
 
-ToEngine = Load | Run
+ToEngine = Load | Run | Drop
 FromEngine = Confined | Loaded | LoadFailed | Done
 
 _ARRAY = 1
@@ -124,14 +132,10 @@ def decode_from_engine(body: bytes) -> FromEngine:
     return message
 
 
-def read_to_engine(stream: BinaryIO) -> ToEngine | None:
-    """Read the next message of the server; None when the server has closed the connection."""
+def receive_to_engine(connection: socket.socket) -> ToEngine | None:
+    """Receive the next message of the server and nothing behind it; None when it has gone."""
     try:
-        head = stream.read(LENGTH.size)
-        if len(head) < LENGTH.size:
-            return None
-        length: int = LENGTH.unpack(head)[0]
-        body = stream.read(length)
+        body = receive_frame(connection)
     except ConnectionResetError:
         return None
-    return _to_engine.decode(body) if len(body) == length else None
+    return None if body is None else _to_engine.decode(body)

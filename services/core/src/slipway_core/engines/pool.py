@@ -18,18 +18,18 @@ from slipway_core.engines import messages
 from slipway_core.engines.confinement.policy import Policy
 from slipway_core.engines.cores import threads_per_engine
 from slipway_core.engines.engine import Engine, EngineDied
-from slipway_core.engines.grants import check_confined, make_policy
+from slipway_core.engines.grants import check_confined, resolve_granted
 from slipway_core.engines.messages import FromEngine, Run
 from slipway_core.engines.metrics import observe_sandbox
 from slipway_core.engines.running_batch import RunningBatch
 from slipway_core.engines.scratch import remove_abandoned_folders
 from slipway_core.engines.seats import Seat, Seats
 from slipway_core.engines.yielding import YieldPolicy
-from slipway_core.errors import EngineCrashed, ModelLoadFailed, SlipwayError
+from slipway_core.errors import EngineCrashed, SlipwayError
 from slipway_core.inputs.image_header import ImageLimits
 from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.models.model import LoadOptions, ModelInfo, Sandbox
-from slipway_core.package.resolve import Package, resolve_configured
+from slipway_core.package.resolve import Package
 from slipway_core.settings import ServiceSettings
 from slipway_core.tasks import cancel_and_wait, run_in_daemon_thread
 
@@ -61,6 +61,7 @@ class EnginePool:
         self._yielding = YieldPolicy(self.options.threads)
         self._engines: set[Engine] = set()
         self._loaded: set[Engine] = set()
+        self._sent: dict[asyncio.Future[list[Outcome]], Seat] = {}
         self._tasks: set[asyncio.Task[Any]] = set()
         self._closed = False
         self._package: Package
@@ -77,7 +78,7 @@ class EnginePool:
         await run_in_daemon_thread(remove_abandoned_folders)
         engines = await asyncio.gather(*(pool._spawn() for _ in range(pool.size)))
         try:
-            pool._package, pool._policy = await _resolve(settings)
+            pool._package, pool._policy = await resolve_granted(settings)
             await pool._load_all(engines)
         except BaseException:
             await pool.close(grace_seconds=0)
@@ -107,6 +108,14 @@ class EnginePool:
         cancelled.
         """
         return self._start(items, all_cores=all_cores, is_wanted=is_wanted, is_last_attempt=False)
+
+    def drop(self, outcomes: asyncio.Future[list[Outcome]], indices: Sequence[int]) -> None:
+        """Let the engine skip items of a batch that `run` has sent: nobody waits for them.
+
+        What it has not begun with becomes a DeadlineExceeded.
+        """
+        if (seat := self._sent.get(outcomes)) is not None:
+            seat.engine.drop(seat.lane, indices)
 
     def may_use_all_cores(self) -> bool:
         """Return whether a batch may use all cores of an engine. Call it once for each batch."""
@@ -196,9 +205,11 @@ class EnginePool:
             return
         timeout_seconds = self._settings.engine_timeout_seconds
         on_reply = partial(self._receive, batch, seat)
+        self._sent[batch.outcomes] = seat
         seat.engine.compute(batch.frame, seat.lane, timeout_seconds, on_reply)
 
     def _receive(self, batch: RunningBatch, seat: Seat, reply: FromEngine | EngineDied) -> None:
+        del self._sent[batch.outcomes]
         if isinstance(reply, EngineDied):
             self._handle_death(batch, seat.engine, reply)
             return
@@ -276,22 +287,3 @@ class EnginePool:
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # marks it as retrieved, also when its caller has gone
-
-
-async def _resolve(settings: ServiceSettings) -> tuple[Package, Policy]:
-    """Return the verified package, and what it may do.
-
-    Raises a ModelError also for errors of the file system.
-    """
-
-    def resolve() -> tuple[Package, Policy]:
-        package = resolve_configured(settings, offline=settings.model_offline)
-        return package, make_policy(package, settings)
-
-    try:
-        # A download takes minutes and cannot be cancelled: it must not delay the server's shutdown.
-        return await run_in_daemon_thread(resolve)
-    except OSError as error:
-        raise ModelLoadFailed(
-            f"the model package or its cache cannot be read or written: {error}"
-        ) from error

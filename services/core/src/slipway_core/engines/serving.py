@@ -17,18 +17,19 @@ import sys
 import time
 from pathlib import Path
 from threading import Barrier, Thread
-from typing import BinaryIO
 
 import msgspec
 import structlog
 
 from slipway_core.engines import messages
+from slipway_core.engines.dropped_messages import DroppedItems
 from slipway_core.engines.garbage import freeze_existing_objects
 from slipway_core.engines.isolation import run_isolated
-from slipway_core.engines.messages import Done, Load, Loaded, LoadFailed, Run
+from slipway_core.engines.messages import Done, Drop, Load, Loaded, LoadFailed, Run
 from slipway_core.engines.placement import PinnedCore, cores_for_threads, pin_team
 from slipway_core.errors import EngineCrashed, ModelError, ModelLoadFailed
 from slipway_core.errors.foreign_errors import describe_error, writable
+from slipway_core.inputs.dropped_items import register_dropped_items
 from slipway_core.models.loading import load_model
 from slipway_core.models.model import Model, ModelInfo
 
@@ -40,20 +41,22 @@ MAX_REASON_CHARACTERS = 10_000
 
 def serve(connection: socket.socket, lanes: list[socket.socket]) -> None:
     """Load the model that the first message names, then reply to each Run with one Done."""
-    stream = connection.makefile("rb")
-    first = messages.read_to_engine(stream)
+    first = messages.receive_to_engine(connection)
     if not isinstance(first, Load):
         return
     model = _load(connection, lanes, first)
     if model is not None:
-        _serve_batches(connection, stream, model)
+        _serve_batches(connection, model)
 
 
-def _serve_batches(
-    connection: socket.socket, stream: BinaryIO, model: Model, core: PinnedCore | None = None
-) -> None:
+def _serve_batches(connection: socket.socket, model: Model, core: PinnedCore | None = None) -> None:
     cpu_time = time.thread_time if core else time.process_time
-    while isinstance(message := messages.read_to_engine(stream), Run):
+    dropped = DroppedItems(connection)
+    register_dropped_items(dropped)
+    while isinstance(message := messages.receive_to_engine(connection), Run | Drop):
+        if isinstance(message, Drop):  # too late: the batch before it is done
+            continue
+        dropped.begin(message.items)
         if core:
             core.pin()
         started, cpu_started = time.perf_counter(), cpu_time()
@@ -75,7 +78,7 @@ def _open_lanes(lanes: list[socket.socket], model: Model, cores: int) -> None:
                 model.use_cores(1)
                 core = PinnedCore(pinned_cores[number]) if pinned_cores else None
                 started.wait()
-                _serve_batches(lane, lane.makefile("rb"), model, core)
+                _serve_batches(lane, model, core)
         except BaseException:
             # The server notices only the end of the process, and then starts another engine.
             log.exception("a lane of the engine failed", code=EngineCrashed.__name__)

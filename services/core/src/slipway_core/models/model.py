@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from slipway_core.inputs.dropped_items import DROPPED, is_dropped
 from slipway_core.inputs.image_header import ImageLimits
 from slipway_core.inputs.items import Item, ItemFailure, Outcome
 from slipway_core.package.manifest import Manifest
@@ -116,11 +117,15 @@ class Model:
     def run(self, items: Sequence[Item]) -> list[Outcome]:
         """Return one Outcome for each Item, in order.
 
-        Inputs that `preprocess` rejects become failures; errors of `predict` are raised.
+        Inputs that `preprocess` rejects become failures, and so do those that nobody waits for any
+        more. Errors of `predict` are raised.
         """
         prepared: list[Any] = []
         failures: dict[int, Outcome] = {}
         for index, item in enumerate(items):
+            if is_dropped(item):
+                failures[index] = Outcome(failure=DROPPED)
+                continue
             try:
                 prepared.append(self.preprocess(item.plain_value(), item.parameters))
             except ValueError as error:

@@ -37,6 +37,8 @@ class Engines(Protocol):
         self, items: Sequence[Item], *, all_cores: bool, is_wanted: Callable[[], bool]
     ) -> asyncio.Future[list[Outcome]]: ...
 
+    def drop(self, outcomes: asyncio.Future[list[Outcome]], indices: Sequence[int]) -> None: ...
+
     def may_use_all_cores(self) -> bool: ...
 
     async def close(self) -> None: ...
@@ -130,6 +132,7 @@ class ServedModel:
             max_batch_tokens=self._settings.max_batch_tokens,
             max_queue_tokens=self._settings.max_queue_tokens,
             may_use_all_cores=engines.may_use_all_cores,
+            drop=engines.drop,
             observe=_observe,
         )
         self._engines = engines

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from slipway_core.inputs.dropped_items import DROPPED, is_dropped
 from slipway_core.inputs.image_header import FORMATS, ImageLimits, read_image_size
 from slipway_core.inputs.items import Item
 from slipway_core.models.exported.preprocessing import PreparedInput, RejectedInput
@@ -36,14 +37,20 @@ class ImagePreprocessor:
         self._std = np.asarray(image.std or 1.0, dtype=np.float32).reshape(-1, 1, 1)
 
     def prepare(self, items: Sequence[Item]) -> list[PreparedInput | RejectedInput]:
-        """Return one array for each image. What is not an image is rejected alone."""
-        return [self._prepare(item.value) for item in items]
+        """Return one array for each image. What is not an image is rejected alone.
+
+        Decoding is what costs most: an image that nobody waits for any more is skipped.
+        """
+        return [
+            RejectedInput(DROPPED) if is_dropped(item) else self._prepare(item.value)
+            for item in items
+        ]
 
     def _prepare(self, content: bytes) -> PreparedInput | RejectedInput:
         try:
             image = decode_image(content, "L" if self._channels == 1 else "RGB", self._limits)
         except ValueError as error:
-            return RejectedInput(str(error))
+            return RejectedInput.invalid(str(error))
         resized = image.resize((self._width, self._height), Image.Resampling.BILINEAR)
         pixels: npt.NDArray[Any] = np.asarray(resized)
         pixels = pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1)

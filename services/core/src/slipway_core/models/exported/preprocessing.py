@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
-from slipway_core.inputs.items import Item
+from slipway_core.inputs.items import Item, ItemFailure
 from slipway_core.package.datatypes import NUMPY_TYPES
 from slipway_core.package.manifest import TensorSpec
 
@@ -27,9 +27,14 @@ class PreparedInput:
 
 @dataclass(frozen=True)
 class RejectedInput:
-    """Why an input cannot be converted, in words for the caller."""
+    """Why an input is not converted."""
 
-    reason: str
+    failure: ItemFailure
+
+    @classmethod
+    def invalid(cls, reason: str) -> Self:
+        """Return the rejection of an input that cannot be converted, in words for the caller."""
+        return cls(ItemFailure("InvalidInput", reason))
 
 
 class Preprocessor(Protocol):

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from slipway_core.errors import ModelInvalid
-from slipway_core.inputs.items import Item, ItemFailure, Outcome
+from slipway_core.inputs.items import Item, Outcome
 from slipway_core.models.device import choose_device
 from slipway_core.models.exported.preprocessing import (
     PreparedInput,
@@ -83,9 +83,7 @@ class TensorModel(Model):
         """Return one Outcome for each item, in order. Rejected inputs fail alone."""
         prepared = self._preprocessor.prepare(items)
         outcomes: list[Outcome] = [
-            Outcome(failure=ItemFailure("InvalidInput", one.reason))
-            if isinstance(one, RejectedInput)
-            else Outcome()
+            Outcome(failure=one.failure) if isinstance(one, RejectedInput) else Outcome()
             for one in prepared
         ]
         accepted = {i: one for i, one in enumerate(prepared) if isinstance(one, PreparedInput)}

@@ -49,7 +49,7 @@ class TextPreprocessor:
         for encoding in encodings:
             count = len(encoding.ids)
             if count == 0:
-                results.append(RejectedInput("the text has no token that the model knows"))
+                results.append(RejectedInput.invalid("the text has no token that the model knows"))
                 continue
             width = self._fixed_width or (longest if self._pads else count)
             arrays = tuple(self._array(spec, encoding, width) for spec in self._specs)
