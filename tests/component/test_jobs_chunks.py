@@ -9,6 +9,7 @@ from typing import LiteralString
 import psycopg
 import pytest
 from tests.fixtures.batch import Batch
+from tests.fixtures.postgres import execute_as_owner
 
 from slipway_core.store.chunks import ChunkRepository
 from slipway_core.store.postgres.database import Database
@@ -136,14 +137,12 @@ async def test_an_existing_result_is_kept(batch: Batch) -> None:
 
 async def test_storing_results_may_exceed_the_statement_timeout(batch: Batch) -> None:
     job_id = await batch.submit(["a"])
-    async with batch.database.transaction() as connection:
-        await connection.execute(
-            "CREATE FUNCTION sleep_2s() RETURNS trigger LANGUAGE plpgsql AS"
-            " 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END'"
-        )
-        await connection.execute(
-            "CREATE TRIGGER sleep_2s BEFORE INSERT ON batch_results EXECUTE FUNCTION sleep_2s()"
-        )
+    execute_as_owner(
+        batch.settings.database_url.get_secret_value(),
+        "CREATE FUNCTION sleep_2s() RETURNS trigger LANGUAGE plpgsql AS"
+        " 'BEGIN PERFORM pg_sleep(2); RETURN NULL; END'",
+        "CREATE TRIGGER sleep_2s BEFORE INSERT ON batch_results EXECUTE FUNCTION sleep_2s()",
+    )
     database = await Database.open(
         batch.settings.model_copy(update={"database_timeout_seconds": 1.0})
     )
