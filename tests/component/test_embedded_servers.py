@@ -89,6 +89,12 @@ def test_rows_survive_a_stop_and_a_crash(postgres: PostgresServer) -> None:
         assert connection.execute("SELECT count(*) FROM kept").fetchone() == (2,)
 
 
+def test_postgresql_shares_no_memory_where_models_may_write(postgres: PostgresServer) -> None:
+    postgres.start()
+    with psycopg.connect(postgres.superuser_url()) as connection:
+        assert connection.execute("SHOW dynamic_shared_memory_type").fetchone() == ("mmap",)
+
+
 def test_keys_survive_a_stop_and_a_crash(valkey: ValkeyServer) -> None:
     valkey.start()
     with redis.Redis.from_url(valkey.url) as client:

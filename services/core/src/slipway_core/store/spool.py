@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import IO, Self
 
 from slipway_core.errors import InsufficientStorage, PayloadTooLarge, TooManyStreams
@@ -72,7 +72,8 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._resources.close()
+        with suppress(OSError):  # what could not be written before cannot be written now either
+            self._resources.close()
         self._space.give_back(self._reserved)
         self._reserved = 0
 

@@ -75,6 +75,8 @@ class PostgresServer(EmbeddedServer):
             "port": str(self.port),
             "unix_socket_directories": "",
             "log_checkpoints": "off",
+            # In its folder, not in /dev/shm, where models may write.
+            "dynamic_shared_memory_type": "mmap",
             **self._options,
         }
         options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
