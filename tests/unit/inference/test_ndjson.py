@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from slipway_core.errors import PayloadTooLarge
-from slipway_inference.http.ndjson import read_lines
+from slipway_inference.http.ndjson import MAX_EMPTY_LINES, read_lines
 
 
 async def _chunks(parts: list[bytes]) -> AsyncIterator[bytes]:
@@ -37,3 +37,9 @@ async def test_lines_do_not_depend_on_chunks(parts: list[bytes]) -> None:
 async def test_a_line_that_is_too_long_is_rejected_with_its_number(parts: list[bytes]) -> None:
     with pytest.raises(PayloadTooLarge, match="line 2"):
         await _lines(parts, max_bytes=5)
+
+
+async def test_a_body_has_a_bounded_number_of_empty_lines() -> None:
+    assert len(await _lines([b"\n" * MAX_EMPTY_LINES])) == MAX_EMPTY_LINES
+    with pytest.raises(PayloadTooLarge, match="empty lines"):
+        await _lines([b"a\n", b"\n" * MAX_EMPTY_LINES, b"\n"])

@@ -15,6 +15,7 @@ from lightkube.generic_resource import (
     GenericNamespacedResource,
     create_api_info,
 )
+from yaml import YAMLError
 
 Object = dict[str, Any]
 
@@ -73,6 +74,10 @@ class ClusterReader:
             self._client = Client(config=chosen, timeout=httpx2.Timeout(TIMEOUT_SECONDS))
         except (ConfigError, OSError, ValueError) as error:
             raise ClusterUnreadable(f"there is no usable kubeconfig: {error}") from error
+        except (YAMLError, LookupError, AttributeError, TypeError) as error:  # not the form of one
+            raise ClusterUnreadable(
+                "the kubeconfig is empty or damaged: name another one by --kubeconfig or KUBECONFIG"
+            ) from error
 
     def close(self) -> None:
         """Close the connections."""

@@ -6,13 +6,18 @@ from collections.abc import AsyncIterator
 
 from slipway_core.errors import PayloadTooLarge
 
+MAX_EMPTY_LINES = 100_000
+"""Of one body. Compressed, a kilobyte holds a million of them, and each takes a turn."""
+
 
 async def read_lines(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncIterator[bytes]:
     """Yield the lines without their ends. Empty lines are included, so that callers can count.
 
-    Raises PayloadTooLarge naming the first line with more than `max_bytes`.
+    Raises PayloadTooLarge naming the first line with more than `max_bytes`, or when more than
+    MAX_EMPTY_LINES are empty.
     """
     number = 1
+    empty = 0
     rest = bytearray()
     async for chunk in chunks:
         if b"\n" not in chunk:
@@ -21,6 +26,9 @@ async def read_lines(chunks: AsyncIterator[bytes], max_bytes: int) -> AsyncItera
             first, *complete, last = chunk.split(b"\n")
             for line in (bytes(rest + first), *complete):
                 _check(line, number, max_bytes)
+                empty += not line
+                if empty > MAX_EMPTY_LINES:
+                    raise PayloadTooLarge(f"the body has more than {MAX_EMPTY_LINES} empty lines")
                 yield line
                 number += 1
             rest = bytearray(last)
