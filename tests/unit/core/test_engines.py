@@ -61,6 +61,29 @@ def has_ended(process: psutil.Process) -> bool:
         return True
 
 
+STARTS_PROCESSES = """
+import multiprocessing, signal, subprocess, sys, time
+from slipway_core.runtime import Model
+
+class StartsProcesses(Model):
+    def predict(self, batch):
+        program = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+        program.terminate()
+        process = multiprocessing.get_context("fork").Process(target=time.sleep, args=(60,))
+        process.start()
+        process.terminate()
+        process.join(20)
+        return [{"program": program.wait(20), "process": process.exitcode} for _ in batch]
+"""
+
+
+async def test_processes_of_a_model_can_be_terminated(tmp_path: Path) -> None:
+    package = write_python_package(tmp_path / "p", STARTS_PROCESSES, entrypoint="StartsProcesses")
+    async with pool_of(package) as pool:
+        (outcome,) = await pool.run(texts("a"))
+    assert outcome.prediction == {"program": -15, "process": -15}
+
+
 async def test_only_the_failing_input_fails(misbehaving_package: Path) -> None:
     async with pool_of(misbehaving_package) as pool:
         outcomes = await pool.run(texts("a", "raise", "bb", "refused", "ccc"))

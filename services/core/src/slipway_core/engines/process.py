@@ -24,6 +24,7 @@ from slipway_core.observability.logging import configure_logging
 
 NICENESS = 5
 """Computing yields to the server, whose work on a response takes microseconds."""
+_SIGNALS_OF_SERVER = (signal.SIGINT, signal.SIGTERM)
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -64,12 +65,31 @@ def _is_confined(connection: socket.socket) -> bool:
 
 def _tie_to_server(server_pid: int) -> None:
     """Ignore SIGINT and SIGTERM, which the server handles, and get killed when the server dies."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    # By a handler, which programs that a model starts do not inherit, and processes give up.
+    for number in _SIGNALS_OF_SERVER:
+        signal.signal(number, lambda *_: None)
+    os.register_at_fork(
+        before=_block_signals, after_in_parent=_unblock_signals, after_in_child=_restore_signals
+    )
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         if os.getppid() != server_pid:
             sys.exit("the server that started this engine is gone")
+
+
+def _block_signals() -> None:
+    """Keep signals to a new process from being ignored before it has started."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS_OF_SERVER)
+
+
+def _unblock_signals() -> None:
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS_OF_SERVER)
+
+
+def _restore_signals() -> None:
+    for number in _SIGNALS_OF_SERVER:
+        signal.signal(number, signal.SIG_DFL)
+    _unblock_signals()
 
 
 if __name__ == "__main__":
