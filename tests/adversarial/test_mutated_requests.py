@@ -47,7 +47,7 @@ STATUS = re.compile(rb"HTTP/1\.1 (\d{3}) ")
 EXPECTED_SERVER_ERRORS = {503, 504}
 """Overload, and deadlines that a mutation has shortened."""
 LEAKS = re.compile(
-    rb"Traceback|File \"|\.py\b(?!thon)|site-packages|/tmp/|/home/|/root/|postgresql://|redis://|"
+    rb"Traceback|File \"|\.py\b(?!thon)|site-packages|/(?:tmp|home|root)/|postgresql://|redis://|"
     + FOREIGN.encode()
 )
 
