@@ -65,7 +65,7 @@ def test_mutated_requests_find_no_crash(
     )
     with (package / "slipway.yaml").open("a") as manifest:
         manifest.write("modalities: [text, tabular, image]\n")
-    # _store_a_foreign_prediction(database_url)
+    _store_a_foreign_prediction(database_url)
     server = start_inference(package, database_url=database_url, redis_url=redis_url)
     processes = _family(server)
     requests = islice(mutated_requests(valid_requests("all"), Random(SEED)), REQUESTS)
