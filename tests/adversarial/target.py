@@ -17,7 +17,7 @@ from tests.adversarial.memory_limit import MemoryGroup, memory_group
 from tests.adversarial.watch import ServerWatch
 from tests.fixtures.bert_packages import make_tensors, write_bert_package
 from tests.fixtures.exported_models import write_manifest
-from tests.fixtures.models import write_python_package
+from tests.fixtures.models import EVERY_MODALITY, write_python_package
 from tests.fixtures.services import START_SECONDS, ServiceProcess, wait_until
 
 from slipway_cli.local.servers.ports import find_free_port
@@ -112,10 +112,9 @@ def memory_limit_bytes() -> int:
 
 
 def _write_echo(folder: Path) -> Path:
-    write_python_package(folder, ECHO, entrypoint="Echo", name="mini")
-    with (folder / "slipway.yaml").open("a") as manifest:
-        manifest.write("modalities: [text, tabular, image]\n")
-    return folder
+    return write_python_package(
+        folder, ECHO, entrypoint="Echo", name="mini", modalities=EVERY_MODALITY
+    )
 
 
 def _write_embedder(folder: Path) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.fixtures.models import write_python_package
+from tests.fixtures.models import EVERY_MODALITY, write_python_package
 from tests.fixtures.pictures import png_of
 from tests.fixtures.problems import check_problem
 from tests.fixtures.services import ServiceProcess, StartInference, raw_prediction, receive_all
@@ -168,10 +168,9 @@ CASES = [
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that accepts texts, rows and images."""
     folder = tmp_path_factory.mktemp("everything")
-    write_python_package(folder, EVERYTHING, entrypoint="Everything", name="all")
-    with (folder / "slipway.yaml").open("a") as manifest:
-        manifest.write("modalities: [text, tabular, image]\n")
-    return folder
+    return write_python_package(
+        folder, EVERYTHING, entrypoint="Everything", name="all", modalities=EVERY_MODALITY
+    )
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.fixtures.models import write_python_package
+from tests.fixtures.models import EVERY_MODALITY, write_python_package
 from tests.fixtures.services import StartInference
 
 pytestmark = pytest.mark.component
@@ -32,9 +32,9 @@ class Everything(Model):
 def test_the_server_conforms_to_its_api_document(
     tmp_path: Path, start_inference: StartInference, database_url: str, redis_url: str
 ) -> None:
-    package = write_python_package(tmp_path / "package", EVERYTHING, entrypoint="Everything")
-    with (package / "slipway.yaml").open("a") as manifest:
-        manifest.write("modalities: [text, tabular, image]\n")
+    package = write_python_package(
+        tmp_path / "package", EVERYTHING, entrypoint="Everything", modalities=EVERY_MODALITY
+    )
     server = start_inference(package, database_url=database_url, redis_url=redis_url)
     finished = subprocess.run(
         [
