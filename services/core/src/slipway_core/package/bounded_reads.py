@@ -1,15 +1,33 @@
-"""Limits how much a decoder of archives reads, whatever the archive claims."""
+"""Limits how much of a file is read, whatever the file claims."""
 
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import IO
 
 from slipway_core.errors import ModelInvalid
 
 
+def read_small_file(path: Path, max_bytes: int) -> bytes:
+    """Return the content of a file.
+
+    Raises FileNotFoundError, and ModelInvalid when it cannot be read or is larger.
+    """
+    try:
+        with path.open("rb") as file:
+            content = file.read(max_bytes + 1)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ModelInvalid(f"{path} cannot be read: {error.strerror}") from error
+    if len(content) > max_bytes:
+        raise ModelInvalid(f"{path} is larger than {max_bytes} bytes")
+    return content
+
+
 class BoundedReads:
-    """A file, as far as tarfile and zipfile use one.
+    """A file, as far as the decoders of archives, tarfile and zipfile, use one.
 
     Reading more than allowed, or what matches `forbidden`, raises ModelInvalid with `message`.
     """

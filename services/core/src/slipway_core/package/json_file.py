@@ -8,6 +8,7 @@ from typing import TypeVar
 import msgspec
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.package.bounded_reads import read_small_file
 
 MAX_JSON_BYTES = 4 * 1024 * 1024
 """Room for the labels of tens of thousands of classes."""
@@ -18,14 +19,9 @@ T = TypeVar("T")
 def read_json(path: Path, kind: type[T]) -> T:
     """Read a file as `kind`, without building what `kind` does not declare. Raises ModelInvalid."""
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_JSON_BYTES + 1)
+        content = read_small_file(path, MAX_JSON_BYTES)
     except FileNotFoundError:
         raise ModelInvalid(f"the package has no {path.name} at {path}") from None
-    except OSError as error:
-        raise ModelInvalid(f"{path} cannot be read: {error.strerror}") from None
-    if len(content) > MAX_JSON_BYTES:
-        raise ModelInvalid(f"{path} is larger than {MAX_JSON_BYTES} bytes")
     try:
         return msgspec.json.decode(content, type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from slipway_core.errors import ModelInvalid
+from slipway_core.package.bounded_reads import read_small_file
 from slipway_core.package.manifest import MANIFEST_NAME, Manifest
 from slipway_core.package.manifest_rules import check_manifest
 from slipway_core.package.manifest_yaml import parse_manifest
@@ -19,14 +20,9 @@ def read_manifest(folder: Path) -> Manifest:
     """
     path = folder / MANIFEST_NAME
     try:
-        with path.open("rb") as file:
-            content = file.read(MAX_MANIFEST_BYTES + 1)
+        content = read_small_file(path, MAX_MANIFEST_BYTES)
     except FileNotFoundError:
         raise ModelInvalid(f"{folder} has no {MANIFEST_NAME}") from None
-    except OSError as error:
-        raise ModelInvalid(f"{path} cannot be read: {error.strerror}") from error
-    if len(content) > MAX_MANIFEST_BYTES:
-        raise ModelInvalid(f"{path} is larger than {MAX_MANIFEST_BYTES} bytes")
     manifest = parse_manifest(content)
     check_manifest(manifest, folder)
     return manifest
