@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -18,6 +17,7 @@ import sys
 import msgspec
 
 from slipway_core.engines.confinement.confine import confine
+from slipway_core.engines.confinement.kernel import die_with_parent
 from slipway_core.engines.confinement.policy import Policy
 from slipway_core.engines.frames import pack_frame, receive_frame
 from slipway_core.observability.logging import configure_logging
@@ -25,7 +25,6 @@ from slipway_core.observability.logging import configure_logging
 NICENESS = 5
 """Computing yields to the server, whose work on a response takes microseconds."""
 _SIGNALS_OF_SERVER = (signal.SIGINT, signal.SIGTERM)
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main() -> None:
@@ -72,7 +71,7 @@ def _tie_to_server(server_pid: int) -> None:
         before=_block_signals, after_in_parent=_unblock_signals, after_in_child=_restore_signals
     )
     if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        die_with_parent()
         if os.getppid() != server_pid:
             sys.exit("the server that started this engine is gone")
 

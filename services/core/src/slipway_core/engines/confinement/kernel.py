@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import os
+import signal
 import sys
 from functools import cache
 from typing import Any
 
-_PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 4, 38  # linux/prctl.h
+# linux/prctl.h
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS = 1, 4, 38
 _CAPABILITY_VERSION_3 = 0x20080522
 _CAP_DAC_OVERRIDE = 1
 
@@ -36,6 +38,11 @@ def set_process_control(option: int, *arguments: Any) -> None:
 def give_up_new_privileges() -> None:
     """Make sure that no program started by this process gets more rights than it has."""
     set_process_control(_PR_SET_NO_NEW_PRIVS, 1)
+
+
+def die_with_parent() -> None:
+    """Have this process killed when the process that started it ends."""
+    set_process_control(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def hide_from_inspection() -> None:
