@@ -22,8 +22,8 @@ T = TypeVar("T")
 
 ELEMENTS_PER_CALL = 64
 """Elements of a list that are encoded in one call; each may be a vector."""
-JSON_BYTES_PER_STORED_BYTE = 3
-"""How much longer rows of the database are as JSON, if they are vectors."""
+JSON_BYTES_PER_VECTOR_BYTE = 3
+"""How much longer vectors of float32 are as JSON."""
 NUMBERS_PER_CALL = 64 * 1024
 _any = msgspec.json.Decoder(Any)
 _CONTENT_TYPE = (b"content-type", JSON.encode())

@@ -38,13 +38,13 @@ _object = msgspec.json.Decoder(dict[str, Any])
 _string = msgspec.json.Decoder(str)
 
 
-DEFAULT_LIMITS = Limits(1024 * 1024, 256 * 1024)
-"""Those of a body of 16 MiB."""
-
-
 def limits_for(max_bytes: int) -> Limits:
     """Return how much a body may hold where bodies have at most `max_bytes`."""
     return Limits(max_bytes // BYTES_PER_VALUE, max_bytes // BYTES_PER_CONTAINER)
+
+
+DEFAULT_LIMITS = limits_for(16 * 1024 * 1024)
+"""Those of a body of the largest size by default."""
 
 
 def decode_large(text: bytes | bytearray, limits: Limits, what: str) -> Any:

@@ -17,6 +17,7 @@ from slipway_core.store.identifiers import uuid7
 from slipway_core.store.records import PredictionRecord
 from slipway_inference.http.context import CLIENT_DISCONNECTED, RequestContext, context_of
 from slipway_inference.http.disconnect import wait_while_connected
+from slipway_inference.http.json import JSON_BYTES_PER_VECTOR_BYTE
 from slipway_inference.http.large_work import LargeWork
 from slipway_inference.prediction import metrics
 from slipway_inference.prediction.log_row import make_row
@@ -44,7 +45,6 @@ PREDICTION_ERRORS: tuple[type[SlipwayError], ...] = (
 )
 """Errors of `Predictor.respond` besides those of reading."""
 MIN_TIMEOUT_SECONDS = 0.001
-JSON_BYTES_PER_VECTOR_BYTE = 3
 BYTES_PER_PREDICTION = 2048
 _LOGGED = (
     errors.InvalidInput,

@@ -20,7 +20,7 @@ from slipway_inference.api.jobs.schemas import JobProgress, JobStatus
 from slipway_inference.http.bodies import JSON, NDJSON
 from slipway_inference.http.context import context_of
 from slipway_inference.http.json import (
-    JSON_BYTES_PER_STORED_BYTE,
+    JSON_BYTES_PER_VECTOR_BYTE,
     encode_json,
     encoded_list,
     json_response,
@@ -131,7 +131,7 @@ def create_router(
             return BoundedStream(lines, NDJSON, idle_seconds, slot)
         results = await jobs.results(task_id, after, limit)
         render = partial(_respond, request, job, results, limit)
-        return await admission.large_work.run(JSON_BYTES_PER_STORED_BYTE * results.size, render)
+        return await admission.large_work.run(JSON_BYTES_PER_VECTOR_BYTE * results.size, render)
 
     @router.delete("/predict/status/{task_id}", **_CANCEL)
     async def cancel(request: Request, task_id: TaskId) -> Response:
@@ -175,7 +175,7 @@ async def _all_results(
 ) -> AsyncIterator[bytes]:
     """Yield NDJSON, a page at a time."""
     async for page in jobs.result_pages(task_id, after):
-        yield await large_work.run(JSON_BYTES_PER_STORED_BYTE * page.size, partial(_lines, page))
+        yield await large_work.run(JSON_BYTES_PER_VECTOR_BYTE * page.size, partial(_lines, page))
 
 
 def _lines(results: list[ItemResult]) -> bytes:

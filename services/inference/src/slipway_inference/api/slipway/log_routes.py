@@ -17,7 +17,7 @@ from slipway_core import errors
 from slipway_core.store.records import PredictionFilter, PredictionRecord
 from slipway_inference.api.slipway.schemas import LoggedPrediction, LoggedPredictions
 from slipway_inference.http.context import context_of
-from slipway_inference.http.json import JSON_BYTES_PER_STORED_BYTE, encoded_list, json_response
+from slipway_inference.http.json import JSON_BYTES_PER_VECTOR_BYTE, encoded_list, json_response
 from slipway_inference.http.large_work import LargeWork
 from slipway_inference.http.openapi import error_responses, success
 from slipway_inference.http.problems import PROBLEMS
@@ -78,7 +78,7 @@ def create_router(stores: Stores, large_work: LargeWork) -> APIRouter:
         if len(rows) == limit or rows.is_cut:
             next_page = _next_page(request, log_filter, limit, rows[-1].id)
         render = partial(_respond, rows, next_page)
-        return await large_work.run(JSON_BYTES_PER_STORED_BYTE * rows.size, render)
+        return await large_work.run(JSON_BYTES_PER_VECTOR_BYTE * rows.size, render)
 
     return router
 
