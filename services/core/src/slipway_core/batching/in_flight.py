@@ -30,10 +30,9 @@ class InFlight:
     def remove(self, outcomes: BatchOutcomes) -> bool:
         """Remove a batch that is done; return whether items of it were dropped."""
         del self._batches[outcomes]
-        if outcomes not in self._reduced:
-            return False
-        self._reduced.remove(outcomes)
-        return True
+        is_reduced = outcomes in self._reduced
+        self._reduced.discard(outcomes)
+        return is_reduced
 
     def drop(self, request: Request) -> None:
         """Drop the items of a request that its caller no longer waits for."""

@@ -148,9 +148,8 @@ class RequestQueue:
 
         The batch stops growing at `target_tokens`, and never exceeds `max_tokens` or what
         `tokens_within` returns for the seconds left until the earliest deadline, and for whether
-        the entries are large. An entry that is
-        larger goes alone, and so does a large one while small ones wait. Abandoned and expired
-        entries are skipped, so the batch may be empty.
+        the entries are large. An entry that exceeds these goes alone, and so does a large one while
+        small ones wait. Abandoned and expired entries are skipped, so the batch may be empty.
         """
         take = self._take_from
         if not self._large:

@@ -19,6 +19,7 @@ RESULT_BYTES = 2_048
 """Space that is kept for the result of an input: the vector of a text model, and its row."""
 RETRY_AFTER_SECONDS = 60
 MEASURE_SECONDS = 10
+_DATABASE_IS_FULL = "the database is almost full (SLIPWAY_DATABASE_MAX_BYTES)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ class Capacity:
                 f"{self.max_input_bytes} may (SLIPWAY_BATCH_MAX_BACKLOG_BYTES)"
             )
         if ratios["database"] > 1:
-            raise _full("the database is almost full (SLIPWAY_DATABASE_MAX_BYTES)")
+            raise _full(_DATABASE_IS_FULL)
 
 
 async def read_usage(connection: Connection, queue: str) -> Usage:
@@ -114,7 +115,7 @@ class DatabaseSpace:
                 ((self._used_bytes,),) = await cursor.fetchall()
             self._measured_at = time.monotonic()
         if self._used_bytes > self._max_bytes:
-            raise _full("the database is almost full (SLIPWAY_DATABASE_MAX_BYTES)")
+            raise _full(_DATABASE_IS_FULL)
 
 
 def _full(fact: str) -> InsufficientStorage:

@@ -98,8 +98,8 @@ _REFUSED = (
     "chown fchown fchownat lchown fremovexattr fsetxattr lremovexattr lsetxattr removexattr",
     "removexattrat setxattr setxattrat",
 )
-# A failure would break copying files. Without effect it does no harm: only the engine and its
-# processes use the files that it may write.
+# A failure would break copying files. Without effect, all that is lost is that a file which the
+# model has made cannot become a program.
 _WITHOUT_EFFECT = ("chmod", "fchmod", "fchmodat", "fchmodat2")
 
 
