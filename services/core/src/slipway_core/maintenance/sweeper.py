@@ -13,8 +13,9 @@ from functools import partial
 
 import structlog
 
-from slipway_core.errors import QueueUnavailable, SlipwayError, StoreUnavailable
+from slipway_core.errors import QueueUnavailable, StoreUnavailable
 from slipway_core.maintenance.backlog import measure, measure_storage
+from slipway_core.maintenance.rounds import run_round
 from slipway_core.queue.contract import Doorbell
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.capacity import Capacity
@@ -51,14 +52,7 @@ async def keep_sweeping(
     while True:
         # Measured first: with unavailable stores, a sweep lasts until its timeouts.
         for work in (*measuring, sweeper.sweep):
-            try:
-                await work()
-            except SlipwayError as error:
-                log.warning("sweeping waits", code=error.code, cause=error.message)
-            except Exception:
-                if is_being_cancelled():
-                    return  # the driver's error for a statement that it cancelled
-                log.exception("sweeping failed", code="InternalError")
+            await run_round(work, log, waits="sweeping waits", fails="sweeping failed")
         await asyncio.sleep(pause_seconds)
 
 

@@ -28,12 +28,13 @@ import msgspec
 import structlog
 
 from slipway_core.errors import SlipwayError, WebhookRefused
+from slipway_core.maintenance.rounds import run_round
 from slipway_core.maintenance.webhooks.address_policy import WebhookAddressPolicy, WebhookTarget
 from slipway_core.settings import ServiceSettings
 from slipway_core.store.deliveries import DeliveryRepository
 from slipway_core.store.postgres.database import Database
 from slipway_core.store.records import Delivery, Job
-from slipway_core.tasks import cancel_and_wait, is_being_cancelled
+from slipway_core.tasks import cancel_and_wait
 
 log = structlog.get_logger("slipway.webhooks")
 
@@ -92,14 +93,9 @@ async def keep_delivering(database: Database, settings: ServiceSettings) -> None
         return
     async with WebhookSender(database, settings) as sender:
         while True:
-            try:
-                await sender.start_due()
-            except SlipwayError as error:
-                log.warning("webhook calls wait", code=error.code, cause=error.message)
-            except Exception:
-                if is_being_cancelled():
-                    return  # the driver's error for a statement that it cancelled
-                log.exception("webhook calls failed", code="InternalError")
+            await run_round(
+                sender.start_due, log, waits="webhook calls wait", fails="webhook calls failed"
+            )
             await sender.wait_for_one(POLL_SECONDS)
 
 
