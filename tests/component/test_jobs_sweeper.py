@@ -15,6 +15,7 @@ from tests.fixtures.batch import (
     is_available,
     measure_lengths,
 )
+from tests.fixtures.partitions import PARTITIONED, Month
 from tests.fixtures.postgres import as_owner
 from tests.fixtures.services import kill_server
 
@@ -25,7 +26,7 @@ from slipway_core.maintenance.sweeper import Sweeper
 from slipway_core.queue.contract import ring_id
 from slipway_core.store.identifiers import first_uuid7, uuid7
 from slipway_core.store.postgres.database import Database
-from slipway_core.store.schema.partitions import PARTITIONED, Month, maintain_partitions
+from slipway_core.store.schema.partitions import maintain_partitions
 
 pytestmark = pytest.mark.component
 

@@ -14,11 +14,11 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine
 from sqlmodel import SQLModel
+from tests.fixtures.partitions import MONTHS_AHEAD, PARTITIONED, Month
 from tests.fixtures.postgres import as_owner
 
 from slipway_core.errors import InvalidSettings, StoreUnavailable
 from slipway_core.store.schema import migrate, tables
-from slipway_core.store.schema.partitions import MONTHS_AHEAD, PARTITIONED, Month
 from slipway_core.store.schema.revision import HEAD
 
 pytestmark = pytest.mark.component

@@ -9,13 +9,13 @@ import numpy as np
 import psycopg
 import pytest
 from tests.fixtures.batch import Batch
+from tests.fixtures.partitions import Month
 from tests.fixtures.postgres import as_owner
 
 from slipway_core.store.identifiers import uuid7
 from slipway_core.store.postgres.page import MAX_PAGE_BYTES
 from slipway_core.store.predictions import PredictionRepository, page_query
 from slipway_core.store.records import PredictionFilter, PredictionRecord
-from slipway_core.store.schema.partitions import Month
 
 pytestmark = pytest.mark.component
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fixtures.partitions import Month
 
 from slipway_core.store.postgres.float_array import decode_float_array, encode_float_array
 from slipway_core.store.postgres.jsonb import has_nul, storable_json, storable_text
-from slipway_core.store.schema.partitions import Month
+from slipway_core.store.schema.partitions import start_of_month
 from slipway_core.store.splitting import MAX_ATTEMPTS, plan_split
 from slipway_core.store.submission import ChunkSizes, SubmissionLimits
 
@@ -103,3 +104,4 @@ def test_months_are_in_utc() -> None:
     moment = datetime.fromisoformat("2026-12-31T23:30:00-02:00")
     assert Month.of(moment) == Month(2027, 1)
     assert Month.of(moment).start == datetime(2027, 1, 1, tzinfo=UTC)
+    assert start_of_month(moment) == datetime(2027, 1, 1, tzinfo=UTC)

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -29,41 +28,14 @@ from slipway_core.store.postgres.database import Database
 
 log = structlog.get_logger("slipway.store")
 
-PARTITIONED = ("predictions", "batch_items", "batch_results")
-"""The partitioned tables: the first by its `created_at`, the others by the month in an id."""
-MONTHS_AHEAD = 3
 # Few jobs, because each may have thousands of chunks, which are deleted with it.
 _JOBS_PER_DELETION = 100
 _MAX_DELETIONS = 1_000
 
 
-@dataclass(frozen=True)
-class Month:
-    """A calendar month in UTC."""
-
-    year: int
-    number: int
-
-    @classmethod
-    def of(cls, moment: datetime) -> Month:
-        """Return the month of `moment`, which must have a time zone."""
-        moment = moment.astimezone(UTC)
-        return cls(moment.year, moment.month)
-
-    @property
-    def start(self) -> datetime:
-        """The first moment of the month."""
-        return datetime(self.year, self.number, 1, tzinfo=UTC)
-
-    def plus(self, months: int) -> Month:
-        """Return the month that is `months` later, or earlier if negative."""
-        count = self.year * 12 + self.number - 1 + months
-        return Month(count // 12, count % 12 + 1)
-
-    @property
-    def suffix(self) -> str:
-        """The end of the names of this month's partitions; they sort like the months."""
-        return f"_{self.year:04d}_{self.number:02d}"
+def start_of_month(moment: datetime) -> datetime:
+    """Return the first moment, in UTC, of the month of `moment`, which must have a time zone."""
+    return moment.astimezone(UTC).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
 
 async def maintain_partitions(database: Database, retention: timedelta) -> None:
@@ -99,7 +71,7 @@ async def _delete_jobs(connection: Connection, retention: timedelta) -> int:
     oldest = await read_time(connection) - retention
     cursor = await connection.execute(
         "DELETE FROM batch_jobs WHERE id IN (SELECT id FROM batch_jobs WHERE id < %s LIMIT %s)",
-        [first_uuid7(Month.of(oldest).start), _JOBS_PER_DELETION],
+        [first_uuid7(start_of_month(oldest)), _JOBS_PER_DELETION],
     )
     return cursor.rowcount
 
