@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from slipway_cli.cluster.reader import (
     Object,
 )
 from slipway_cli.cluster.sandbox import find_sandbox
+from slipway_cli.cluster.versions import version_numbers
 from slipway_cli.finding import Finding, list_names
 
 MODEL_CRD = "modeldeployments.serving.slipway.dev"
@@ -105,7 +105,7 @@ def check_crd(cluster: ClusterReader) -> Finding:
     if crd is None:
         return Finding("crd", "fail", f"{MODEL_CRD} is not installed", "install the chart")
     found = (crd["metadata"].get("annotations") or {}).get(CRD_VERSION, "unknown")
-    if _numbers(found) < _numbers(own):
+    if version_numbers(found) < version_numbers(own):
         remedy = "upgrade the operator, which applies its CRD when it starts"
         return Finding("crd", "warn", f"version {found}; this command has {own}", remedy)
     return Finding("crd", "ok", f"version {found}")
@@ -286,7 +286,3 @@ def _secrets_in(value: Any) -> Iterator[str]:
 
 def _full_name(body: Object) -> str:
     return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", text)[:3])

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from slipway_cli.cluster.reader import Object
+from slipway_cli.cluster.versions import version_numbers
 from slipway_cli.finding import Finding, list_names
 
 MIN_LANDLOCK_KERNEL = (5, 13)
@@ -34,17 +33,13 @@ def find_sandbox(nodes: list[Object], mode: str, unconfined: str) -> Finding:
     old = [
         f"{name} (Linux {kernel})"
         for name, kernel in sorted(kernels.items())
-        if _numbers(kernel) < MIN_LANDLOCK_KERNEL
+        if version_numbers(kernel) < MIN_LANDLOCK_KERNEL
     ]
     if old:
         refused = REFUSED.get(mode, REFUSED["auto"])
         message = f"{shown}; without Landlock: {list_names(old)}; {refused}"
         return Finding("sandbox", "warn", message, "update these nodes to Linux 5.13 or newer")
-    oldest = min(kernels.values(), key=_numbers)
+    oldest = min(kernels.values(), key=version_numbers)
     return Finding(
         "sandbox", "ok", f"{shown}; Linux {oldest} or newer has Landlock unless disabled"
     )
-
-
-def _numbers(kernel: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in re.findall(r"\d+", kernel)[:2])
