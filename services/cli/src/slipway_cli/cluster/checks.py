@@ -38,8 +38,10 @@ ENFORCING_PLUGINS = frozenset(
     }
 )  # fmt: skip
 """DaemonSets of network plugins that enforce NetworkPolicies."""
-SECRET_FIELDS = frozenset({"credentialsSecretRef", "secret", "secretKeyRef", "secretRef"})
-"""Fields of a ModelDeployment that name a Secret which its pods read."""
+SECRET_FIELDS = frozenset(
+    {"credentialsSecretRef", "nodePublishSecretRef", "secret", "secretKeyRef", "secretRef"}
+)
+"""Fields of a ModelDeployment that name a Secret which its pods read, as the operator judges."""
 OPERATOR_PREFIX = "SLIPWAY_OPERATOR_"
 
 
