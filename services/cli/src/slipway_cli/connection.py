@@ -5,6 +5,7 @@ from __future__ import annotations
 import httpx2
 
 from slipway_cli.request_errors import RequestRefused
+from slipway_core.package.sources.connections import PROXY_REMEDY
 
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -25,6 +26,5 @@ def connect(url: str, timeout_seconds: float) -> httpx2.Client:
         return httpx2.Client(base_url=url, timeout=timeout_seconds, trust_env=trust_env)
     except (ValueError, httpx2.InvalidURL) as error:
         raise RequestRefused(
-            f"the proxy of the environment cannot be used: {error}; set ALL_PROXY, HTTP_PROXY and "
-            "HTTPS_PROXY to http://, https://, socks5:// or socks5h://"
+            f"the proxy of the environment cannot be used: {error}; {PROXY_REMEDY}"
         ) from None

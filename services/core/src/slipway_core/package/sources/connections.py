@@ -10,6 +10,9 @@ from slipway_core.errors import ModelDownloadFailed
 from slipway_core.package.limits import Limits
 
 MAX_REDIRECTS = 5
+PROXY_REMEDY = (
+    "set ALL_PROXY, HTTP_PROXY and HTTPS_PROXY to http://, https://, socks5:// or socks5h://"
+)
 
 RequestHook = Callable[[httpx2.Request], None]
 
@@ -31,8 +34,7 @@ def make_client(shown: str, limits: Limits) -> httpx2.Client:
         )
     except (ValueError, httpx2.InvalidURL) as error:
         raise ModelDownloadFailed(
-            f"{shown} cannot be read through the proxy of the environment: {error}; set "
-            "ALL_PROXY, HTTP_PROXY and HTTPS_PROXY to http://, https://, socks5:// or socks5h://"
+            f"{shown} cannot be read through the proxy of the environment: {error}; {PROXY_REMEDY}"
         ) from None
 
 
