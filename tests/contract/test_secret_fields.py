@@ -7,4 +7,4 @@ from slipway_operator.policy import references
 
 
 def test_the_doctor_examines_the_secrets_that_the_operator_judges() -> None:
-    assert checks.SECRET_FIELDS == references.SECRET_FIELDS | {"credentialsSecretRef"}
+    assert references.SECRET_FIELDS | {"credentialsSecretRef"} == checks.SECRET_FIELDS
