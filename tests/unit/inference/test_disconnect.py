@@ -190,12 +190,18 @@ async def test_a_client_that_does_not_read_is_disconnected() -> None:
         await wire.aborted.wait()
 
 
-async def test_a_client_that_reads_a_byte_now_and_then_is_disconnected() -> None:
+async def send_to_slow_reader() -> tuple[Wire, BatchingTransport]:
+    """Return a transport after a response of 1,000 bytes, all of them unread."""
     wire = Wire()
     transport = transport_of(wire)
     transport.write(b"x" * 1000)
     await asyncio.sleep(0)
     wire.unread = 1000
+    return wire, transport
+
+
+async def test_a_client_that_reads_a_byte_now_and_then_is_disconnected() -> None:
+    wire, transport = await send_to_slow_reader()
 
     def read_a_byte() -> int:
         wire.unread -= 1
@@ -209,11 +215,7 @@ async def test_a_client_that_reads_a_byte_now_and_then_is_disconnected() -> None
 
 
 async def test_a_client_that_reads_slowly_is_not_disconnected() -> None:
-    wire = Wire()
-    transport = transport_of(wire)
-    transport.write(b"x" * 1000)
-    await asyncio.sleep(0)
-    wire.unread = 1000
+    wire, transport = await send_to_slow_reader()
     all_read = asyncio.Event()
 
     def read_some() -> int:
